@@ -1,0 +1,155 @@
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn moment(second: i64) -> Moment {
+    Moment { now: at(second), jitter: 0.5 }
+}
+
+fn state(conditions: Vec<Condition>) -> IssuerState {
+    IssuerState { generation: 3, conditions, plugin: None }
+}
+
+fn plugin(sha256: &str, second: i64) -> PluginFacts {
+    PluginFacts { sha256: sha256.into(), source: "ConfigMap a/b plugin.wasm".into(), loaded_at: at(second) }
+}
+
+fn attempt(result: Result<(), CheckFailure>) -> Attempt {
+    Attempt { result, plugin: Some(plugin("4f0c", 1)), refused_plugin: None }
+}
+
+fn failing(permanent: bool) -> Attempt {
+    attempt(Err(CheckFailure { message: "401 %d".into(), permanent, after: None }))
+}
+
+fn after(plan: &Plan<IssuerStatus>) -> IssuerState {
+    let status = plan.status.clone().expect("a status");
+    IssuerState { generation: 3, conditions: status.conditions, plugin: status.plugin }
+}
+
+fn ready(plan: &Plan<IssuerStatus>) -> String {
+    let status = plan.status.as_ref().expect("a status");
+    let ready = condition::find(&status.conditions, READY).unwrap();
+    assert_eq!(ready.observed_generation, Some(3));
+    assert_eq!(status.observed_generation, 3);
+    format!("{} {}: {}", ready.status, ready.reason, ready.message)
+}
+
+fn told(plan: &Plan<IssuerStatus>) -> Vec<String> {
+    let show = |n: &Notice| {
+        let type_ = if n.warning { "Warning" } else { "Normal" };
+        format!("{type_} {} {}: {}", n.reason, n.action, n.note)
+    };
+    plan.events.iter().map(show).collect()
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn initializing_is_written_only_where_nothing_is() {
+    let status = initializing(&state(vec![]), at(1)).unwrap();
+    let ready = condition::find(&status.conditions, READY).unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str(), ready.message.as_str()),
+        (UNKNOWN, "Initializing", "wasm-issuer.dev has started reconciling this Issuer")
+    );
+    assert_eq!(initializing(&state(status.conditions), at(2)), None);
+}
+
+#[test]
+fn a_passed_check_is_ready_and_told_once() {
+    let mut history = History::default();
+    let plan = checked(&state(vec![]), &attempt(Ok(())), &mut history, MINUTE, moment(1));
+    assert_eq!(ready(&plan), "True Checked: Succeeded checking the issuer");
+    assert_eq!(told(&plan), ["Normal Checked Synced: Succeeded checking the issuer"]);
+    assert_eq!(plan.next, Next::After(MINUTE));
+
+    // The periodic check, and the first one after a restart, which loads the plugin again.
+    let reloaded = Attempt { plugin: Some(plugin("4f0c", 99)), ..attempt(Ok(())) };
+    let again = checked(&after(&plan), &reloaded, &mut history, MINUTE, moment(100));
+    assert_eq!((again.status, again.events), (None, vec![]));
+}
+
+#[test]
+fn a_failed_check_is_retried_with_growing_delays() {
+    let mut history = History::default();
+    let plan = checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(1));
+    assert_eq!(ready(&plan), "False Pending: Not ready yet: 401 %d");
+    assert_eq!(told(&plan), ["Warning RetryableError SyncFailed: Not ready yet: 401 %d"]);
+    assert_eq!(plan.next, Next::After(Duration::from_secs(1)));
+    let again = checked(&after(&plan), &failing(false), &mut history, MINUTE, moment(2));
+    assert_eq!((again.status, again.events), (None, vec![]), "nothing new to write or to tell");
+    assert_eq!(again.next, Next::After(Duration::from_secs(2)));
+    for _ in 0..20 {
+        checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(3));
+    }
+    let slow = checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(3));
+    assert_eq!(slow.next, Next::After(Duration::from_secs(300)));
+}
+
+#[test]
+fn a_permanent_failure_waits_for_a_change() {
+    let plan = checked(&state(vec![]), &failing(true), &mut History::default(), MINUTE, moment(1));
+    assert_eq!(ready(&plan), "False Failed: Failed permanently: 401 %d");
+    assert_eq!(told(&plan), ["Warning PermanentError SyncFailed: Failed permanently: 401 %d"]);
+    assert_eq!(plan.next, Next::Settled);
+}
+
+#[test]
+fn the_plugin_in_use_is_told_with_the_time_it_was_first_loaded() {
+    let plan = checked(&state(vec![]), &attempt(Ok(())), &mut History::default(), MINUTE, moment(1));
+    assert_eq!(plan.status.as_ref().unwrap().plugin, Some(plugin("4f0c", 1)));
+    let new = Attempt { plugin: Some(plugin("beef", 50)), ..attempt(Ok(())) };
+    let swapped = checked(&after(&plan), &new, &mut History::default(), MINUTE, moment(50));
+    assert_eq!(swapped.status.unwrap().plugin, Some(plugin("beef", 50)));
+}
+
+#[test]
+fn without_a_plugin_in_use_the_status_names_none() {
+    let before = checked(&state(vec![]), &attempt(Ok(())), &mut History::default(), MINUTE, moment(1));
+    let none = Attempt { plugin: None, ..failing(false) };
+    let plan = checked(&after(&before), &none, &mut History::default(), MINUTE, moment(2));
+    let status = plan.status.unwrap();
+    assert_eq!(status.plugin, None);
+    assert!(condition::find(&status.conditions, PLUGIN_CURRENT).is_none());
+}
+
+#[test]
+fn a_refused_plugin_leaves_the_old_one_serving_and_says_so() {
+    let mut history = History::default();
+    let before = checked(&state(vec![]), &attempt(Ok(())), &mut history, MINUTE, moment(1));
+    let refused = Attempt { refused_plugin: Some("not a component".into()), ..attempt(Ok(())) };
+    let plan = checked(&after(&before), &refused, &mut history, MINUTE, moment(2));
+    assert_eq!(ready(&plan), "True Checked: Succeeded checking the issuer");
+    let message = "The new plugin was not taken into use, 4f0c goes on serving: not a component";
+    assert_eq!(told(&plan), [format!("Warning PluginRefused SyncFailed: {message}")]);
+    let status = plan.status.clone().unwrap();
+    let current = condition::find(&status.conditions, PLUGIN_CURRENT).unwrap();
+    assert_eq!((current.status.as_str(), current.message.as_str()), (FALSE, message));
+
+    let mended = checked(&after(&plan), &attempt(Ok(())), &mut history, MINUTE, moment(3));
+    assert_eq!(told(&mended), ["Normal PluginLoaded Synced: The plugin of the spec is in use"]);
+}
+
+#[test]
+fn an_issuer_that_passes_its_check_and_fails_to_sign_does_not_flap() {
+    let mut history = History::default();
+    let mut now = 0;
+    let mut writes = 0;
+    let mut current = state(vec![]);
+    // As bad as it gets: every check passes and every signing fails, for an hour.
+    while now < 3600 {
+        let good = checked(&current, &attempt(Ok(())), &mut history, MINUTE, moment(now));
+        current = after(&good);
+        let bad = relapsed(&current, "401 %d", &mut history, moment(now));
+        assert_eq!(ready(&bad), "False Pending: Not ready yet: 401 %d");
+        assert_eq!(told(&bad), ["Warning RetryableError SyncFailed: Not ready yet: 401 %d"]);
+        current = after(&bad);
+        writes += 2;
+        let Next::After(delay) = bad.next else { panic!() };
+        now += i64::try_from(delay.as_secs()).unwrap();
+    }
+    assert!(writes <= 30, "{writes} writes in an hour");
+}
