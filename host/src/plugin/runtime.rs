@@ -1,0 +1,158 @@
+//! The runtime and the plugins that it holds.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::bindings::IssuerPluginPre;
+use super::compile::Compiler;
+use super::error::{LoadError, RuntimeError};
+use super::limits::MemoryPool;
+use super::link::link;
+use super::load::Inspection;
+use super::state::CallState;
+use super::{engine, lock};
+
+/// Runs the plugins of a process.
+pub struct Runtime {
+    pub(super) engine: Engine,
+    linker: Linker<CallState>,
+    compiler: Compiler,
+    max_component_bytes: usize,
+    /// Every plugin in use, by digest.
+    plugins: Mutex<HashMap<String, Slot>>,
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) memory: Arc<MemoryPool>,
+}
+
+/// How a runtime is set up.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig {
+    /// Where compiled plugins are kept across restarts.
+    pub cache_dir: Option<PathBuf>,
+    /// The largest component that is accepted.
+    pub max_component_bytes: usize,
+    /// How long compiling one may take.
+    pub compile_timeout: Duration,
+    /// Calls at a time, over all Issuers.
+    pub concurrency: usize,
+    /// The memory of all calls together, in bytes.
+    pub memory: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            cache_dir: None,
+            max_component_bytes: 16 << 20,
+            compile_timeout: Duration::from_secs(60),
+            concurrency: 128,
+            memory: 1 << 30,
+        }
+    }
+}
+
+/// A component, compiled and linked. Shared by all Issuers that use these bytes, freed when none does.
+pub struct Plugin {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) pre: IssuerPluginPre<CallState>,
+    inspection: Inspection,
+}
+
+type Loading = BoxFuture<'static, Result<Arc<Plugin>, LoadError>>;
+
+enum Slot {
+    /// Whoever asks meanwhile waits for the same one.
+    Loading(WeakShared<Loading>),
+    Loaded(Weak<Plugin>),
+}
+
+impl Slot {
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::Loading(loading) => loading.upgrade().is_some(),
+            Self::Loaded(plugin) => plugin.strong_count() > 0,
+        }
+    }
+}
+
+impl Runtime {
+    /// An engine, everything that plugins may import, and a thread that counts time for them.
+    pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
+        let failed = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
+        let engine = Engine::new(&engine::config()).map_err(failed)?;
+        let linker = engine::linker(&engine).map_err(failed)?;
+        engine::start_clock(&engine)?;
+        Ok(Arc::new(Self {
+            compiler: Compiler::new(engine.clone(), config.compile_timeout),
+            engine,
+            linker,
+            max_component_bytes: config.max_component_bytes,
+            plugins: Mutex::default(),
+            slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            memory: MemoryPool::new(config.memory),
+        }))
+    }
+
+    /// What a component's bytes say, without compiling it.
+    pub fn inspect(&self, wasm: &[u8]) -> Result<Inspection, LoadError> {
+        Inspection::of(wasm, self.max_component_bytes)
+    }
+
+    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now.
+    pub async fn load(self: &Arc<Self>, wasm: Vec<u8>) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = self.inspect(&wasm)?;
+        inspection.fits()?;
+        self.slot(inspection, wasm).await
+    }
+
+    fn slot(self: &Arc<Self>, inspection: Inspection, wasm: Vec<u8>) -> Shared<Loading> {
+        let mut plugins = lock(&self.plugins);
+        plugins.retain(|_, slot| slot.is_alive());
+        match plugins.get(&inspection.sha256) {
+            Some(Slot::Loading(loading)) if let Some(loading) = loading.upgrade() => return loading,
+            Some(Slot::Loaded(plugin)) if let Some(plugin) = plugin.upgrade() => {
+                return std::future::ready(Ok(plugin)).boxed().shared();
+            }
+            _ => {}
+        }
+        let sha256 = inspection.sha256.clone();
+        let loading = self.clone().compile(inspection, wasm).boxed().shared();
+        if let Some(weak) = loading.downgrade() {
+            plugins.insert(sha256, Slot::Loading(weak));
+        }
+        loading
+    }
+
+    async fn compile(
+        self: Arc<Self>,
+        inspection: Inspection,
+        wasm: Vec<u8>,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let component = self.compiler.compile(wasm).await?;
+        let pre = link(&self.linker, &component)?;
+        let sha256 = inspection.sha256.clone();
+        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection });
+        lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));
+        Ok(plugin)
+    }
+}
+
+impl Plugin {
+    /// The SHA-256 of the component's bytes: 64 hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        &self.inspection.sha256
+    }
+
+    /// What the component's bytes say.
+    pub fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
+}

@@ -1,0 +1,114 @@
+//! What a call's store holds: the session, and everything that ends with the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::wasm_issuer::plugin::types;
+use super::error::Phase;
+use super::limits::{MemoryLimiter, MemoryPool};
+use super::log::{CallLog, LineStream, Stream};
+use super::secrets::Placeholder;
+use super::session::Session;
+
+/// Bytes that a plugin may pass to the host at a time.
+const TRANSFER: usize = 4 << 20;
+/// Handles that a plugin may hold.
+const HANDLES: usize = 256;
+/// Host objects behind them, children included.
+const RESOURCES: usize = 1024;
+/// Random bytes at a time.
+const RANDOM: u64 = 4096;
+
+/// The state behind one call. An HTTP grant will live in the session and its budget here.
+pub struct CallState {
+    pub session: Arc<Session>,
+    pub log: Arc<CallLog>,
+    pub memory: MemoryLimiter,
+    pub clock: Clock,
+    pub placeholders: Vec<Placeholder>,
+    pub table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+/// How long the current phase may take.
+pub struct Clock {
+    pub phase: Phase,
+    pub limit: Duration,
+    pub deadline: Instant,
+    /// The plugin was stopped while it computed.
+    pub expired: bool,
+}
+
+impl Clock {
+    /// Begin a phase. Returns when it ends at the latest.
+    pub fn start(&mut self, phase: Phase, limit: Duration) -> Instant {
+        *self = Self { phase, limit, deadline: Instant::now() + limit, expired: false };
+        self.deadline
+    }
+}
+
+impl CallState {
+    /// A store for one call, all limits set.
+    pub fn store(
+        engine: &Engine,
+        session: Arc<Session>,
+        log: Arc<CallLog>,
+        pool: Arc<MemoryPool>,
+    ) -> Store<Self> {
+        // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
+        // and the random numbers are real.
+        let wasi = WasiCtx::builder()
+            .stdout(LineStream { log: log.clone(), stream: Stream::Stdout })
+            .stderr(LineStream { log: log.clone(), stream: Stream::Stderr })
+            .max_random_size(RANDOM)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let state = Self {
+            memory: MemoryLimiter::new(session.limits.memory, pool),
+            clock: Clock {
+                phase: Phase::Start,
+                limit: Duration::ZERO,
+                deadline: Instant::now(),
+                expired: false,
+            },
+            placeholders: Vec::new(),
+            session,
+            log,
+            table,
+            wasi,
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(TRANSFER);
+        store.set_max_component_handles(HANDLES);
+        store.set_epoch_deadline(1);
+        // A plugin that computes gives its thread away at each tick, to the end of the executor's queue, so that
+        // others go on; when its time is over it traps.
+        store.epoch_deadline_callback(|mut store| {
+            let clock = &mut store.data_mut().clock;
+            if Instant::now() < clock.deadline {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+            }
+            clock.expired = true;
+            Ok(UpdateDeadline::Interrupt)
+        });
+        store
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for CallState {}
