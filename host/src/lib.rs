@@ -1,0 +1,13 @@
+//! The operator, the plugin runtime and the author's tools of wasm-issuer.
+//!
+//! Dependencies point downwards: [`cli`] and [`operator`] do the effects; [`plugin`] runs components and knows no
+//! Kubernetes; [`issuance`] decides and knows neither a client nor wasmtime; [`x509`] and [`keys`] are pure
+//! functions over bytes; [`api`] holds the types that users see.
+
+pub mod api;
+pub mod cli;
+pub mod issuance;
+pub mod keys;
+pub mod operator;
+pub mod plugin;
+pub mod x509;

@@ -1,0 +1,67 @@
+//! `/healthz` and `/readyz`, for the kubelet's probes.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use tokio::sync::watch;
+
+/// The kinds that must have been listed before the operator is ready.
+const NEEDED: [&str; 3] = ["WasmIssuer", "WasmClusterIssuer", "CertificateRequest"];
+
+/// Which watches have delivered their first list.
+#[derive(Clone)]
+pub struct Synced(Arc<Inner>);
+
+struct Inner {
+    done: Mutex<BTreeSet<&'static str>>,
+    issuers: watch::Sender<bool>,
+}
+
+impl Synced {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { done: Mutex::default(), issuers: watch::channel(false).0 }))
+    }
+
+    /// A kind was listed.
+    pub fn mark(&self, kind: &'static str) {
+        let mut done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.insert(kind);
+        if done.contains(NEEDED[0]) && done.contains(NEEDED[1]) {
+            self.0.issuers.send_replace(true);
+        }
+    }
+
+    /// Wait until both Issuer kinds were listed: before that, an Issuer that is not known may well exist.
+    pub async fn issuers(&self) {
+        // The sender is in the same allocation, so this cannot fail.
+        let _ = self.0.issuers.subscribe().wait_for(|done| *done).await;
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        let done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
+        NEEDED.into_iter().filter(|kind| !done.contains(kind)).collect()
+    }
+}
+
+/// Serve the probes until the future is dropped.
+pub async fn serve(address: SocketAddr, synced: Synced) -> std::io::Result<()> {
+    let app =
+        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(synced);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    axum::serve(listener, app).await
+}
+
+async fn ready(State(synced): State<Synced>) -> (StatusCode, String) {
+    match synced.missing().as_slice() {
+        [] => (StatusCode::OK, "ok\n".to_owned()),
+        missing => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("waiting for the list of {} (see the log if this lasts)\n", missing.join(", ")),
+        ),
+    }
+}

@@ -1,0 +1,242 @@
+//! Handles one request once: look, decide, act, and report when to look again.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Api, Client};
+use tracing::{debug, info, warn};
+
+use super::{
+    apply::{ApplyError, apply_status},
+    events::Events,
+    observe::{Observed, RequestKey, observe},
+    registry::{self, Feedback, Registry, Serving},
+};
+use crate::{
+    api::cert_manager::CertificateRequest,
+    issuance::{
+        backoff::Backoff,
+        plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED},
+        request::{self, GRACE, Gate, Tries},
+        signer::{Failure, FailureKind, SignRequest},
+        verify,
+    },
+};
+
+/// How often a finished status is tried on a newer version of the object before signing starts over.
+const MAX_CONFLICTS: usize = 5;
+/// The delays after a write that failed.
+const WRITE_BACKOFF: Backoff =
+    Backoff { min: std::time::Duration::from_millis(200), max: std::time::Duration::from_secs(30) };
+
+/// What handling a request needs.
+pub struct Signing {
+    /// The client.
+    pub client: Client,
+    /// The Issuers.
+    pub registry: Arc<Registry>,
+    /// Where Events go.
+    pub events: Events,
+}
+
+/// What handling a request came to.
+pub struct Handled {
+    /// The request as it is now, if this process changed it; finished ones are dropped.
+    pub now: Option<Arc<Observed>>,
+    /// Whether nothing is left to do for it.
+    pub finished: bool,
+    /// What to remember.
+    pub tries: Tries,
+    /// When to look again.
+    pub next: Next,
+}
+
+/// Now, with a random number.
+pub fn moment() -> Moment {
+    Moment { now: Timestamp::now(), jitter: rand::random() }
+}
+
+impl Signing {
+    /// Handle a request.
+    pub async fn handle(&self, observed: Arc<Observed>, mut tries: Tries) -> Handled {
+        let entry = observed.issuer.as_ref().and_then(|key| self.registry.get(key));
+        let mut current = observed;
+        let plan = match request::gate(&current.view, &registry::view(entry.as_ref()), &mut tries, moment()) {
+            Gate::Act(plan) => plan,
+            Gate::AwaitPlugin if !tries.told_waiting => {
+                tries.told_waiting = true;
+                Plan { status: None, events: vec![], next: Next::After(GRACE) }
+            }
+            Gate::AwaitPlugin => Plan {
+                status: request::initializing(&current.view, Timestamp::now()),
+                events: vec![],
+                next: Next::WithIssuer,
+            },
+            Gate::Sign => match entry.as_ref().and_then(|e| e.serving.as_ref().map(|s| (e, s))) {
+                Some((entry, serving)) => self.sign(&mut current, serving, entry, &mut tries).await,
+                None => Plan { status: None, events: vec![], next: Next::WithIssuer },
+            },
+        };
+        self.execute(current, plan, tries).await
+    }
+
+    /// Call the plugin, verify what it returns, and plan what that means.
+    async fn sign(
+        &self,
+        current: &mut Arc<Observed>,
+        serving: &Arc<Serving>,
+        entry: &registry::IssuerEntry,
+        tries: &mut Tries,
+    ) -> Plan<RequestStatus> {
+        let request = match current.sign_request() {
+            Ok(request) => request,
+            Err(message) => return request::invalid(&current.view, &message, Timestamp::now()),
+        };
+        let outcome = self.call(current, serving, &request).await;
+        let verified = match outcome {
+            Ok(signed) => verify::verify(&request, &signed, Timestamp::now(), serving.verification).map_err(
+                |mismatch| Failure {
+                    kind: FailureKind::Permanent,
+                    message: format!("the certificate that the plugin returned was refused: {mismatch}"),
+                    condition: None,
+                },
+            ),
+            Err(failure) => Err(failure),
+        };
+        match verified {
+            Ok(verified) => {
+                // The channel is full only if the Issuer is busy, and then this news is not needed.
+                let _ = entry.feedback.try_send(Feedback::Signed);
+                request::issued(&current.view, verified, Timestamp::now())
+            }
+            Err(failure) => {
+                if failure.kind == FailureKind::Issuer {
+                    let _ = entry.feedback.try_send(Feedback::Failed {
+                        serving: serving.clone(),
+                        message: failure.message.clone(),
+                    });
+                }
+                request::failure(
+                    &current.view,
+                    &failure,
+                    &serving.retry,
+                    entry.ready_since(),
+                    tries,
+                    moment(),
+                )
+            }
+        }
+    }
+
+    /// Call the plugin. A call that takes longer than the grace time is announced in the status.
+    async fn call(
+        &self,
+        current: &mut Arc<Observed>,
+        serving: &Serving,
+        request: &SignRequest,
+    ) -> Result<crate::issuance::signer::Signed, Failure> {
+        let call = serving.plugin.sign(&serving.session, request);
+        tokio::pin!(call);
+        let outcome = tokio::select! {
+            outcome = &mut call => outcome,
+            () = tokio::time::sleep(GRACE) => {
+                if let Some(status) = request::initializing(&current.view, Timestamp::now()) {
+                    match self.write(current, &status).await {
+                        Ok(newer) => *current = Arc::new(newer),
+                        // The final write meets the same obstacle and deals with it.
+                        Err(error) => debug!(request = %current.key.name, %error, "first status not written"),
+                    }
+                }
+                call.await
+            }
+        };
+        outcome.map_err(|error| {
+            if let crate::plugin::CallError::Broken(breakage) = &error {
+                warn!(namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
+            }
+            error.into_failure()
+        })
+    }
+
+    async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
+        let body = observed.apply_body(status);
+        let version = apply_status(&self.client, &observed.collection(), &observed.key.name, &body).await?;
+        Ok(observed.with_status(status, version))
+    }
+
+    /// Carry out a plan. A certificate that was signed is kept through conflicts: signing twice would leave a
+    /// certificate at the CA that nobody has.
+    async fn execute(
+        &self,
+        mut current: Arc<Observed>,
+        plan: Plan<RequestStatus>,
+        mut tries: Tries,
+    ) -> Handled {
+        let reference = current.reference();
+        let Some(status) = plan.status else {
+            self.events.publish(&reference, plan.events);
+            let finished = current.view.is_finished();
+            return Handled { now: None, finished, tries, next: plan.next };
+        };
+        for _ in 0..MAX_CONFLICTS {
+            match self.write(&current, &status).await {
+                Ok(newer) => {
+                    tries.write_failures = 0;
+                    let finished = newer.view.is_finished();
+                    log(&newer);
+                    self.events.publish(&reference, plan.events);
+                    return Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next };
+                }
+                Err(ApplyError::Gone) => return gone(tries),
+                Err(ApplyError::Conflict) if status.certificate.is_some() => {
+                    match self.same_request_now(&current).await {
+                        Some(newer) => current = Arc::new(newer),
+                        None => return gone(tries),
+                    }
+                }
+                // The watch brings the newer version, and with it the next look.
+                Err(ApplyError::Conflict) => break,
+                Err(error) => {
+                    self.report(&reference, &current.key, &error);
+                    break;
+                }
+            }
+        }
+        tries.write_failures = tries.write_failures.saturating_add(1);
+        let delay = WRITE_BACKOFF.delay(tries.write_failures, rand::random(), None);
+        Handled { now: None, finished: false, tries, next: Next::After(delay) }
+    }
+
+    /// The request as it is now, if it is still the same one and still wants its certificate.
+    async fn same_request_now(&self, old: &Observed) -> Option<Observed> {
+        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
+        let newer = observe(api.get_opt(&old.key.name).await.ok()??)?;
+        let same = newer.uid == old.uid && newer.spec == old.spec;
+        (same && newer.view.is_approved() && !newer.view.is_finished()).then_some(newer)
+    }
+
+    fn report(&self, reference: &ObjectReference, key: &RequestKey, error: &ApplyError) {
+        warn!(namespace = key.namespace, request = key.name, %error, "could not write the status");
+        let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
+        self.events.publish(reference, vec![Notice::warning("UnexpectedError", SYNC_FAILED, &note)]);
+    }
+}
+
+fn gone(tries: Tries) -> Handled {
+    Handled { now: None, finished: true, tries, next: Next::Settled }
+}
+
+fn log(observed: &Observed) {
+    if let Some(ready) =
+        crate::issuance::condition::find(&observed.view.conditions, crate::issuance::condition::READY)
+    {
+        info!(
+            namespace = observed.key.namespace,
+            request = observed.key.name,
+            reason = ready.reason,
+            message = ready.message,
+            "status written"
+        );
+    }
+}
