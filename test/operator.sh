@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs the CRDs and the operator's ServiceAccount and rights from deploy/, and starts the operator outside the
+# cluster as that ServiceAccount. Run it under test/cluster/run.sh. Sourced; sets OPERATOR_PID and OPERATOR_LOG.
+#
+#   source test/operator.sh
+#   operator_install
+#   operator_start [ARGUMENT...]
+
+: "${WASM_ISSUER_TEST_CLUSTER:?run this under test/cluster/run.sh}"
+OPERATOR_LOG=$CLUSTER_WORKDIR/operator.log
+
+operator_install() {
+  kubectl apply --server-side -f crds/ >/dev/null
+  for file in namespace rbac approver user-roles; do
+    kubectl apply --server-side -f "deploy/install/$file.yaml" >/dev/null
+  done
+  kubectl wait --for=condition=Established --timeout=20s \
+    crd/wasmissuers.wasm-issuer.dev crd/wasmclusterissuers.wasm-issuer.dev >/dev/null
+  test/cluster/kubeconfig-for.sh wasm-issuer wasm-issuer "$CLUSTER_WORKDIR/operator.kubeconfig"
+}
+
+operator_start() {
+  KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER:-target/debug/wasm-issuer}" run \
+    --cluster-resource-namespace wasm-issuer \
+    --builtin-dir target/wasm32-wasip2/plugin \
+    --health-address 127.0.0.1:0 \
+    "$@" >>"$OPERATOR_LOG" 2>&1 &
+  OPERATOR_PID=$!
+}
