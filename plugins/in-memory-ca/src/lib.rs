@@ -1,0 +1,78 @@
+//! A CA without a service behind it. It signs exactly what a request asks for.
+//!
+//! With `authSecretName` it is the CA in that Secret (type `kubernetes.io/tls`). Without, it makes a root that lasts
+//! until the operator restarts: for tests and demonstrations.
+
+use serde::Deserialize;
+use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Plugin, Request, secrets};
+
+/// `spec.config`: about the root that is made where the Issuer names no Secret.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Config {
+    /// The root's common name; the Issuer's name by default.
+    common_name: Option<CommonName>,
+    /// The root's key.
+    #[serde(default)]
+    algorithm: RootAlgorithm,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct CommonName(String);
+
+impl TryFrom<String> for CommonName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let fits = (1..=64).contains(&name.chars().count());
+        if fits { Ok(Self(name)) } else { Err("a common name has 1 to 64 characters") }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RootAlgorithm {
+    #[default]
+    P256,
+    P384,
+    P521,
+    Ed25519,
+}
+
+impl From<RootAlgorithm> for Algorithm {
+    fn from(algorithm: RootAlgorithm) -> Self {
+        match algorithm {
+            RootAlgorithm::P256 => Self::EcdsaP256Sha256,
+            RootAlgorithm::P384 => Self::EcdsaP384Sha384,
+            RootAlgorithm::P521 => Self::EcdsaP521Sha512,
+            RootAlgorithm::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
+struct InMemoryCa;
+
+impl Plugin for InMemoryCa {
+    type Config = Config;
+
+    fn check(issuer: &Issuer<Config>) -> Result<(), Failure> {
+        authority(issuer)?.check()
+    }
+
+    fn sign(issuer: &Issuer<Config>, request: &Request) -> Result<Certificate, Failure> {
+        authority(issuer)?.issue(request)
+    }
+}
+
+fn authority(issuer: &Issuer<Config>) -> Result<Authority, Failure> {
+    if !secrets::names().is_empty() {
+        return Authority::from_secret("tls.crt", "tls.key");
+    }
+    // An Issuer's name can be longer than a common name may be.
+    let name: String = issuer.name.chars().take(64).collect();
+    let common_name = issuer.config.common_name.as_ref().map_or(&name, |given| &given.0);
+    Authority::ephemeral("root", common_name, issuer.config.algorithm.into())
+}
+
+wasm_issuer_sdk::export!(InMemoryCa);

@@ -1,0 +1,143 @@
+//! Building [`Failure`]s: the kind says what the operator does next, so choose it with care.
+
+use std::fmt::Display;
+
+use crate::cache::CacheError;
+use crate::keys::KeyError;
+use crate::secrets::SecretError;
+use crate::{Condition, ConditionStatus, Failure, FailureKind, Pending};
+
+impl Failure {
+    fn new(kind: FailureKind, message: impl Display) -> Self {
+        Self { kind, message: message.to_string(), condition: None }
+    }
+
+    /// Try again, with a growing delay, until the Issuer's maximum retry duration is over. The right kind whenever
+    /// in doubt: a failed request costs a Certificate at least an hour of back-off.
+    pub fn retry(message: impl Display) -> Self {
+        Self::new(FailureKind::Retry(None), message)
+    }
+
+    /// For [`Failure::retry`]: no sooner than after so many seconds (an HTTP `Retry-After`).
+    pub fn after(mut self, seconds: u32) -> Self {
+        if let FailureKind::Retry(delay) = &mut self.kind {
+            *delay = Some(seconds);
+        }
+        self
+    }
+
+    /// No later try can succeed: the request, or in `check` the Issuer, becomes `Failed`.
+    pub fn permanent(message: impl Display) -> Self {
+        Self::new(FailureKind::Permanent, message)
+    }
+
+    /// The request itself is at fault: [`Failure::permanent`] with the condition that tells cert-manager so.
+    pub fn invalid_request(message: impl Display) -> Self {
+        Self::permanent(message).with_condition(
+            "InvalidRequest",
+            ConditionStatus::TrueStatus,
+            "InvalidRequest",
+        )
+    }
+
+    /// The fault is the Issuer's, not the request's (credentials refused, an unknown profile): the operator checks
+    /// the Issuer anew, and its requests wait.
+    pub fn issuer(message: impl Display) -> Self {
+        Self::new(FailureKind::Issuer, message)
+    }
+
+    /// The CA has accepted the request and is not done.
+    pub fn pending(message: impl Display) -> Self {
+        Self::new(FailureKind::Pending(Pending { resume: None, poll_after_seconds: None }), message)
+    }
+
+    /// For [`Failure::pending`]: handed back as [`Request::resume`](crate::Request::resume) with the next `sign`,
+    /// also after a restart of the operator. At most 4 KiB of printable text.
+    pub fn resume(mut self, token: impl Into<String>) -> Self {
+        if let FailureKind::Pending(pending) = &mut self.kind {
+            pending.resume = Some(token.into());
+        }
+        self
+    }
+
+    /// For [`Failure::pending`]: ask again after so many seconds.
+    pub fn poll_after(mut self, seconds: u32) -> Self {
+        if let FailureKind::Pending(pending) = &mut self.kind {
+            pending.poll_after_seconds = Some(seconds);
+        }
+        self
+    }
+
+    /// Set a condition on the CertificateRequest besides. Type and reason are CamelCase.
+    pub fn with_condition(
+        mut self,
+        r#type: impl Into<String>,
+        status: ConditionStatus,
+        reason: impl Into<String>,
+    ) -> Self {
+        self.condition = Some(Condition { type_: r#type.into(), status, reason: reason.into() });
+        self
+    }
+}
+
+/// A Secret that cannot be used is for the Issuer's owner to mend.
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::NotFound(message)
+            | SecretError::NotGranted(message)
+            | SecretError::Invalid(message) => Self::issuer(message),
+            SecretError::Other(message) => Self::retry(message),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unsupported(algorithm) => {
+                Self::issuer(format!("the host has no {algorithm:?} keys here"))
+            }
+            KeyError::LimitExceeded(message) => Self::permanent(message),
+            KeyError::Other(message) => Self::retry(message),
+        }
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
+        match error {
+            CacheError::LimitExceeded(message) => Self::permanent(message),
+            CacheError::Other(message) => Self::retry(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_helper_makes_its_kind() {
+        assert_eq!(Failure::retry("x").kind, FailureKind::Retry(None));
+        assert_eq!(Failure::retry("x").after(30).kind, FailureKind::Retry(Some(30)));
+        assert_eq!(Failure::permanent("x").after(30).kind, FailureKind::Permanent);
+        assert_eq!(
+            Failure::pending("x").resume("order-7").poll_after(5).kind,
+            FailureKind::Pending(Pending { resume: Some("order-7".into()), poll_after_seconds: Some(5) })
+        );
+        let condition = Failure::invalid_request("x").condition.unwrap();
+        assert_eq!(
+            (condition.type_.as_str(), condition.status),
+            ("InvalidRequest", ConditionStatus::TrueStatus)
+        );
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_used_is_the_issuers_fault() {
+        for error in [SecretError::NotFound, SecretError::NotGranted, SecretError::Invalid] {
+            assert_eq!(Failure::from(error("why".into())), Failure::issuer("why"));
+        }
+        assert_eq!(Failure::from(SecretError::Other("why".into())), Failure::retry("why"));
+    }
+}

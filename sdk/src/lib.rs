@@ -1,0 +1,64 @@
+#![doc = include_str!("../README.md")]
+
+#[doc(hidden)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "issuer-plugin",
+        pub_export_macro: true,
+        default_bindings_module: "wasm_issuer_sdk::bindings",
+        additional_derives: [PartialEq],
+    });
+}
+
+pub mod cache;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod keys;
+pub mod log;
+pub mod pem;
+#[cfg(feature = "rcgen")]
+pub mod rcgen;
+pub mod secrets;
+
+mod authority;
+mod builder;
+mod csr;
+mod failure;
+mod parsed;
+mod plugin;
+mod usages;
+
+pub use authority::{Authority, common_name};
+pub use builder::CertificateBuilder;
+pub use csr::Csr;
+pub use der;
+pub use keys::{Algorithm, HostKey, Signer};
+pub use parsed::ParsedCertificate;
+pub use plugin::{Issuer, Plugin};
+pub use usages::Usages;
+pub use x509_cert;
+
+#[doc(inline)]
+pub use bindings::wasm_issuer::plugin::types::{
+    Certificate, CertificateRequest as Request, Condition, ConditionStatus, Failure, FailureKind, Pending,
+    Requester,
+};
+
+#[doc(hidden)]
+pub use plugin::Component;
+
+/// Exports a [`Plugin`] as the component's `signer` interface. Once a component, at the top level of its crate.
+///
+/// Elsewhere than in WebAssembly it exports nothing: native linkers do not take the names.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty) => {
+        const _: () = {
+            type Component = $crate::Component<$plugin>;
+            const _: Option<Component> = None;
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::export!(Component with_types_in $crate::bindings);
+        };
+    };
+}

@@ -1,0 +1,134 @@
+//! Reading and writing certificates (RFC 5280). Names and keys stay the bytes that they are: RustCrypto's own types
+//! would sort what another encoder did not.
+
+use der::asn1::{AnyRef, BitStringRef};
+use der::oid::AssociatedOid;
+use der::{Decode, DecodeOwned, Encode as _, Sequence};
+use sha2::{Digest as _, Sha256};
+use spki::SubjectPublicKeyInfoRef;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::time::Validity;
+
+use crate::Failure;
+
+/// A certificate.
+#[derive(Clone, Debug)]
+pub struct ParsedCertificate {
+    der: Vec<u8>,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    public_key: Vec<u8>,
+    validity: Validity,
+    extensions: Vec<Extension>,
+}
+
+/// Its signature covers the DER of the TBSCertificate.
+#[derive(Sequence)]
+pub(crate) struct RawCertificate<'a> {
+    pub tbs: AnyRef<'a>,
+    pub algorithm: AnyRef<'a>,
+    pub signature: BitStringRef<'a>,
+}
+
+#[derive(Sequence)]
+pub(crate) struct RawTbs<'a> {
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", default = "Default::default")]
+    pub version: u8,
+    /// An INTEGER; older CAs have odd ones.
+    pub serial: AnyRef<'a>,
+    pub algorithm: AnyRef<'a>,
+    pub issuer: AnyRef<'a>,
+    pub validity: Validity,
+    pub subject: AnyRef<'a>,
+    pub public_key: AnyRef<'a>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    pub issuer_id: Option<BitStringRef<'a>>,
+    #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
+    pub subject_id: Option<BitStringRef<'a>>,
+    #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
+    pub extensions: Option<Vec<Extension>>,
+}
+
+impl ParsedCertificate {
+    /// Whose fault a malformed certificate is depends on where it comes from, so the caller says.
+    pub fn from_der(der: &[u8]) -> Result<Self, der::Error> {
+        let tbs: RawTbs<'_> = RawCertificate::from_der(der)?.tbs.decode_as()?;
+        Ok(Self {
+            der: der.to_vec(),
+            subject: tbs.subject.to_der()?,
+            issuer: tbs.issuer.to_der()?,
+            public_key: tbs.public_key.to_der()?,
+            validity: tbs.validity,
+            extensions: tbs.extensions.unwrap_or_default(),
+        })
+    }
+
+    /// The certificate, DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The subject's Name, DER.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The issuer's Name, DER.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
+    /// The SubjectPublicKeyInfo, DER.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// When the certificate becomes and ceases to be valid.
+    pub fn validity(&self) -> &Validity {
+        &self.validity
+    }
+
+    /// The extensions.
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// The value of one extension, DER.
+    pub fn extension(&self, oid: der::asn1::ObjectIdentifier) -> Option<&[u8]> {
+        self.extensions.iter().find(|extension| extension.extn_id == oid).map(|e| e.extn_value.as_bytes())
+    }
+
+    /// Whether subject and issuer are one, as in a root.
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    /// An extension of a known type, none where it is absent.
+    pub(crate) fn decode<T>(&self) -> Result<Option<T>, der::Error>
+    where
+        T: AssociatedOid + DecodeOwned<Error = der::Error>,
+    {
+        self.extension(T::OID).map(T::from_der).transpose()
+    }
+
+    /// How certificates that this one's key signs name the key.
+    pub(crate) fn key_id(&self) -> Result<Vec<u8>, Failure> {
+        match self.decode::<SubjectKeyIdentifier>() {
+            Ok(Some(id)) => Ok(id.0.into_bytes().into_vec()),
+            _ => key_id(&self.public_key),
+        }
+    }
+}
+
+/// A key identifier: the leftmost 160 bits of the SHA-256 of the key (RFC 7093).
+pub(crate) fn key_id(public_key: &[u8]) -> Result<Vec<u8>, Failure> {
+    Ok(Sha256::digest(public_key_bits(public_key)?)[..20].to_vec())
+}
+
+/// What the BIT STRING of a SubjectPublicKeyInfo holds.
+pub(crate) fn public_key_bits(public_key: &[u8]) -> Result<Vec<u8>, Failure> {
+    SubjectPublicKeyInfoRef::from_der(public_key)
+        .map(|info| info.subject_public_key.raw_bytes().to_vec())
+        .map_err(|e| Failure::permanent(format!("the public key is malformed: {e}")))
+}

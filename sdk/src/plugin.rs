@@ -1,0 +1,154 @@
+//! The trait that a plugin implements, and how the exported functions reach it.
+
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::exports::wasm_issuer::plugin::signer::Guest;
+use crate::bindings::wasm_issuer::plugin::types;
+use crate::{Certificate, Failure, Request};
+
+/// What a plugin's author writes. [`export!`](crate::export) makes a component of it.
+pub trait Plugin {
+    /// The shape of the Issuer's `spec.config`, for a plugin without any an empty struct. Deny unknown fields, or
+    /// a misspelt one is silently ignored.
+    type Config: DeserializeOwned;
+
+    /// Is this Issuer able to sign? Called when the Issuer, its Secret or the plugin changes, and periodically.
+    /// Validate the configuration, and try the credentials where that issues nothing.
+    fn check(issuer: &Issuer<Self::Config>) -> Result<(), Failure>;
+
+    /// Sign one approved request. May run several times at once, and again with the same `uid` after a failure.
+    fn sign(issuer: &Issuer<Self::Config>, request: &Request) -> Result<Certificate, Failure>;
+}
+
+/// The WasmIssuer or WasmClusterIssuer that a call is made for.
+#[derive(Clone, Debug)]
+pub struct Issuer<C> {
+    /// `WasmIssuer` or `WasmClusterIssuer`.
+    pub kind: String,
+    /// The namespace of a WasmIssuer.
+    pub namespace: Option<String>,
+    /// `metadata.name`.
+    pub name: String,
+    /// `spec.config`.
+    pub config: C,
+}
+
+impl<C: DeserializeOwned> Issuer<C> {
+    fn parse(issuer: types::Issuer) -> Result<Self, String> {
+        let config = parse_config(&issuer.config)?;
+        Ok(Self { kind: issuer.kind, namespace: issuer.namespace, name: issuer.name, config })
+    }
+}
+
+/// The error names the field, since serde's own text often does not, and leaves out line and column: nobody sees the
+/// JSON that they refer to.
+fn parse_config<C: DeserializeOwned>(json: &str) -> Result<C, String> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|e| {
+        let field = match e.path().to_string() {
+            path if path == "." => "spec.config".to_owned(),
+            path => format!("spec.config.{path}"),
+        };
+        let position = format!(" at line {} column {}", e.inner().line(), e.inner().column());
+        let text = e.inner().to_string();
+        format!("{field}: {}", text.strip_suffix(&position).unwrap_or(&text))
+    })
+}
+
+/// The exported component of a plugin.
+#[doc(hidden)]
+pub struct Component<P>(PhantomData<P>);
+
+impl<P: Plugin> Guest for Component<P> {
+    fn check(issuer: types::Issuer) -> Result<(), Failure> {
+        P::check(&Issuer::parse(issuer).map_err(Failure::permanent)?)
+    }
+
+    /// A config that was fine for `check` and is not now is the Issuer's fault, not the request's.
+    fn sign(issuer: types::Issuer, request: Request) -> Result<Certificate, Failure> {
+        P::sign(&Issuer::parse(issuer).map_err(Failure::issuer)?, &request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::FailureKind;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Config {
+        #[expect(dead_code, reason = "only parsed")]
+        url: String,
+        #[expect(dead_code, reason = "only parsed")]
+        profile: Option<Profile>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Profile {
+        #[expect(dead_code, reason = "only parsed")]
+        max_days: u32,
+    }
+
+    struct Fine;
+
+    impl Plugin for Fine {
+        type Config = Config;
+
+        fn check(_: &Issuer<Config>) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn sign(_: &Issuer<Config>, _: &Request) -> Result<Certificate, Failure> {
+            Err(Failure::retry("not here"))
+        }
+    }
+
+    fn issuer(config: &str) -> types::Issuer {
+        types::Issuer {
+            kind: "WasmIssuer".into(),
+            namespace: Some("team-a".into()),
+            name: "ca".into(),
+            config: config.into(),
+        }
+    }
+
+    #[test]
+    fn a_config_error_names_the_field() {
+        let cases = [
+            ("{}", "spec.config: missing field `url`"),
+            (r#"{"url": 5}"#, "spec.config.url: invalid type: integer `5`, expected a string"),
+            (
+                r#"{"url": "x", "profile": {"maxDays": "1"}}"#,
+                r#"spec.config.profile.maxDays: invalid type: string "1", expected u32"#,
+            ),
+            (
+                r#"{"url": "x", "ulr": 1}"#,
+                "spec.config.ulr: unknown field `ulr`, expected `url` or `profile`",
+            ),
+        ];
+        for (config, message) in cases {
+            assert_eq!(
+                Component::<Fine>::check(issuer(config)),
+                Err(Failure::permanent(message)),
+                "{config}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_config_that_fits_reaches_the_plugin() {
+        assert_eq!(Component::<Fine>::check(issuer(r#"{"url": "x", "profile": {"maxDays": 1}}"#)), Ok(()));
+    }
+
+    #[test]
+    fn a_bad_config_while_signing_is_the_issuers_fault() {
+        let request = crate::csr::tests::request(&[]);
+        let failure = Component::<Fine>::sign(issuer("{}"), request).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Issuer);
+    }
+}
