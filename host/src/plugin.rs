@@ -28,6 +28,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use compile::{CompilerProcess, compile_for_parent};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
 pub use load::Inspection;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};

@@ -53,7 +53,8 @@ struct Inner {
     dropped: usize,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    last_line: Option<String>,
+    /// The last line on stderr, as it was written.
+    last_line: Vec<u8>,
     /// Secrets of this call: placeholders and what they stand for.
     secrets: Redactor,
 }
@@ -80,15 +81,19 @@ impl CallLog {
 
     /// The last line that the plugin wrote to stderr: after a panic, what it was about.
     pub fn last_line(&self) -> Option<String> {
-        lock(&self.inner).last_line.clone()
+        let inner = lock(&self.inner);
+        let line = String::from_utf8_lossy(&inner.last_line);
+        let line = presentable(&line, MAX_LAST_LINE, &[&self.session.secrets, &inner.secrets]);
+        (!line.is_empty()).then_some(line)
     }
 
-    fn record(&self, inner: &mut Inner, level: Level, source: &'static str, text: &str) {
+    fn record(&self, inner: &mut Inner, level: Level, source: &'static str, text: &[u8]) {
         if inner.records >= MAX_RECORDS {
             inner.dropped += 1;
             return;
         }
         inner.records += 1;
+        let text = &String::from_utf8_lossy(text);
         self.emit(level, source, &presentable(text, MAX_RECORD, &[&self.session.secrets, &inner.secrets]));
     }
 
@@ -135,17 +140,17 @@ impl CallLog {
 
     fn end_line(&self, inner: &mut Inner, stream: Stream) {
         let line = std::mem::take(inner.buffer(stream));
-        let line = String::from_utf8_lossy(&line);
-        if line.trim().is_empty() {
+        // A panic in Rust ends with that note, which would hide what the panic was about.
+        if line.trim_ascii().is_empty() || line.starts_with(b"note: run with `RUST_BACKTRACE=") {
             return;
         }
-        match stream {
-            Stream::Stdout => self.record(inner, Level::Info, "stdout", &line),
-            Stream::Stderr => {
-                let secrets = [&self.session.secrets, &inner.secrets];
-                inner.last_line = Some(presentable(&line, MAX_LAST_LINE, &secrets));
-                self.record(inner, Level::Warn, "stderr", &line);
-            }
+        let (level, source) = match stream {
+            Stream::Stdout => (Level::Info, "stdout"),
+            Stream::Stderr => (Level::Warn, "stderr"),
+        };
+        self.record(inner, level, source, &line);
+        if stream == Stream::Stderr {
+            inner.last_line = line;
         }
     }
 
@@ -178,7 +183,7 @@ fn push_line(line: &mut Vec<u8>, bytes: &[u8]) {
 
 impl Host for CallState {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        self.log.record(&mut lock(&self.log.inner), level, "log", &message);
+        self.log.record(&mut lock(&self.log.inner), level, "log", message.as_bytes());
         Ok(())
     }
 }

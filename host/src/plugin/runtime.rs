@@ -12,7 +12,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::bindings::IssuerPluginPre;
-use super::compile::Compiler;
+use super::compile::{Compiler, CompilerProcess};
 use super::error::{LoadError, RuntimeError};
 use super::limits::MemoryPool;
 use super::link::link;
@@ -35,8 +35,11 @@ pub struct Runtime {
 /// How a runtime is set up.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// Where compiled plugins are kept across restarts.
+    /// Where compiled plugins are kept across restarts. What is in it is run as native code.
     pub cache_dir: Option<PathBuf>,
+    /// What compiles plugins. Without, they are compiled in this process, where neither time nor memory can be limited:
+    /// for one's own plugins.
+    pub compiler: Option<CompilerProcess>,
     /// The largest component that is accepted.
     pub max_component_bytes: usize,
     /// How long compiling one may take.
@@ -51,10 +54,11 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             cache_dir: None,
+            compiler: None,
             max_component_bytes: 16 << 20,
             compile_timeout: Duration::from_secs(60),
             concurrency: 128,
-            memory: 1 << 30,
+            memory: 512 << 20,
         }
     }
 }
@@ -89,9 +93,15 @@ impl Runtime {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
         let engine = Engine::new(&engine::config()).map_err(failed)?;
         let linker = engine::linker(&engine).map_err(failed)?;
+        let compiler = Compiler::new(
+            engine.clone(),
+            config.compiler,
+            config.cache_dir.as_deref(),
+            config.compile_timeout,
+        )?;
         engine::start_clock(&engine)?;
         Ok(Arc::new(Self {
-            compiler: Compiler::new(engine.clone(), config.compile_timeout),
+            compiler,
             engine,
             linker,
             max_component_bytes: config.max_component_bytes,
@@ -136,7 +146,7 @@ impl Runtime {
         inspection: Inspection,
         wasm: Vec<u8>,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let component = self.compiler.compile(wasm).await?;
+        let component = self.compiler.compile(&inspection.sha256, wasm).await?;
         let pre = link(&self.linker, &component)?;
         let sha256 = inspection.sha256.clone();
         let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection });

@@ -85,7 +85,7 @@ impl Default for Limits {
             memory: 64 << 20,
             instantiate: Duration::from_secs(5),
             queue: Duration::from_secs(30),
-            concurrency: 16,
+            concurrency: 32,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The runtime against small components in text form: one fixture, of which each test replaces the body of `check`.
 
 mod calls;
+mod imports;
 mod load;
 
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::issuance::signer::{Failure, FailureKind};
+use crate::issuance::signer::{Failure, FailureKind, Requester, SignRequest};
 use crate::plugin::{Breakage, CallError, Phase};
+use crate::x509::Csr;
 
 const LOOP: &str = "(loop $again (br $again))";
 
@@ -11,6 +12,23 @@ fn quick() -> Limits {
         timeout: Duration::from_millis(200),
         instantiate: Duration::from_millis(200),
         ..Limits::default()
+    }
+}
+
+fn request() -> SignRequest {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let csr = rcgen::CertificateParams::new(vec![]).unwrap().serialize_request(&key).unwrap();
+    SignRequest {
+        namespace: None,
+        name: "www".into(),
+        uid: "7".into(),
+        csr: Csr::from_pem_or_der(csr.der()).unwrap(),
+        duration: Duration::from_secs(3600),
+        is_ca: false,
+        usages: vec!["server auth".into()],
+        annotations: vec![("a".into(), "b".into())],
+        requester: Requester::default(),
+        resume: None,
     }
 }
 
@@ -153,6 +171,25 @@ async fn an_answer_beyond_the_transfer_limit_is_refused() {
         (";; CHECK", "(call $grow) (return (call $fail (i32.const 1) (i32.const 4096) (i32.const 5000000)))"),
     ]);
     assert_eq!(broken(wasm, quick()).await, Breakage::TransferLimit);
+}
+
+#[tokio::test]
+async fn a_chain_of_more_than_a_mebibyte_is_refused() {
+    let wasm = edited(&[
+        (
+            ";; MORE",
+            "(func $fill
+               (drop (memory.grow (i32.const 100)))
+               (memory.fill (i32.const 4096) (i32.const 97) (i32.const 2000000))
+               (i32.store (i32.const 2052) (i32.const 4096))
+               (i32.store (i32.const 2056) (i32.const 2000000)))",
+        ),
+        (";; SIGN", "(call $fill) (return (i32.const 2048))"),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    let error = plugin.sign(&session(quick()), &request()).await.unwrap_err();
+    let too_large = Breakage::AnswerTooLarge { what: "chain", bytes: 2_000_000, limit: 1 << 20 };
+    assert_eq!(error, CallError::Broken(too_large));
 }
 
 #[tokio::test]

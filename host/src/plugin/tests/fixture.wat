@@ -1,4 +1,5 @@
-;; A plugin of which tests replace two comments: CHECK in the body of `check`, and MORE among the core module's fields.
+;; A plugin of which tests replace three comments: CHECK in the body of `check`, SIGN in that of `sign`, and MORE
+;; among the core module's fields.
 ;; Zeroes at $ok are an answer that says "ok" (with an empty chain, for `sign`).
 (component
   (import "wasm-issuer:plugin/types@0.1.0" (instance $types
@@ -68,7 +69,9 @@
     (func (export "check") (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
       ;; CHECK
       (global.get $ok))
-    (func (export "sign") (param i32) (result i32) (global.get $ok)))
+    (func (export "sign") (param i32) (result i32)
+      ;; SIGN
+      (global.get $ok)))
 
   (core instance $instance (instantiate $module
     (with "host" (instance (export "subscribe" (func $subscribe)) (export "block" (func $block))))))
