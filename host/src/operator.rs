@@ -16,6 +16,7 @@ mod health;
 mod issuer;
 mod issuers;
 mod loading;
+mod metrics;
 mod observe;
 mod queue;
 mod registry;
@@ -34,6 +35,7 @@ use tracing::info;
 use crate::{
     issuance::request::RetryPolicy,
     plugin::{Runtime, RuntimeConfig, RuntimeError},
+    policy::Policy,
 };
 pub use queue::Limits as RequestLimits;
 pub use sources::{SourceError, gunzip};
@@ -47,10 +49,12 @@ pub struct Options {
     pub builtin_dir: PathBuf,
     /// Where compiled plugins are kept; none compiles anew after each start.
     pub cache_dir: Option<PathBuf>,
-    /// Where probes are answered.
+    /// Where probes are answered and metrics are served.
     pub health_address: SocketAddr,
     /// What applies where an Issuer's spec has no `retry`.
     pub retry: RetryPolicy,
+    /// What Issuers may grant to their plugins.
+    pub policy: Policy,
     /// How many requests are in flight.
     pub limits: RequestLimits,
     /// How this process is called in Events: its pod's name.
@@ -78,8 +82,18 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(RuntimeConfig { cache_dir: options.cache_dir, ..RuntimeConfig::default() })?;
     let (registry, issuer_changes) = registry::Registry::new();
-    let (events, publisher) = events::Events::start(client.clone(), options.instance);
+    let metrics = Arc::new(metrics::Metrics::new());
+    let (events, publisher) = events::Events::start(client.clone(), options.instance, metrics.clone());
     let synced = health::Synced::new();
+    let scrape = {
+        let (metrics, registry) = (metrics.clone(), registry.clone());
+        move || {
+            let (all, ready) = registry.count();
+            metrics.issuers.set(all as i64);
+            metrics.issuers_ready.set(ready as i64);
+            metrics.text()
+        }
+    };
     let loader = Arc::new(loading::Loader {
         client: client.clone(),
         runtime,
@@ -87,16 +101,18 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         watches: watches::Watches::new(client.clone()),
         registry: registry.clone(),
         events: events.clone(),
+        metrics: metrics.clone(),
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
+        policy: options.policy,
         keys: Default::default(),
     });
-    let signing = Arc::new(sign::Signing { client: client.clone(), registry, events });
+    let signing = Arc::new(sign::Signing { client: client.clone(), registry, events, metrics });
     let requests = requests::Requests::new(signing, synced.clone(), options.limits);
 
     let issuers = tokio::spawn(issuers::run(client.clone(), loader, synced.clone()));
     let requests = tokio::spawn(requests.run(client, issuer_changes, stop.clone()));
-    let health = tokio::spawn(health::serve(options.health_address, synced));
+    let health = tokio::spawn(health::serve(options.health_address, synced, scrape));
     info!(probes = %options.health_address, "started");
 
     let aborts = [issuers.abort_handle(), health.abort_handle()];

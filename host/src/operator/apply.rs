@@ -32,6 +32,18 @@ pub enum ApplyError {
     Other(kube::Error),
 }
 
+impl ApplyError {
+    /// One of few words, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::TimedOut => "timed-out",
+            Self::Other(_) => "error",
+        }
+    }
+}
+
 impl From<kube::Error> for ApplyError {
     fn from(error: kube::Error) -> Self {
         match error {

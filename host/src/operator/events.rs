@@ -5,10 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{debug, warn};
 
+use super::metrics::Metrics;
 use crate::{api::FIELD_MANAGER, issuance::plan::Notice};
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
@@ -35,24 +33,28 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<(ObjectReference, Notice)>,
-    dropped: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
 }
 
 impl Events {
     /// Start the publisher; it ends when the last handle is dropped and the queue is empty. `instance` is the
     /// name of this process: its pod's.
-    pub fn start(client: Client, instance: String) -> (Self, tokio::task::JoinHandle<()>) {
+    pub fn start(
+        client: Client,
+        instance: String,
+        metrics: Arc<Metrics>,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(CAPACITY);
         let publisher = Publisher { client, instance, series: HashMap::new() };
         let task = tokio::spawn(publisher.run(waiting));
-        (Self { queue, dropped: Arc::default() }, task)
+        (Self { queue, metrics }, task)
     }
 
     /// Publish these about an object.
     pub fn publish(&self, object: &ObjectReference, notices: Vec<Notice>) {
         for notice in notices {
             if self.queue.try_send((object.clone(), notice)).is_err() {
-                let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+                let dropped = self.metrics.events_dropped.inc() + 1;
                 if dropped.is_power_of_two() {
                     warn!(dropped, "Events are dropped: the API server takes them too slowly");
                 }

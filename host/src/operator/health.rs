@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`, for the kubelet's probes.
+//! `/healthz` and `/readyz` for the kubelet's probes, `/metrics` for Prometheus.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use tokio::sync::watch;
 
 /// The kinds that must have been listed before the operator is ready.
@@ -48,10 +53,16 @@ impl Synced {
     }
 }
 
-/// Serve the probes until the future is dropped.
-pub async fn serve(address: SocketAddr, synced: Synced) -> std::io::Result<()> {
+/// Serve the probes and what `metrics` returns until the future is dropped.
+pub async fn serve(
+    address: SocketAddr,
+    synced: Synced,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+) -> std::io::Result<()> {
+    let content_type = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     let app =
-        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(synced);
+        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(async move || (content_type, metrics())))
+        .with_state(synced);
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, app).await
 }

@@ -13,7 +13,8 @@ use kube::Client;
 use super::{
     events::Events,
     issuer::IssuerObject,
-    registry::{IssuerKey, Registry, Serving},
+    metrics::Metrics,
+    registry::{IssuerKey, IssuerKind, Registry, Serving},
     sources::Sources,
     watches::{Watched, Watches},
 };
@@ -26,8 +27,12 @@ use crate::{
         signer::{Failure, FailureKind},
     },
     keys::EphemeralKeys,
+    policy::Policy,
     plugin::{AuthSecret, IssuerIdentity, Limits, Plugin, Runtime, Session, SessionInit},
 };
+
+/// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
+const MAX_CONFIG: usize = 256 << 10;
 
 /// What all Issuers' tasks share.
 pub struct Loader {
@@ -43,10 +48,14 @@ pub struct Loader {
     pub registry: Arc<Registry>,
     /// Where Events go.
     pub events: Events,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
     pub cluster_resource_namespace: String,
     /// What applies where a spec has no `retry`.
     pub retry: RetryPolicy,
+    /// What Issuers may grant.
+    pub policy: Policy,
     /// The keys that plugins made, by the Issuer's uid: they outlive every change of its spec.
     pub keys: Mutex<HashMap<String, Arc<EphemeralKeys>>>,
 }
@@ -127,6 +136,13 @@ impl Loader {
         read: &mut Versions,
     ) -> Result<Prepared, CheckFailure> {
         let spec = &object.spec;
+        let namespaced = object.key.kind == IssuerKind::Namespaced;
+        self.policy.check(namespaced, spec).map_err(permanent)?;
+        let config = serde_json::Value::Object(spec.config.clone()).to_string();
+        if config.len() > MAX_CONFIG {
+            let (kib, max) = (config.len() >> 10, MAX_CONFIG >> 10);
+            return Err(permanent(format!("spec.config has {kib} KiB as JSON; at most {max} KiB are accepted")));
+        }
         let namespace = self.namespace_of(&object.key);
         let mut secret = None;
         if let Some(name) = &spec.auth_secret_name {
@@ -140,7 +156,7 @@ impl Loader {
             read.insert(Watched::ConfigMap, None);
         }
         let component = self.sources.component(source, namespace, read).await.map_err(retry)?;
-        let plugin = self.load(&spec.plugin, component.wasm, &component.source).await?;
+        let plugin = self.load(&spec.plugin, namespaced, component.wasm, &component.source).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
                 && old.read.get(&Watched::Secret) == read.get(&Watched::Secret)
@@ -161,14 +177,14 @@ impl Loader {
         }
         let serving = Arc::new(Serving {
             plugin: plugin.clone(),
-            session: self.session(object, secret),
+            session: self.session(object, config, secret),
             retry: retry_policy(spec, self.retry),
             verification: spec.verification,
         });
         Ok(prepared(Timestamp::now(), serving))
     }
 
-    fn session(&self, object: &IssuerObject, secret: Option<AuthSecret>) -> Arc<Session> {
+    fn session(&self, object: &IssuerObject, config: String, secret: Option<AuthSecret>) -> Arc<Session> {
         let spec = &object.spec;
         Session::new(SessionInit {
             issuer: IssuerIdentity {
@@ -176,7 +192,7 @@ impl Loader {
                 namespace: object.key.namespace.clone(),
                 name: object.key.name.clone(),
             },
-            config: serde_json::Value::Object(spec.config.clone()).to_string(),
+            config,
             secret,
             reveal: spec.secrets.reveal.iter().cloned().collect(),
             keys: self.keys_of(&object.uid),
@@ -191,17 +207,20 @@ impl Loader {
     async fn load(
         &self,
         spec: &PluginSpec,
+        namespaced: bool,
         wasm: Vec<u8>,
         source: &str,
     ) -> Result<Arc<Plugin>, CheckFailure> {
-        if let Some(pin) = &spec.sha256 {
-            let found = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wasm));
-            if found != *pin {
-                return Err(retry(format!(
-                    "{source}: the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pin}"
-                )));
-            }
+        // Before it is compiled: what may not run is not even looked into.
+        let found = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wasm));
+        if let Some(pin) = spec.sha256.as_ref().filter(|pin| **pin != found) {
+            return Err(retry(format!(
+                "{source}: the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pin}"
+            )));
         }
+        self.policy
+            .check_digest(namespaced, &found)
+            .map_err(|violation| retry(format!("{source}: {violation}")))?;
         self.runtime.load(wasm).await.map_err(|error| retry(format!("{source}: {error}")))
     }
 

@@ -134,6 +134,12 @@ impl Registry {
         self.tell(key);
     }
 
+    /// How many Issuers there are, and how many of them can sign.
+    pub fn count(&self) -> (usize, usize) {
+        let entries = self.lock();
+        (entries.len(), entries.values().filter(|e| e.serving.is_some()).count())
+    }
+
     /// An Issuer's entry.
     pub fn get(&self, key: &IssuerKey) -> Option<IssuerEntry> {
         self.lock().get(key).cloned()

@@ -91,6 +91,8 @@ impl Requests {
                     None => std::future::pending().await,
                 }
             };
+            self.signing.metrics.requests.set(self.entries.len() as i64);
+            self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
                 Some(event) = events.next() => match event {
                     Ok(event) => self.observe(event),

@@ -1,6 +1,6 @@
 //! Handles one request once: look, decide, act, and report when to look again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,18 +10,20 @@ use tracing::{debug, info, warn};
 use super::{
     apply::{ApplyError, apply_status},
     events::Events,
+    metrics::Metrics,
     observe::{Observed, RequestKey, observe},
     registry::{self, Feedback, Registry, Serving},
 };
 use crate::{
-    api::cert_manager::CertificateRequest,
+    api::{Verification, cert_manager::CertificateRequest},
     issuance::{
         backoff::Backoff,
         plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED},
         request::{self, GRACE, Gate, Tries},
-        signer::{Failure, FailureKind, SignRequest},
+        signer::{Failure, FailureKind, SignRequest, Signed},
         verify,
     },
+    plugin::CallError,
 };
 
 /// How often a finished status is tried on a newer version of the object before signing starts over.
@@ -38,6 +40,8 @@ pub struct Signing {
     pub registry: Arc<Registry>,
     /// Where Events go.
     pub events: Events,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What handling a request came to.
@@ -93,17 +97,11 @@ impl Signing {
             Ok(request) => request,
             Err(message) => return request::invalid(&current.view, &message, Timestamp::now()),
         };
+        let started = Instant::now();
         let outcome = self.call(current, serving, &request).await;
-        let verified = match outcome {
-            Ok(signed) => verify::verify(&request, &signed, Timestamp::now(), serving.verification).map_err(
-                |mismatch| Failure {
-                    kind: FailureKind::Permanent,
-                    message: format!("the certificate that the plugin returned was refused: {mismatch}"),
-                    condition: None,
-                },
-            ),
-            Err(failure) => Err(failure),
-        };
+        let took = started.elapsed();
+        let verified = outcome.and_then(|signed| self.verify(&request, &signed, serving.verification));
+        self.metrics.signed(outcome_label(&verified), took);
         match verified {
             Ok(verified) => {
                 // The channel is full only if the Issuer is busy, and then this news is not needed.
@@ -112,10 +110,10 @@ impl Signing {
             }
             Err(failure) => {
                 if failure.kind == FailureKind::Issuer {
-                    let _ = entry.feedback.try_send(Feedback::Failed {
-                        serving: serving.clone(),
-                        message: failure.message.clone(),
-                    });
+                    // It must arrive: the request waits for what the Issuer makes of it.
+                    let news =
+                        Feedback::Failed { serving: serving.clone(), message: failure.message.clone() };
+                    let _ = entry.feedback.send(news).await;
                 }
                 request::failure(
                     &current.view,
@@ -129,13 +127,32 @@ impl Signing {
         }
     }
 
+    /// Check what the plugin returned, and count where it differs from the request.
+    fn verify(
+        &self,
+        request: &SignRequest,
+        signed: &Signed,
+        policy: Verification,
+    ) -> Result<verify::Verified, Failure> {
+        let verified = verify::verify(request, signed, Timestamp::now(), policy);
+        match &verified {
+            Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
+            Err(mismatch) => self.metrics.mismatch(mismatch.field, true),
+        }
+        verified.map_err(|mismatch| Failure {
+            kind: FailureKind::Permanent,
+            message: format!("the certificate that the plugin returned was refused: {mismatch}"),
+            condition: None,
+        })
+    }
+
     /// Call the plugin. A call that takes longer than the grace time is announced in the status.
     async fn call(
         &self,
         current: &mut Arc<Observed>,
         serving: &Serving,
         request: &SignRequest,
-    ) -> Result<crate::issuance::signer::Signed, Failure> {
+    ) -> Result<Signed, Failure> {
         let call = serving.plugin.sign(&serving.session, request);
         tokio::pin!(call);
         let outcome = tokio::select! {
@@ -152,7 +169,8 @@ impl Signing {
             }
         };
         outcome.map_err(|error| {
-            if let crate::plugin::CallError::Broken(breakage) = &error {
+            if let CallError::Broken(breakage) = &error {
+                self.metrics.broke(breakage.label());
                 warn!(namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
             }
             error.into_failure()
@@ -161,7 +179,9 @@ impl Signing {
 
     async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
         let body = observed.apply_body(status);
-        let version = apply_status(&self.client, &observed.collection(), &observed.key.name, &body).await?;
+        let written = apply_status(&self.client, &observed.collection(), &observed.key.name, &body).await;
+        self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
+        let version = written?;
         Ok(observed.with_status(status, version))
     }
 
@@ -220,6 +240,17 @@ impl Signing {
         warn!(namespace = key.namespace, request = key.name, %error, "could not write the status");
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
         self.events.publish(reference, vec![Notice::warning("UnexpectedError", SYNC_FAILED, &note)]);
+    }
+}
+
+/// What came of a call, for metrics.
+fn outcome_label<T>(outcome: &Result<T, Failure>) -> &'static str {
+    match outcome.as_ref().map_err(|failure| &failure.kind) {
+        Ok(_) => "issued",
+        Err(FailureKind::Retry { .. }) => "retry",
+        Err(FailureKind::Permanent) => "permanent",
+        Err(FailureKind::Issuer) => "issuer",
+        Err(FailureKind::Pending { .. }) => "pending",
     }
 }
 

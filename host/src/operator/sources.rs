@@ -54,6 +54,14 @@ pub enum SourceError {
         /// The key looked for.
         key: String,
     },
+    /// A Secret without keys.
+    #[error(r#"Secret "{namespace}/{name}" (named by spec.authSecretName) has no keys"#)]
+    EmptySecret {
+        /// The Secret's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
     /// Not what gzip writes, or too much of it.
     #[error("{source_name}: the gzip data is {problem}")]
     Gzip {
@@ -178,6 +186,10 @@ impl Sources {
         };
         let version = secret.resource_version();
         let data = secret.data.unwrap_or_default();
+        // To a plugin no keys look like no Secret, and without one it may make a CA of its own.
+        if data.is_empty() {
+            return Err(SourceError::EmptySecret { namespace, name });
+        }
         let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
         Ok((AuthSecret { name, namespace, data }, version))
     }
