@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout, logs and progress to stderr.
 
 mod logging;
+mod plugin;
 mod run;
 
 use std::process::ExitCode;
@@ -23,6 +24,11 @@ enum Command {
     Run(run::RunArgs),
     /// Print the CustomResourceDefinitions of WasmIssuer and WasmClusterIssuer as YAML.
     Crds(CrdsArgs),
+    /// Write, look at and try out plugins.
+    Plugin(plugin::PluginArgs),
+    /// Compile a plugin: started by this program itself.
+    #[command(hide = true)]
+    Compile,
 }
 
 #[derive(clap::Args)]
@@ -42,6 +48,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(args) => Ok(plugin::run(args)),
+        Command::Compile => Ok(crate::plugin::compile_for_parent()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -11,6 +11,7 @@ use crate::{
     api::GoDuration,
     issuance::{backoff::Backoff, request::RetryPolicy},
     operator::{self, Options, RequestLimits},
+    policy::Policy,
 };
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -29,7 +30,11 @@ pub struct RunArgs {
     /// code that the operator runs: nobody else may write there. Default: none.
     #[arg(long, env = "WASM_ISSUER_CACHE_DIR", value_name = "FOLDER")]
     cache_dir: Option<PathBuf>,
-    /// Where /healthz and /readyz are served.
+    /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/security.md). Default: tenants
+    /// reach public hosts by https and reveal nothing, administrators decide for themselves.
+    #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where /healthz, /readyz and /metrics are served.
     #[arg(
         long,
         env = "WASM_ISSUER_HEALTH_ADDRESS",
@@ -90,6 +95,7 @@ impl RunArgs {
                      ConfigMaps of WasmClusterIssuers",
                 )?,
         };
+        let policy = self.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
         let at_least_one = |n: usize| n.max(1);
         Ok(Options {
             cluster_resource_namespace: namespace,
@@ -100,6 +106,7 @@ impl RunArgs {
                 max_duration: self.max_retry_duration.0,
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
             },
+            policy,
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),

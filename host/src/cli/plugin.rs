@@ -1,0 +1,97 @@
+//! `wasm-issuer plugin`: the tools of a plugin's author, on a laptop with no cluster at all.
+//!
+//! A component runs here through the code that the operator runs: the same runtime, limits, Secret handles and
+//! verification. Arguments are parsed, then validated into values that cannot be wrong, then run; a command ends with
+//! a [`Verdict`] where the plugin was tried, and with an error where it could not be.
+
+mod certificate;
+mod chain;
+mod check;
+mod csr;
+mod describe;
+mod host;
+mod input;
+mod inspect;
+mod issuer;
+mod key;
+mod new;
+mod output;
+mod package;
+mod problem;
+mod request;
+mod secret;
+mod sign;
+mod uses;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+/// Arguments of `wasm-issuer plugin`.
+#[derive(Args)]
+#[command(arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct PluginArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the folder of a new plugin in Rust, ready to build.
+    New(new::NewArgs),
+    /// Show what a component imports and exports, whether an operator takes it, and what an Issuer has to grant it.
+    Inspect(inspect::InspectArgs),
+    /// Ask a plugin whether it could sign, as the operator does when an Issuer changes.
+    Check(check::CheckArgs),
+    /// Have a plugin sign a CSR, verify what it returns as the operator does, and print the chain.
+    Sign(sign::SignArgs),
+    /// Show the certificates of a PEM file, and whether they lead to a CA.
+    Certificate(certificate::CertificateArgs),
+    /// Print a ConfigMap that holds a plugin.
+    Package(package::PackageArgs),
+}
+
+/// At the end of each command's help.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  the plugin failed, or what it returned was refused
+  2  wrong usage, or a file that cannot be read or written
+  3  the plugin has accepted the request and is not done (pending)";
+
+/// How it went, once there was something to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    Failed,
+    Pending,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Fine => Self::SUCCESS,
+            Verdict::Failed => Self::from(1),
+            Verdict::Pending => Self::from(3),
+        }
+    }
+}
+
+/// Run the command.
+pub fn run(args: PluginArgs) -> ExitCode {
+    let result = match args.command {
+        Command::New(args) => new::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Certificate(args) => certificate::run(args),
+        Command::Package(args) => package::run(args),
+    };
+    match result {
+        Ok(verdict) => verdict.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
