@@ -15,6 +15,7 @@ mod events;
 mod health;
 mod issuer;
 mod issuers;
+mod lending;
 mod loading;
 mod metrics;
 mod observe;
@@ -33,8 +34,9 @@ use tokio::sync::watch;
 use tracing::info;
 
 use crate::{
+    egress::EgressConfig,
     issuance::request::RetryPolicy,
-    plugin::{Runtime, RuntimeConfig, RuntimeError},
+    plugin::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError},
     policy::Policy,
 };
 pub use queue::Limits as RequestLimits;
@@ -55,6 +57,8 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// What Issuers may grant to their plugins.
     pub policy: Policy,
+    /// How plugins' requests leave this process.
+    pub egress: EgressConfig,
     /// How many requests are in flight.
     pub limits: RequestLimits,
     /// How this process is called in Events: its pod's name.
@@ -67,6 +71,9 @@ pub enum OperatorError {
     /// The plugin runtime did not start.
     #[error("cannot start the plugin runtime: {0}")]
     Runtime(#[from] RuntimeError),
+    /// This program cannot start itself to compile plugins.
+    #[error("cannot find this program itself, which compiles plugins in a process of its own: {0}")]
+    Compiler(std::io::Error),
     /// The probes' address is taken, for instance.
     #[error("cannot serve probes at {0}: {1}")]
     Health(SocketAddr, std::io::Error),
@@ -75,12 +82,19 @@ pub enum OperatorError {
     Ended(&'static str),
 }
 
+/// What compiling one plugin may take. The largest components of the field, from Go or JavaScript, stay below it.
+const COMPILER_MEMORY: u64 = 1 << 30;
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
-    let runtime = Runtime::new(RuntimeConfig { cache_dir: options.cache_dir, ..RuntimeConfig::default() })?;
+    let runtime = Runtime::new(RuntimeConfig {
+        cache_dir: options.cache_dir,
+        compiler: Some(CompilerProcess::this_program(COMPILER_MEMORY).map_err(OperatorError::Compiler)?),
+        egress: options.egress,
+        ..RuntimeConfig::default()
+    })?;
     let (registry, issuer_changes) = registry::Registry::new();
     let metrics = Arc::new(metrics::Metrics::new());
     let (events, publisher) = events::Events::start(client.clone(), options.instance, metrics.clone());

@@ -14,6 +14,7 @@ mod compile;
 mod convert;
 mod engine;
 mod error;
+mod http;
 mod keys;
 mod limits;
 mod link;

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::api::{GoDuration, IssuerSpec, PluginSource, Quantity};
+use crate::{
+    api::{GoDuration, IssuerSpec, PluginSource, Quantity},
+    egress::AddressPolicy,
+};
 
 /// The policy: a YAML file, unknown fields refused. What it leaves out keeps its default.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -40,6 +43,8 @@ pub struct Bounds {
     /// Networks whose addresses plugins may reach although they are private or loopback. Link-local addresses, a
     /// cloud's metadata service among them, and the API server's are never reached.
     pub allow_addresses: Vec<IpNet>,
+    /// Networks whose addresses plugins never reach, whatever the two above allow.
+    pub deny_addresses: Vec<IpNet>,
     /// Whether `spec.secrets.reveal` may name keys.
     pub reveal: bool,
     /// The most that `spec.limits.timeout` may be.
@@ -97,6 +102,7 @@ impl Default for Policy {
             allowed_hosts: vec![HostBound::any("https")],
             private_addresses: false,
             allow_addresses: vec![],
+            deny_addresses: vec![],
             reveal: false,
             max_timeout: GoDuration::from_secs(30),
             max_memory: Quantity::mebibytes(256),
@@ -176,6 +182,17 @@ impl Policy {
             allowed: list(allowed),
             field: format!("{}.sha256", kind_field(namespaced)),
         })
+    }
+}
+
+impl Bounds {
+    /// Which addresses plugins may reach.
+    pub fn addresses(&self) -> AddressPolicy {
+        AddressPolicy {
+            private: self.private_addresses,
+            allow: self.allow_addresses.clone(),
+            deny: self.deny_addresses.clone(),
+        }
     }
 }
 

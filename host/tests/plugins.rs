@@ -53,6 +53,8 @@ fn session(config: serde_json::Value, secret: &[(&str, &[u8])], limits: Limits) 
         reveal: Default::default(),
         keys: Arc::default(),
         limits,
+        http: Default::default(),
+        observer: Arc::new(()),
     })
 }
 
@@ -314,7 +316,7 @@ async fn floods_of_text_do_no_harm() {
 async fn what_was_not_granted_is_not_there() {
     let plugin = load("hostile_plugin").await;
     for (behaviour, message) in [
-        ("read-env", "environment: directory /"),
+        ("read-env", "environment: nothing"),
         ("read-args", "arguments: nothing"),
         ("read-files", "files: nothing"),
         ("open-socket", "network: nothing"),

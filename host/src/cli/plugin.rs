@@ -42,9 +42,9 @@ enum Command {
     /// Show what a component imports and exports, whether an operator takes it, and what an Issuer has to grant it.
     Inspect(inspect::InspectArgs),
     /// Ask a plugin whether it could sign, as the operator does when an Issuer changes.
-    Check(check::CheckArgs),
+    Check(Box<check::CheckArgs>),
     /// Have a plugin sign a CSR, verify what it returns as the operator does, and print the chain.
-    Sign(sign::SignArgs),
+    Sign(Box<sign::SignArgs>),
     /// Show the certificates of a PEM file, and whether they lead to a CA.
     Certificate(certificate::CertificateArgs),
     /// Print a ConfigMap that holds a plugin.
@@ -61,7 +61,7 @@ Exit codes:
 
 /// How it went, once there was something to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
     Fine,
     Failed,
     Pending,
@@ -82,8 +82,8 @@ pub fn run(args: PluginArgs) -> ExitCode {
     let result = match args.command {
         Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Sign(args) => sign::run(args),
+        Command::Check(args) => check::run(*args),
+        Command::Sign(args) => sign::run(*args),
         Command::Certificate(args) => certificate::run(args),
         Command::Package(args) => package::run(args),
     };

@@ -5,10 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Args;
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::{
     api::GoDuration,
+    egress::EgressConfig,
     issuance::{backoff::Backoff, request::RetryPolicy},
     operator::{self, Options, RequestLimits},
     policy::Policy,
@@ -71,8 +72,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the executor")?;
     runtime.block_on(async {
-        let client = client().await?;
-        let options = args.options()?;
+        let (client, api_server) = client().await?;
+        let options = args.options(egress(api_server).await)?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
             if let Ok(signal) = shutdown().await {
@@ -85,7 +86,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 impl RunArgs {
-    fn options(self) -> anyhow::Result<Options> {
+    fn options(self, egress: EgressConfig) -> anyhow::Result<Options> {
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
             None => std::fs::read_to_string(NAMESPACE_FILE)
@@ -107,6 +108,7 @@ impl RunArgs {
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
             },
             policy,
+            egress,
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),
@@ -118,14 +120,37 @@ impl RunArgs {
     }
 }
 
-async fn client() -> anyhow::Result<kube::Client> {
+/// A client, and where it finds the API server.
+async fn client() -> anyhow::Result<(kube::Client, http::Uri)> {
     // Two crates of the tree could each bring a provider; this makes the choice explicit.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = kube::Config::infer()
         .await
         .context("no API server to talk to: neither in a cluster nor with a readable kubeconfig")?;
     config.connect_timeout = Some(Duration::from_secs(10));
-    kube::Client::try_from(config).context("cannot make a client for the API server")
+    let api_server = config.cluster_url.clone();
+    let client = kube::Client::try_from(config).context("cannot make a client for the API server")?;
+    Ok((client, api_server))
+}
+
+/// The way of plugins to the network: the proxy that this process's environment names, and no API server.
+async fn egress(api_server: http::Uri) -> EgressConfig {
+    let service = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let service_port = std::env::var("KUBERNETES_SERVICE_PORT").ok().and_then(|port| port.parse().ok());
+    let known = [
+        api_server.host().map(|host| (host.to_owned(), api_server.port_u16().unwrap_or(443))),
+        service.map(|host| (host, service_port.unwrap_or(443))),
+        Some(("kubernetes.default.svc".to_owned(), 443)),
+    ];
+    let mut egress = EgressConfig::default().with_proxy_from_env();
+    for (host, port) in known.into_iter().flatten() {
+        match egress.clone().with_api_server(&host, port).await {
+            Ok(more) => egress = more,
+            // Outside a cluster the Service has no address.
+            Err(error) => debug!(host, %error, "not an address of the API server"),
+        }
+    }
+    egress
 }
 
 async fn shutdown() -> std::io::Result<&'static str> {

@@ -17,7 +17,8 @@ use tracing::{info, warn};
 
 use super::{
     apply::{ApplyError, apply_status},
-    loading::{Loader, Prepared, Versions},
+    lending::{Dependency, Versions},
+    loading::{Loader, Prepared},
     registry::{Feedback, IssuerEntry, IssuerKey, IssuerKind, Serving},
     sign::moment,
     watches::{Subscription, Version, Watched},
@@ -80,7 +81,7 @@ pub struct IssuerTask {
 }
 
 struct Watch {
-    what: Watched,
+    dependency: Dependency,
     version: watch::Receiver<Version>,
     _share: Arc<Subscription>,
 }
@@ -129,18 +130,15 @@ impl IssuerTask {
 
     /// Watch what the spec names, before it is read. Watches that go on are not interrupted.
     fn watch_dependencies(&mut self) {
-        let spec = &self.current.spec;
         let namespace = self.loader.namespace_of(&self.current.key);
-        let config_map = spec.plugin.config_map.as_ref().map(|m| (Watched::ConfigMap, &m.name));
-        let secret = spec.auth_secret_name.as_ref().map(|name| (Watched::Secret, name));
         let watches = &self.loader.watches;
-        let watch = |(what, name): (Watched, &api::ObjectName)| {
+        let watch = |(dependency, what, name): (Dependency, Watched, &api::ObjectName)| {
             let share = watches.subscribe(what, namespace, name);
             let mut version = share.receiver();
             version.borrow_and_update();
-            Watch { what, version, _share: share }
+            Watch { dependency, version, _share: share }
         };
-        self.watched = config_map.into_iter().chain(secret).map(watch).collect();
+        self.watched = Dependency::of(&self.current.spec).map(watch).collect();
     }
 
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
@@ -313,7 +311,7 @@ async fn dependency_changed(watched: &mut [Watch], read: &Versions) {
             while watch.version.changed().await.is_ok() {
                 let version = watch.version.borrow_and_update().clone();
                 // The first answer of a new watch tells what was just read.
-                if version.is_some() && version.as_ref() != read.get(&watch.what) {
+                if version.is_some() && version.as_ref() != read.get(&watch.dependency) {
                     return;
                 }
             }
@@ -382,7 +380,8 @@ fn collection(key: &IssuerKey) -> String {
     }
 }
 
-fn reference(object: &IssuerObject) -> ObjectReference {
+/// What its Events refer to.
+pub fn reference(object: &IssuerObject) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{GROUP}/{VERSION}")),
         kind: Some(object.key.kind.as_str().to_owned()),

@@ -12,11 +12,12 @@ use kube::Client;
 
 use super::{
     events::Events,
-    issuer::IssuerObject,
+    issuer::{IssuerObject, reference},
+    lending::{DenialReporter, Dependency, Lent, Versions},
     metrics::Metrics,
     registry::{IssuerKey, IssuerKind, Registry, Serving},
     sources::Sources,
-    watches::{Watched, Watches},
+    watches::Watches,
 };
 use crate::{
     api::{IssuerSpec, PluginSpec},
@@ -28,7 +29,7 @@ use crate::{
     },
     keys::EphemeralKeys,
     policy::Policy,
-    plugin::{AuthSecret, IssuerIdentity, Limits, Plugin, Runtime, Session, SessionInit},
+    plugin::{IssuerIdentity, Limits, Plugin, Runtime, Session, SessionInit},
 };
 
 /// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
@@ -88,9 +89,6 @@ pub struct Outcome {
     pub read: Versions,
 }
 
-/// The resource versions of what an Issuer names, as they were read; none for what is not there.
-pub type Versions = HashMap<Watched, Option<String>>;
-
 impl Loader {
     /// Where an Issuer's ConfigMap and Secrets live.
     pub fn namespace_of<'a>(&'a self, key: &'a IssuerKey) -> &'a str {
@@ -144,22 +142,16 @@ impl Loader {
             return Err(permanent(format!("spec.config has {kib} KiB as JSON; at most {max} KiB are accepted")));
         }
         let namespace = self.namespace_of(&object.key);
-        let mut secret = None;
-        if let Some(name) = &spec.auth_secret_name {
-            read.insert(Watched::Secret, None);
-            let (found, version) = self.sources.secret(name, namespace).await.map_err(retry)?;
-            read.insert(Watched::Secret, version);
-            secret = Some(found);
-        }
+        let lent = self.lend(spec, namespace, self.policy.bounds(namespaced), read).await?;
         let source = spec.plugin.source().map_err(permanent)?;
         if spec.plugin.config_map.is_some() {
-            read.insert(Watched::ConfigMap, None);
+            read.insert(Dependency::Plugin, None);
         }
         let component = self.sources.component(source, namespace, read).await.map_err(retry)?;
         let plugin = self.load(&spec.plugin, namespaced, component.wasm, &component.source).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
-                && old.read.get(&Watched::Secret) == read.get(&Watched::Secret)
+                && same_but_plugin(&old.read, read)
                 && Arc::ptr_eq(&old.plugin, &plugin)
         });
         let prepared = |loaded_at, serving| Prepared {
@@ -177,14 +169,14 @@ impl Loader {
         }
         let serving = Arc::new(Serving {
             plugin: plugin.clone(),
-            session: self.session(object, config, secret),
+            session: self.session(object, config, lent),
             retry: retry_policy(spec, self.retry),
             verification: spec.verification,
         });
         Ok(prepared(Timestamp::now(), serving))
     }
 
-    fn session(&self, object: &IssuerObject, config: String, secret: Option<AuthSecret>) -> Arc<Session> {
+    fn session(&self, object: &IssuerObject, config: String, lent: Lent) -> Arc<Session> {
         let spec = &object.spec;
         Session::new(SessionInit {
             issuer: IssuerIdentity {
@@ -193,7 +185,7 @@ impl Loader {
                 name: object.key.name.clone(),
             },
             config,
-            secret,
+            secret: lent.secret,
             reveal: spec.secrets.reveal.iter().cloned().collect(),
             keys: self.keys_of(&object.uid),
             limits: Limits {
@@ -201,6 +193,12 @@ impl Loader {
                 memory: usize::try_from(spec.limits.memory.bytes).unwrap_or(usize::MAX),
                 ..Limits::default()
             },
+            http: lent.http,
+            observer: Arc::new(DenialReporter {
+                issuer: reference(object),
+                events: self.events.clone(),
+                metrics: self.metrics.clone(),
+            }),
         })
     }
 
@@ -260,8 +258,13 @@ fn only_the_plugin_is_new(
 ) -> bool {
     let rest = |spec: &IssuerSpec| IssuerSpec { plugin: PluginSpec::default(), ..spec.clone() };
     let same_plugin = candidate.is_some_and(|new| Arc::ptr_eq(&new.plugin, &old.plugin));
-    let same_secret = read.get(&Watched::Secret) == old.read.get(&Watched::Secret);
-    !same_plugin && same_secret && rest(&old.spec) == rest(&object.spec)
+    !same_plugin && same_but_plugin(&old.read, read) && rest(&old.spec) == rest(&object.spec)
+}
+
+/// Whether everything but the plugin's ConfigMap was read in the same version.
+fn same_but_plugin(old: &Versions, new: &Versions) -> bool {
+    let secrets = [Dependency::AuthSecret, Dependency::CaBundle, Dependency::ClientCert];
+    secrets.iter().all(|secret| old.get(secret) == new.get(secret))
 }
 
 fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {
@@ -275,10 +278,12 @@ fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {
     }
 }
 
-fn retry(error: impl ToString) -> CheckFailure {
+/// A failure that may pass.
+pub fn retry(error: impl ToString) -> CheckFailure {
     CheckFailure { message: error.to_string(), permanent: false, after: None }
 }
 
-fn permanent(error: impl ToString) -> CheckFailure {
+/// A failure that only a change of the Issuer mends.
+pub fn permanent(error: impl ToString) -> CheckFailure {
     CheckFailure { message: error.to_string(), permanent: true, after: None }
 }

@@ -113,6 +113,10 @@ impl Observed {
         let pem = self.spec.csr_pem().map_err(|e| format!("spec.request is not base64: {e}"))?;
         let csr = Csr::from_pem_or_der(&pem).map_err(|e| format!("spec.request: {e}"))?;
         let duration = self.spec.duration().map_err(|e| format!("spec.duration: {e}"))?;
+        let duration = duration.map_or(DEFAULT_DURATION, |d| d.0);
+        if duration.as_secs() == 0 {
+            return Err("spec.duration: a certificate is valid for at least a second".to_owned());
+        }
         let given = self.spec.usages.as_deref().unwrap_or_default();
         let mut usages: Vec<String> = match given {
             [] => DEFAULT_USAGES.map(str::to_owned).into(),
@@ -130,7 +134,7 @@ impl Observed {
             name: self.key.name.clone(),
             uid: self.uid.clone(),
             csr,
-            duration: duration.map_or(DEFAULT_DURATION, |d| d.0),
+            duration,
             is_ca: self.spec.is_ca,
             usages,
             annotations: self.annotations.clone(),

@@ -7,7 +7,7 @@ use kube::{Api, Client, ResourceExt};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::{loading::Versions, watches::Watched};
+use super::lending::{Dependency, Versions};
 use crate::{
     api::{ConfigMapSource, PluginSource},
     plugin::AuthSecret,
@@ -55,12 +55,14 @@ pub enum SourceError {
         key: String,
     },
     /// A Secret without keys.
-    #[error(r#"Secret "{namespace}/{name}" (named by spec.authSecretName) has no keys"#)]
+    #[error(r#"Secret "{namespace}/{name}" (named by {field}) has no keys"#)]
     EmptySecret {
         /// The Secret's namespace.
         namespace: String,
         /// Its name.
         name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
     },
     /// Not what gzip writes, or too much of it.
     #[error("{source_name}: the gzip data is {problem}")]
@@ -139,7 +141,7 @@ impl Sources {
             let field = "spec.plugin.configMap.name";
             return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
         };
-        versions.insert(Watched::ConfigMap, map.resource_version());
+        versions.insert(Dependency::Plugin, map.resource_version());
         let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) else {
             if map.data.as_ref().is_some_and(|data| data.contains_key(&key)) {
                 return Err(SourceError::TextKey { namespace, name, key });
@@ -171,9 +173,10 @@ impl Sources {
         Err(SourceError::NoBuiltin { name: name.to_owned(), found: names.join(", ") })
     }
 
-    /// Read the Issuer's Secret, with its resource version.
+    /// Read a Secret that a field of the Issuer names, with its resource version.
     pub async fn secret(
         &self,
+        field: &'static str,
         name: &str,
         namespace: &str,
     ) -> Result<(AuthSecret, Option<String>), SourceError> {
@@ -181,14 +184,13 @@ impl Sources {
         let found = read(api.get_opt(name), format!(r#"Secret "{namespace}/{name}""#)).await?;
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
         let Some(secret) = found else {
-            let field = "spec.authSecretName";
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
         };
         let version = secret.resource_version();
         let data = secret.data.unwrap_or_default();
         // To a plugin no keys look like no Secret, and without one it may make a CA of its own.
         if data.is_empty() {
-            return Err(SourceError::EmptySecret { namespace, name });
+            return Err(SourceError::EmptySecret { namespace, name, field });
         }
         let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
         Ok((AuthSecret { name, namespace, data }, version))

@@ -24,8 +24,8 @@ use super::state::CallState;
 use crate::issuance::signer::{SignRequest, Signed};
 use crate::issuance::text::clean;
 
-/// How long after its deadline a call that waits is dropped: one that computes is stopped at the tick before that, and
-/// the message can tell the two apart.
+/// How long after its deadline a call that waits is dropped. One that computes is stopped at a tick before that, so the
+/// message can tell the two apart.
 const GRACE: Duration = TICK.saturating_mul(3);
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
@@ -105,7 +105,7 @@ impl Plugin {
     ) -> Result<T, CallError> {
         let limits = session.limits.clone();
         let (engine, memory) = (&self.runtime.engine, self.runtime.memory.clone());
-        let mut store = CallState::store(engine, session, log.clone(), memory);
+        let mut store = CallState::store(engine, session, log.clone(), memory, &self.runtime.egress);
         let answer = async {
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + GRACE;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
@@ -130,6 +130,7 @@ impl Plugin {
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
+                state.log.finish(); // what was written last may be why
                 tracing::debug!(error = clean(&format!("{error:?}"), 4096), "plugin call broken off");
                 Err(Breakage::of(&error, state, self.runtime.memory.limit()))
             }

@@ -72,7 +72,7 @@ pub fn failure(failure: wit::Failure, log: &CallLog) -> Result<Failure, Breakage
         message if message.is_empty() => "the plugin gave no reason".to_owned(),
         message => message,
     };
-    let condition = failure.condition.and_then(checked_condition);
+    let condition = failure.condition.and_then(|condition| checked_condition(condition, log));
     Ok(Failure { kind, message, condition })
 }
 
@@ -92,11 +92,14 @@ fn checked_resume(resume: String, log: &CallLog) -> Result<String, Breakage> {
     Ok(resume)
 }
 
-fn checked_condition(condition: wit::Condition) -> Option<FailureCondition> {
+/// A condition that the API server would refuse, or that is not the plugin's to set, is dropped: the failure counts.
+fn checked_condition(condition: wit::Condition, log: &CallLog) -> Option<FailureCondition> {
     let wit::Condition { type_, status, reason } = condition;
     let is_valid = is_camel_case(&type_, MAX_CONDITION_TYPE)
         && !RESERVED_CONDITIONS.contains(&type_.as_str())
-        && is_camel_case(&reason, MAX_CONDITION_REASON);
+        && is_camel_case(&reason, MAX_CONDITION_REASON)
+        && !log.finds_secret(&type_)
+        && !log.finds_secret(&reason);
     let status = match status {
         wit::ConditionStatus::TrueStatus => "True",
         wit::ConditionStatus::FalseStatus => "False",

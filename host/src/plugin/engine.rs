@@ -26,8 +26,8 @@ pub fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(CALL_STACK)
-        // Half of wasmtime's advisories of the last year are about what is off here, and no plugin needs it. Threads
-        // and core dumps are not even built in.
+        // What no plugin needs is off: most of wasmtime's late advisories are in there. Threads and core dumps are not
+        // even built in.
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_gc(false)
@@ -45,6 +45,7 @@ pub fn config() -> Config {
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     IssuerPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -11,7 +11,7 @@ const SIGNER: &str = "wasm-issuer:plugin/signer";
 const SIGNER_VERSION: (u64, u64) = (0, 1);
 
 /// What a plugin may import: the linker has nothing else.
-const IMPORTS: [(&str, (u64, u64), &[&str]); 7] = [
+const IMPORTS: [(&str, (u64, u64), &[&str]); 8] = [
     ("wasm-issuer:plugin", (0, 1), &["types", "secrets", "keys", "cache", "log"]),
     (
         "wasi:cli",
@@ -31,6 +31,7 @@ const IMPORTS: [(&str, (u64, u64), &[&str]); 7] = [
     ),
     ("wasi:clocks", (0, 2), &["monotonic-clock", "wall-clock"]),
     ("wasi:filesystem", (0, 2), &["preopens", "types"]),
+    ("wasi:http", (0, 2), &["outgoing-handler", "types"]),
     ("wasi:io", (0, 2), &["error", "poll", "streams"]),
     ("wasi:random", (0, 2), &["insecure", "insecure-seed", "random"]),
     (
@@ -177,11 +178,11 @@ fn is_available(import: &str) -> bool {
 
 fn hint(import: &str) -> &'static str {
     if import.starts_with("wasi:http/") {
-        "this operator has no outgoing HTTP for plugins"
+        "of wasi:http this operator has version 0.2 of outgoing-handler and types"
     } else if import.starts_with("wasm-issuer:plugin/") {
         "this operator has version 0.1 of wasm-issuer:plugin; a newer operator may have more"
     } else {
-        "a plugin may import wasm-issuer:plugin 0.1 and WASI 0.2 (cli, clocks, filesystem, io, random, sockets)"
+        "a plugin may import wasm-issuer:plugin 0.1 and WASI 0.2 (cli, clocks, filesystem, http, io, random, sockets)"
     }
 }
 

@@ -87,6 +87,16 @@ impl CallLog {
         (!line.is_empty()).then_some(line)
     }
 
+    /// Whose call it is.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Write a record of the host's own about what the plugin does.
+    pub fn note(&self, text: &str) {
+        self.record(&mut lock(&self.inner), Level::Warn, "host", text.as_bytes());
+    }
+
     fn record(&self, inner: &mut Inner, level: Level, source: &'static str, text: &[u8]) {
         if inner.records >= MAX_RECORDS {
             inner.dropped += 1;
@@ -154,7 +164,7 @@ impl CallLog {
         }
     }
 
-    /// The call is over: write what has no line end, and how much was left out.
+    /// The plugin writes no more: take in what has no line end, and say how much was left out.
     pub fn finish(&self) {
         let inner = &mut *lock(&self.inner);
         self.end_line(inner, Stream::Stdout);

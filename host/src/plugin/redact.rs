@@ -42,6 +42,7 @@ impl Redactor {
 
     /// Whether a text shows a value.
     pub fn finds(&self, text: &str) -> bool {
+        let text = clean(text, usize::MAX);
         self.values.iter().any(|value| text.contains(value.as_str()))
     }
 

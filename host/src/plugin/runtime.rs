@@ -19,6 +19,7 @@ use super::link::link;
 use super::load::Inspection;
 use super::state::CallState;
 use super::{engine, lock};
+use crate::egress::EgressConfig;
 
 /// Runs the plugins of a process.
 pub struct Runtime {
@@ -30,6 +31,7 @@ pub struct Runtime {
     plugins: Mutex<HashMap<String, Slot>>,
     pub(super) slots: Arc<Semaphore>,
     pub(super) memory: Arc<MemoryPool>,
+    pub(super) egress: EgressConfig,
 }
 
 /// How a runtime is set up.
@@ -48,6 +50,8 @@ pub struct RuntimeConfig {
     pub concurrency: usize,
     /// The memory of all calls together, in bytes.
     pub memory: usize,
+    /// How plugins' requests reach servers. What they may reach is the session's affair.
+    pub egress: EgressConfig,
 }
 
 impl Default for RuntimeConfig {
@@ -59,6 +63,7 @@ impl Default for RuntimeConfig {
             compile_timeout: Duration::from_secs(60),
             concurrency: 128,
             memory: 512 << 20,
+            egress: EgressConfig::default(),
         }
     }
 }
@@ -108,6 +113,7 @@ impl Runtime {
             plugins: Mutex::default(),
             slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             memory: MemoryPool::new(config.memory),
+            egress: config.egress,
         }))
     }
 

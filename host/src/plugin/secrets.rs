@@ -43,13 +43,6 @@ pub struct Entry {
 /// What is behind a plugin's `secret`.
 pub type SecretHandle = Arc<Entry>;
 
-/// A token that stands for a value in outgoing requests of one call.
-#[expect(dead_code, reason = "the transport that replaces them comes with outgoing HTTP")]
-pub struct Placeholder {
-    pub token: String,
-    pub value: Zeroizing<Vec<u8>>,
-}
-
 impl Secret {
     pub fn new(secret: AuthSecret, reveal: &BTreeSet<String>) -> Self {
         let entry = |(name, value): (String, _)| {
@@ -165,14 +158,13 @@ impl HostSecret for CallState {
             Ok(value) => value,
             Err(error) => return Ok(Err(error)),
         };
-        if self.placeholders.len() >= MAX_PLACEHOLDERS {
+        if self.http.placeholders.len() >= MAX_PLACEHOLDERS {
             let message = format!("{MAX_PLACEHOLDERS} placeholders were made in this call already");
             return Ok(Err(SecretError::Other(message)));
         }
-        let token = format!("placeholder-{:032x}", rand::random::<u128>());
-        self.log.hide(token.as_bytes());
         self.log.hide(&value);
-        self.placeholders.push(Placeholder { token: token.clone(), value });
+        let token = self.http.placeholders.add(value);
+        self.log.hide(token.as_bytes());
         Ok(Ok(token))
     }
 

@@ -1,7 +1,7 @@
 //! What one Issuer lends its plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::cache::Cache;
 use super::redact::Redactor;
 use super::secrets::Secret;
+use crate::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
 use crate::keys::EphemeralKeys;
 
 /// Everything that one Issuer lends its plugin, and what the plugin keeps for it between calls. Rebuilt when the
@@ -24,6 +25,9 @@ pub struct Session {
     /// The Secret's values, to keep them out of messages.
     pub(super) secrets: Redactor,
     pub(super) slots: Arc<Semaphore>,
+    pub(super) observer: Arc<dyn Observer>,
+    grant: HttpGrant,
+    http: OnceLock<Arc<HttpSession>>,
 }
 
 /// What a [`Session`] is made of.
@@ -40,6 +44,10 @@ pub struct SessionInit {
     pub keys: Arc<EphemeralKeys>,
     /// What a call may take.
     pub limits: Limits,
+    /// What the plugin may reach over HTTP, and how: `spec.http` within the operator's policy.
+    pub http: HttpGrant,
+    /// Told of requests that did not get through.
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Whom calls are made for.
@@ -76,6 +84,8 @@ pub struct Limits {
     pub queue: Duration,
     /// Calls at a time.
     pub concurrency: usize,
+    /// The network's share.
+    pub http: HttpLimits,
 }
 
 impl Default for Limits {
@@ -86,6 +96,23 @@ impl Default for Limits {
             instantiate: Duration::from_secs(5),
             queue: Duration::from_secs(30),
             concurrency: 32,
+            http: HttpLimits::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// Longer times than this are none.
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+    /// Within what the clock and the semaphores can count.
+    fn clamped(self) -> Self {
+        Self {
+            timeout: self.timeout.min(Self::LONGEST),
+            instantiate: self.instantiate.min(Self::LONGEST),
+            queue: self.queue.min(Self::LONGEST),
+            concurrency: self.concurrency.clamp(1, Semaphore::MAX_PERMITS),
+            ..self
         }
     }
 }
@@ -93,6 +120,7 @@ impl Default for Limits {
 impl Session {
     /// A session with an empty cache.
     pub fn new(init: SessionInit) -> Arc<Self> {
+        let limits = init.limits.clamped();
         let mut secrets = Redactor::default();
         for value in init.secret.iter().flat_map(|secret| secret.data.values()) {
             secrets.add(value);
@@ -104,8 +132,17 @@ impl Session {
             keys: init.keys,
             cache: Mutex::default(),
             secrets,
-            slots: Arc::new(Semaphore::new(init.limits.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            limits: init.limits,
+            slots: Arc::new(Semaphore::new(limits.concurrency)),
+            limits,
+            observer: init.observer,
+            grant: init.http,
+            http: OnceLock::new(),
         })
+    }
+
+    /// The connections of this session, none before the first call.
+    pub(super) fn http(&self, egress: &EgressConfig) -> Arc<HttpSession> {
+        let open = || HttpSession::new(egress.clone(), self.grant.clone(), self.limits.http.clone());
+        self.http.get_or_init(open).clone()
     }
 }

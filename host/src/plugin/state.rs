@@ -7,13 +7,15 @@ use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::bindings::wasm_issuer::plugin::types;
 use super::error::Phase;
+use super::http::CallObserver;
 use super::limits::{MemoryLimiter, MemoryPool};
 use super::log::{CallLog, LineStream, Stream};
-use super::secrets::Placeholder;
 use super::session::Session;
+use crate::egress::{EgressConfig, HttpCall};
 
 /// Bytes that a plugin may pass to the host at a time.
 const TRANSFER: usize = 4 << 20;
@@ -21,16 +23,20 @@ const TRANSFER: usize = 4 << 20;
 const HANDLES: usize = 256;
 /// Host objects behind them, children included.
 const RESOURCES: usize = 1024;
+/// The memory of a set of header fields.
+const FIELDS: usize = 64 << 10;
 /// Random bytes at a time.
 const RANDOM: u64 = 4096;
 
-/// The state behind one call. An HTTP grant will live in the session and its budget here.
+/// The state behind one call.
 pub struct CallState {
     pub session: Arc<Session>,
     pub log: Arc<CallLog>,
     pub memory: MemoryLimiter,
     pub clock: Clock,
-    pub placeholders: Vec<Placeholder>,
+    /// In front of the table: the bodies in there must know that the call has ended before they are dropped.
+    pub http: HttpCall,
+    pub http_ctx: WasiHttpCtx,
     pub table: ResourceTable,
     wasi: WasiCtx,
 }
@@ -59,6 +65,7 @@ impl CallState {
         session: Arc<Session>,
         log: Arc<CallLog>,
         pool: Arc<MemoryPool>,
+        egress: &EgressConfig,
     ) -> Store<Self> {
         // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
         // and the random numbers are real.
@@ -72,15 +79,20 @@ impl CallState {
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let mut http_ctx = WasiHttpCtx::new();
+        http_ctx.set_field_size_limit(FIELDS);
+        let observer = Arc::new(CallObserver { log: log.clone() });
+        let now = Instant::now();
         let state = Self {
             memory: MemoryLimiter::new(session.limits.memory, pool),
             clock: Clock {
                 phase: Phase::Start,
                 limit: Duration::ZERO,
-                deadline: Instant::now(),
+                deadline: now,
                 expired: false,
             },
-            placeholders: Vec::new(),
+            http: HttpCall::new(session.http(egress), observer, now),
+            http_ctx,
             session,
             log,
             table,

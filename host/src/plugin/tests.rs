@@ -40,5 +40,7 @@ fn session(limits: Limits) -> Arc<Session> {
         reveal: Default::default(),
         keys: Arc::default(),
         limits,
+        http: Default::default(),
+        observer: Arc::new(()),
     })
 }

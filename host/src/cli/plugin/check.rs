@@ -43,7 +43,7 @@ struct Report {
     plugin: PluginFacts,
     issuer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
     timings: Timings,
 }
 
@@ -59,7 +59,7 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
             Err(problem) => Some(problem),
         })
     })?;
-    let verdict = problem.as_ref().map_or(Verdict::Fine, Problem::verdict);
+    let verdict = problem.as_ref().map_or(Verdict::Fine, |problem| problem.verdict());
     match args.output.output {
         Format::Json => {
             let result = match verdict {
@@ -94,7 +94,7 @@ pub async fn prepare(
     file: PluginFile,
     issuer: Issuer,
     timings: &mut Timings,
-) -> anyhow::Result<Result<Ready, Problem>> {
+) -> anyhow::Result<Result<Ready, Box<Problem>>> {
     let wasm = match file.wasm {
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
@@ -105,12 +105,12 @@ pub async fn prepare(
     }
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
     timings.add("compile", took);
-    Ok(plugin.map(|plugin| Ready { plugin, session: issuer.session() }).map_err(Problem::from))
+    Ok(plugin.map(|plugin| Ready { plugin, session: issuer.session() }).map_err(Box::from))
 }
 
 impl Ready {
     /// Call `check`.
-    pub async fn check(&self, timings: &mut Timings) -> Result<(), Problem> {
+    pub async fn check(&self, timings: &mut Timings) -> Result<(), Box<Problem>> {
         let started = Instant::now();
         let checked = self.plugin.check(&self.session).await;
         timings.add("check", started.elapsed());

@@ -22,7 +22,7 @@ pub struct PluginFile {
     /// Where it was read.
     pub path: PathBuf,
     /// The component, or what is wrong with the compressed one.
-    pub wasm: Result<Vec<u8>, Problem>,
+    pub wasm: Result<Vec<u8>, Box<Problem>>,
 }
 
 /// Which plugin, for JSON.

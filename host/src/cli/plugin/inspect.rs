@@ -54,7 +54,7 @@ struct Report {
     result: &'static str,
     plugin: PluginFacts,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
     #[serde(flatten)]
     component: Option<Component>,
     timings: Timings,
@@ -112,7 +112,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
             let (loaded, took) =
                 host::block_on(async { Ok(host::load(&runtime, &args.plugin, wasm).await) })?;
             timings.add("compile", took);
-            (component, loaded.err().map(Problem::from))
+            (component, loaded.err().map(Box::from))
         }
     };
     let result = if problem.is_none() { "accepted" } else { "refused" };

@@ -135,6 +135,8 @@ impl Issuer {
                 memory: usize::try_from(self.spec.limits.memory.bytes).unwrap_or(usize::MAX),
                 ..Limits::default()
             },
+            http: Default::default(),
+            observer: std::sync::Arc::new(()),
         })
     }
 }

@@ -83,7 +83,7 @@ pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
     let name = args.name.map_or_else(|| name_for(&args.plugin), |name| name.to_string());
     let file = PluginFile::read(&args.plugin)?;
     let path = args.plugin.display();
-    let failed = |problem: Problem| {
+    let failed = |problem: Box<Problem>| {
         output::stderr(&format!("not packaged: {path}\n{}", problem.text()))?;
         Ok(Verdict::Failed)
     };

@@ -53,28 +53,26 @@ impl Problem {
     }
 
     /// Bytes that are no plugin.
-    pub fn unusable(reason: &'static str, message: String) -> Self {
-        Self { reason: Some(reason), ..Self::new("load", message, NOT_LOADED) }
+    pub fn unusable(reason: &'static str, message: String) -> Box<Self> {
+        Box::new(Self { reason: Some(reason), ..Self::new("load", message, NOT_LOADED) })
     }
 
     /// Another component than the Issuer pins.
-    pub fn pin(found: &str, pinned: &str) -> Self {
+    pub fn pin(found: &str, pinned: &str) -> Box<Self> {
         let message = format!("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pinned}");
-        Self::new("pin", message, NOT_LOADED)
+        Box::new(Self::new("pin", message, NOT_LOADED))
     }
 
     /// A certificate that is not what was asked for.
-    pub fn refused(mismatch: &Mismatch) -> Self {
+    pub fn refused(mismatch: &Mismatch) -> Box<Self> {
         let operator =
             "publishes nothing and makes the request Failed, which cert-manager tries again after an hour";
-        Self {
-            reason: Some(mismatch.field),
-            ..Self::new("verification", format!("the certificate was refused: {mismatch}"), operator)
-        }
+        let message = format!("the certificate was refused: {mismatch}");
+        Box::new(Self { reason: Some(mismatch.field), ..Self::new("verification", message, operator) })
     }
 
     /// A call that did not succeed.
-    pub fn of(call: Call, error: CallError) -> Self {
+    pub fn of(call: Call, error: CallError) -> Box<Self> {
         let reason = match &error {
             CallError::Broken(breakage) => Some(breakage.label()),
             CallError::Failed(_) => None,
@@ -94,7 +92,7 @@ impl Problem {
         };
         let condition = condition.filter(|_| call == Call::Sign);
         let condition = condition.map(|it| format!("{}={} {}", it.type_, it.status, it.reason));
-        Self { reason, condition, ..problem }
+        Box::new(Self { reason, condition, ..problem })
     }
 
     /// What it means for the exit code.
@@ -120,9 +118,9 @@ impl Problem {
     }
 }
 
-impl From<LoadError> for Problem {
+impl From<LoadError> for Box<Problem> {
     fn from(error: LoadError) -> Self {
-        Self::unusable(error.label(), error.to_string())
+        Problem::unusable(error.label(), error.to_string())
     }
 }
 

@@ -197,14 +197,10 @@ fn with_cert_sign(mut usages: Vec<String>, is_ca: bool) -> Vec<String> {
     usages
 }
 
-/// What a CSR itself asks for; cert-manager's default for the key usage if it has none.
+/// What a CSR itself asks for.
 fn usages_of(csr: &Csr) -> Vec<String> {
-    let mut names: Vec<String> = match csr.key_usage() {
-        Some(usage) => csr::bits(usage).map(|(name, _)| name.to_owned()).collect(),
-        None => DEFAULT_USAGES.map(str::to_owned).into(),
-    };
-    names.extend(csr.ext_key_usage().into_iter().flatten().map(usages::extended_name));
-    names
+    let key_usages = csr::bits(csr.key_usage().unwrap_or_default()).map(|(name, _)| name.to_owned());
+    key_usages.chain(csr.ext_key_usage().into_iter().flatten().map(usages::extended_name)).collect()
 }
 
 fn read_csr(path: &Path) -> anyhow::Result<Csr> {

@@ -82,7 +82,7 @@ struct Report {
     certificates: Vec<Description>,
     verification: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<Problem>,
+    problem: Option<Box<Problem>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     timings: Timings,
@@ -104,7 +104,7 @@ enum Answer {
     Issued(Verified),
     /// Signed, but not what was asked for.
     Refused(Mismatch),
-    Failed(Call, Problem),
+    Failed(Call, Box<Problem>),
 }
 
 /// Run the command.
@@ -124,7 +124,6 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
         Answer::Failed(_, problem) => problem.verdict() == Verdict::Pending,
         Answer::Refused(_) => false,
     };
-    let key = made.as_ref().filter(|_| is_kept).map(|made| made.keep(&sign.csr)).transpose()?;
     if let Answer::Issued(verified) = &answer {
         if let Some(path) = &args.out {
             input::write(path, verified.certificate.as_bytes())?;
@@ -133,6 +132,7 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
             input::write(path, ca.as_bytes())?;
         }
     }
+    let key = made.as_ref().filter(|_| is_kept).map(|made| made.keep(&sign.csr)).transpose()?;
     let report = report(answer, facts, issuer_name, &sign, key, timings)?;
     let verdict = match report.result {
         "issued" => Verdict::Fine,

@@ -78,7 +78,7 @@ impl CompilerProcess {
     }
 
     async fn send(&self, mut stdin: ChildStdin, wasm: &[u8], limit: Duration) -> std::io::Result<()> {
-        stdin.write_all(&Limits { memory: self.memory, cpu: limit }.to_bytes()).await?;
+        stdin.write_all(&Budget { memory: self.memory, cpu: limit }.to_bytes()).await?;
         stdin.write_all(wasm).await?;
         stdin.shutdown().await
     }
@@ -97,12 +97,12 @@ impl CompilerProcess {
 }
 
 /// What the parent asks the child to limit itself to, ahead of the component.
-struct Limits {
+struct Budget {
     memory: u64,
     cpu: Duration,
 }
 
-impl Limits {
+impl Budget {
     fn to_bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         let (memory, cpu) = bytes.split_at_mut(8);
@@ -136,7 +136,7 @@ impl Limits {
 pub fn compile_for_parent() -> ExitCode {
     let compile = || -> std::io::Result<Result<Artifact, String>> {
         let mut stdin = std::io::stdin().lock();
-        Limits::read(&mut stdin)?.apply()?;
+        Budget::read(&mut stdin)?.apply()?;
         let mut wasm = Vec::new();
         stdin.read_to_end(&mut wasm)?;
         let engine = Engine::new(&engine::config()).map_err(std::io::Error::other)?;

@@ -42,7 +42,18 @@ async fn broken(wasm: Vec<u8>, limits: Limits) -> Breakage {
 
 #[tokio::test]
 async fn a_plugin_answers() {
-    runtime().load(checking("")).await.unwrap().check(&session(quick())).await.unwrap();
+    let plugin = runtime().load(checking("")).await.unwrap();
+    plugin.check(&session(quick())).await.unwrap();
+    let ever = Duration::MAX;
+    let endless = Limits {
+        timeout: ever,
+        instantiate: ever,
+        queue: ever,
+        concurrency: usize::MAX,
+        memory: usize::MAX,
+        ..Limits::default()
+    };
+    plugin.check(&session(endless)).await.unwrap();
 }
 
 #[tokio::test]

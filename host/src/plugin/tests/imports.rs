@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use tokio_util::bytes::Bytes;
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::OutputStream as _;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::egress::EgressConfig;
 use crate::issuance::signer::FailureKind;
 use crate::keys::Algorithm;
 use crate::plugin::bindings::wasm_issuer::plugin::keys::{HostSigningKey as _, KeyError};
@@ -16,7 +19,7 @@ use crate::plugin::bindings::wasm_issuer::plugin::secrets::{
 use crate::plugin::bindings::wasm_issuer::plugin::types as wit;
 use crate::plugin::keys::KeyHandle;
 use crate::plugin::limits::MemoryPool;
-use crate::plugin::log::{CallLog, CallName};
+use crate::plugin::log::{CallLog, CallName, LineStream, Stream};
 use crate::plugin::secrets::SecretHandle;
 use crate::plugin::state::CallState;
 use crate::plugin::{convert, engine};
@@ -31,10 +34,12 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
         reveal: reveal.iter().map(|name| (*name).to_owned()).collect(),
         keys: Arc::default(),
         limits: Limits::default(),
+        http: Default::default(),
+        observer: Arc::new(()),
     });
     let log = CallLog::new(session.clone(), CallName::Check);
     let engine = Engine::new(&engine::config()).unwrap();
-    CallState::store(&engine, session, log, MemoryPool::new(1 << 30))
+    CallState::store(&engine, session, log, MemoryPool::new(1 << 30), &EgressConfig::default())
 }
 
 impl CallState {
@@ -207,6 +212,34 @@ fn conditions_are_passed_on_only_where_the_api_takes_them() {
     ] {
         assert!(!passed(type_, reason), "{type_:?} {reason:?}");
     }
+}
+
+#[test]
+fn a_secret_is_no_reason() {
+    let store = state(&[("token", b"S3cr3tToken")], &[]);
+    let (type_, reason) = ("InvalidRequest".to_owned(), "S3cr3tToken".to_owned());
+    let condition = Some(wit::Condition { type_, status: wit::ConditionStatus::TrueStatus, reason });
+    let failure = wit::Failure { condition, ..failure(wit::FailureKind::Permanent) };
+    assert_eq!(convert::failure(failure, &store.data().log).unwrap().condition, None);
+}
+
+#[test]
+fn the_last_line_on_stderr_is_kept() {
+    let store = state(&[("token", b"s3cr3t-token")], &[]);
+    let log = &store.data().log;
+    let write = |stream, text: &'static str| {
+        LineStream { log: log.clone(), stream }.write(Bytes::from_static(text.as_bytes())).unwrap();
+    };
+    write(Stream::Stderr, "first\nthread 'main' panicked at src/lib.rs:1:1:\nno ");
+    write(Stream::Stdout, "something else\n");
+    write(Stream::Stderr, "s3cr3t-token\nnote: run with `RUST_BACKTRACE=1` environment variable\n\n");
+    assert_eq!(log.last_line().as_deref(), Some("no [redacted]"));
+    write(Stream::Stderr, "no line end");
+    log.finish();
+    assert_eq!(log.last_line().as_deref(), Some("no line end"));
+    write(Stream::Stderr, Box::leak("x".repeat(1 << 20).into_boxed_str()));
+    log.finish();
+    assert_eq!(log.last_line().unwrap().len(), 512);
 }
 
 #[test]

@@ -67,7 +67,8 @@ async fn damaged_bytes_are_invalid() {
 async fn imports_that_nothing_provides_are_named() {
     let runtime = runtime();
     for name in [
-        "wasi:http/outgoing-handler@0.2.0",
+        "wasi:http/outgoing-handler@0.3.0",
+        "wasi:http/incoming-handler@0.2.0",
         "wasi:io/poll@0.3.0",
         "wasi:io/poll@0.2.0-rc-2023-11-10",
         "wasi:keyvalue/store@0.2.0",

@@ -1,0 +1,42 @@
+//! Outgoing HTTP of plugins: stock `wasi:http`, as far as the Issuer grants it and the operator lets it.
+//!
+//! A request passes these points, and each holds by itself:
+//! 1. [`Grant`]: scheme, host and port must be granted. The request that is sent is made anew from what was judged, so no
+//!    second reading of the plugin's text can lead elsewhere.
+//! 2. [`AddressPolicy`]: the name is resolved once for a connection, each address is vetted, and the connection goes to
+//!    an address that passed. A name that changes its address (DNS rebinding) gains nothing.
+//! 3. TLS to the granted name, with the Issuer's CAs and client certificate.
+//! 4. [`HttpLimits`]: counts, sizes and times. No redirect is followed, nothing is decompressed, no cookie is kept: what
+//!    a response asks for is the plugin's affair, and a request of its own.
+//!
+//! Connections belong to an [`HttpSession`]: one Issuer, one grant, one set of Secrets. A request ends with its call. An
+//! HTTP/1 connection that it still holds is closed then, an HTTP/2 stream reset; connections that wait for their next
+//! request stay for other calls of the session.
+
+mod address;
+mod body;
+mod call;
+mod dial;
+mod error;
+mod grant;
+mod net;
+mod observer;
+mod origin;
+mod placeholder;
+mod proxy;
+mod session;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddressPolicy, ApiServer, Prohibition};
+pub use call::HttpCall;
+pub use grant::{Grant, GrantError};
+pub use hyper_util::client::proxy::matcher::Matcher;
+pub use net::{Connector, EgressConfig, Resolver, Stream, SystemResolver, TcpConnector};
+pub use observer::{Denial, DenialReason, Failure, Observer};
+pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
+pub use placeholder::Placeholders;
+pub use session::{HttpGrant, HttpLimits, HttpSession};
+pub use tls::{ClientIdentity, Roots, SecretKey, TlsInputError};

@@ -1,0 +1,184 @@
+//! Bodies on their way out and in, counted and timed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::{Error as Code, WasiBody};
+
+use super::error::{RequestBodyError, code};
+
+/// Frames without data in a response: HTTP/2 has them, and no use for many.
+const MAX_EMPTY_FRAMES: usize = 100;
+
+/// What a plugin sends.
+pub struct RequestBody {
+    pub body: WasiBody,
+    pub limit: usize,
+    pub sent: usize,
+    /// Whether the call is over.
+    pub ended: CancellationToken,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        // When a call is broken off its half of the body is dropped, which looks like an end from here. To the server it
+        // must not: half a request could be a valid one.
+        if self.ended.is_cancelled() {
+            return Poll::Ready(Some(Err(RequestBodyError::Aborted)));
+        }
+        Poll::Ready(match frame {
+            None => None,
+            Some(Err(_)) => Some(Err(RequestBodyError::Aborted)),
+            Some(Ok(frame)) => {
+                self.sent += frame.data_ref().map_or(0, Bytes::len);
+                if self.sent > self.limit {
+                    Some(Err(RequestBodyError::TooLarge(self.limit)))
+                } else {
+                    Some(Ok(frame))
+                }
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What a server sends.
+pub struct ResponseBody {
+    /// None after the end, so that the connection is free, or closed.
+    incoming: Option<Incoming>,
+    left: usize,
+    limits: ResponseLimits,
+    empty_frames: usize,
+    timer: Pin<Box<Sleep>>,
+    ended: CancellationToken,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+/// What a response may take.
+#[derive(Clone, Copy)]
+pub struct ResponseLimits {
+    pub body: usize,
+    pub header_bytes: usize,
+    pub headers: usize,
+    pub between_bytes: Duration,
+    pub deadline: Instant,
+}
+
+impl ResponseLimits {
+    /// Whether header fields, or trailer fields, are within the limits.
+    pub fn hold(&self, fields: &HeaderMap) -> bool {
+        fields.len() <= self.headers && size(fields) <= self.header_bytes
+    }
+
+    fn next(&self) -> Instant {
+        (Instant::now() + self.between_bytes).min(self.deadline)
+    }
+}
+
+/// The bytes of header fields, as HTTP/1 writes them.
+pub fn size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+impl ResponseBody {
+    pub fn new(
+        incoming: Incoming,
+        limits: ResponseLimits,
+        ended: CancellationToken,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        let timer = Box::pin(sleep_until(limits.next()));
+        let incoming = Some(incoming);
+        Self { incoming, left: limits.body, limits, empty_frames: 0, timer, ended, slot: Some(slot) }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Code>>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        if self.ended.is_cancelled() {
+            return Poll::Ready(Some(Err(Code::ConnectionTerminated)));
+        }
+        let frame = match Pin::new(incoming).poll_frame(context) {
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Ready(Some(Err(error))) => {
+                let incomplete = error.is_incomplete_message();
+                let code = if incomplete { Code::HttpResponseIncomplete } else { code(&error) };
+                return Poll::Ready(Some(Err(code)));
+            }
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Pending => {
+                ready!(self.timer.as_mut().poll(context));
+                let is_over = Instant::now() >= self.limits.deadline;
+                let code = if is_over { Code::HttpResponseTimeout } else { Code::ConnectionReadTimeout };
+                return Poll::Ready(Some(Err(code)));
+            }
+        };
+        if let Some(trailers) = frame.trailers_ref()
+            && !self.limits.hold(trailers)
+        {
+            let size = u32::try_from(size(trailers)).ok();
+            return Poll::Ready(Some(Err(Code::HttpResponseTrailerSectionSize(size))));
+        }
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        self.empty_frames += usize::from(length == 0);
+        if self.empty_frames > MAX_EMPTY_FRAMES {
+            return Poll::Ready(Some(Err(Code::HttpProtocolError)));
+        }
+        match self.left.checked_sub(length) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Some(Err(too_large(self.limits.body)))),
+        }
+        self.timer.as_mut().reset(self.limits.next());
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+pub fn too_large(limit: usize) -> Code {
+    Code::HttpResponseBodySize(u64::try_from(limit).ok())
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Code;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Code>>> {
+        let frame = ready!(self.poll(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.incoming = None;
+            self.slot = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map(Incoming::size_hint).unwrap_or_else(|| SizeHint::with_exact(0))
+    }
+}

@@ -1,0 +1,306 @@
+//! What a server, or a plugin, may take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use wasmtime_wasi_http::{RequestOptions, WasiHttpHooks as _};
+
+use super::net::{Net, Plugin, call, error, full, get, granted, plugin, plugin_with, send, send_with};
+use super::server::{self, Server};
+use crate::egress::*;
+
+const URL: &str = "http://ca.example.com/";
+
+async fn at(server: &Server, limits: HttpLimits) -> Plugin {
+    let net = Arc::new(Net::default());
+    net.public("ca.example.com", 80, server.address);
+    plugin_with(net.config(), granted(&["http://ca.example.com"]), limits)
+}
+
+async fn answers(answer: impl Into<bytes::Bytes>) -> Plugin {
+    at(&server::canned(answer).await, HttpLimits::default()).await
+}
+
+#[tokio::test]
+async fn response_bodies_are_bounded() {
+    let mib = 1 << 20;
+    let with_length = |length: usize| {
+        let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+        answer.resize(answer.len() + length, b'x');
+        answer
+    };
+    assert_eq!(answers(with_length(4 * mib)).await.get(URL).await.unwrap().body.len(), 4 * mib);
+    assert_eq!(answers(with_length(4 * mib + 1)).await.error(URL).await, "HttpResponseBodySize");
+    // Announced only: refused before a byte of it is read.
+    let huge = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999\r\n\r\n";
+    assert_eq!(answers(huge).await.error(URL).await, "HttpResponseBodySize");
+    let mut head = Request::builder().method(Method::HEAD).uri(URL).body(super::net::empty()).unwrap();
+    *head.version_mut() = http::Version::HTTP_11;
+    assert!(send(&mut answers(huge).await.call, head).await.is_ok(), "a response to HEAD has no body");
+}
+
+#[tokio::test]
+async fn endless_bodies_end() {
+    let server = server::scripted(|mut stream: TcpStream| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+        loop {
+            stream.write_all(b"1000\r\n").await?;
+            stream.write_all(&[b'x'; 4096]).await?;
+            stream.write_all(b"\r\n").await?;
+        }
+    });
+    let server = server.await;
+    let mut plugin = at(&server, HttpLimits::default()).await;
+    assert_eq!(plugin.error(URL).await, "HttpResponseBodySize");
+    server.until_open(0).await;
+}
+
+#[tokio::test]
+async fn header_bombs_are_refused() {
+    let many = |count| {
+        let fields: String = (0..count).map(|i| format!("x-{i}: y\r\n")).collect();
+        format!("HTTP/1.1 200 OK\r\n{fields}\r\n")
+    };
+    let enough = many(99).replace("x-0: y", "content-length: 0");
+    assert!(answers(enough).await.get(URL).await.is_ok());
+    assert_eq!(answers(many(101)).await.error(URL).await, "HttpResponseHeaderSectionSize");
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "y".repeat(70 << 10));
+    assert_eq!(answers(long).await.error(URL).await, "HttpResponseHeaderSectionSize");
+    let endless = server::scripted(|mut stream: TcpStream| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await?;
+        loop {
+            stream.write_all(&[b'y'; 4096]).await?;
+        }
+    });
+    let mut plugin = at(&endless.await, HttpLimits::default()).await;
+    assert_eq!(plugin.error(URL).await, "HttpResponseHeaderSectionSize");
+    for nonsense in ["\0\0\0\0\r\n\r\n", "SSH-2.0-OpenSSH_9.9\r\n", "HTTP/9.9 200 OK\r\n\r\n", ""] {
+        let server = server::scripted(move |mut stream: TcpStream| async move {
+            stream.write_all(nonsense.as_bytes()).await
+        });
+        let code = at(&server.await, HttpLimits::default()).await.error(URL).await;
+        assert!(
+            ["HttpProtocolError", "ConnectionTerminated"].contains(&code.as_str()),
+            "{nonsense:?}: {code}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_bounded_too() {
+    let fields: String = (0..200).map(|i| format!("x-{i}: y\r\n")).collect();
+    let bomb = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x\r\n\r\n1\r\nx\r\n0\r\n{fields}\r\n"
+    );
+    assert!(answers(bomb).await.get(URL).await.is_err());
+}
+
+/// The time that a request took, and how it ended.
+async fn timed(plugin: &mut Plugin, options: Option<RequestOptions>) -> (Duration, String) {
+    let start = Instant::now();
+    let code = error(send_with(&mut plugin.call, get(URL), options).await);
+    (start.elapsed(), code)
+}
+
+#[tokio::test]
+async fn slow_servers_get_no_more_time_than_the_call_has() {
+    let drip_head = server::scripted(|mut stream: TcpStream| async move {
+        for byte in b"HTTP/1.1 200 OK\r\nx-slow: ".iter().chain(std::iter::repeat(&b'y')) {
+            stream.write_all(&[*byte]).await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    });
+    let drip_body = server::scripted(|mut stream: TcpStream| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await?;
+        loop {
+            stream.write_all(b"x").await?;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let silent = server::canned("").await;
+    let stuck_body = server::canned("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx").await;
+    for server in [drip_head.await, drip_body.await, silent, stuck_body] {
+        let mut plugin = at(&server, HttpLimits::default()).await;
+        plugin.call = call(&plugin.session, &plugin.watcher, Duration::from_millis(300));
+        // However much time the plugin wants.
+        let forever = Some(Duration::from_nanos(u64::MAX));
+        let options = RequestOptions {
+            connect_timeout: forever,
+            first_byte_timeout: forever,
+            between_bytes_timeout: forever,
+        };
+        let (time, code) = timed(&mut plugin, Some(options)).await;
+        assert!(time < Duration::from_secs(2), "{time:?}");
+        assert!(["HttpResponseTimeout", "ConnectionReadTimeout"].contains(&code.as_str()), "{code}");
+        server.until_open(0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_may_want_less_time() {
+    let ms = |ms| Some(Duration::from_millis(ms));
+    let silent = server::canned("").await;
+    let mut plugin = at(&silent, HttpLimits::default()).await;
+    let options = RequestOptions { first_byte_timeout: ms(100), ..RequestOptions::default() };
+    let (time, code) = timed(&mut plugin, Some(options)).await;
+    assert!(time < Duration::from_secs(3) && code == "ConnectionReadTimeout", "{time:?} {code}");
+    // A time of zero is no time, not a panic and not for ever.
+    let zero = Some(Duration::ZERO);
+    let options =
+        RequestOptions { connect_timeout: zero, first_byte_timeout: zero, between_bytes_timeout: zero };
+    let (time, code) = timed(&mut plugin, Some(options)).await;
+    assert!(time < Duration::from_secs(3) && code.ends_with("Timeout"), "{time:?} {code}");
+    let stuck = server::canned("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx").await;
+    let mut plugin = at(&stuck, HttpLimits::default()).await;
+    let options = RequestOptions { between_bytes_timeout: ms(100), ..RequestOptions::default() };
+    let (time, code) = timed(&mut plugin, Some(options)).await;
+    assert!(time < Duration::from_secs(3) && code == "ConnectionReadTimeout", "{time:?} {code}");
+}
+
+#[tokio::test]
+async fn connecting_has_a_limit_of_its_own() {
+    struct Hanging;
+    #[async_trait::async_trait]
+    impl Connector for Hanging {
+        async fn connect(&self, _: std::net::SocketAddr) -> std::io::Result<Box<dyn Stream>> {
+            std::future::pending().await
+        }
+    }
+    let net = Arc::new(Net::default());
+    net.name("ca.example.com", &[&["93.184.215.14"]]);
+    let config = EgressConfig { connector: Arc::new(Hanging), ..net.config() };
+    let limits = HttpLimits { connect_timeout: Duration::from_millis(200), ..HttpLimits::default() };
+    let mut plugin = plugin_with(config, granted(&["http://ca.example.com"]), limits);
+    let (time, code) = timed(&mut plugin, None).await;
+    assert!(time < Duration::from_secs(3) && code == "ConnectionTimeout", "{time:?} {code}");
+}
+
+#[tokio::test]
+async fn requests_are_counted() {
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    for number in 0..32 {
+        // Denied ones count, so that a plugin cannot flood the log with denials.
+        let url = if number % 2 == 0 { URL } else { "http://other.example.com/" };
+        assert_eq!(plugin.get(url).await.is_ok(), number % 2 == 0);
+    }
+    assert_eq!(plugin.error(URL).await, "ConnectionLimitReached");
+    assert_eq!(plugin.denials().len(), 16);
+    plugin.call = call(&plugin.session, &plugin.watcher, Duration::from_secs(5));
+    assert!(plugin.get(URL).await.is_ok(), "the next call begins anew");
+}
+
+#[tokio::test]
+async fn requests_at_a_time_are_counted_until_their_response_has_ended() {
+    let server = server::canned("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nx").await;
+    let mut plugin = at(&server, HttpLimits::default()).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let sent = plugin.call.send_request(get(URL), None, Box::new(async { Ok(()) }));
+        held.push(Box::into_pin(sent).await.unwrap_or_else(|error| panic!("{error}")));
+    }
+    assert_eq!(plugin.error(URL).await, "ConnectionLimitReached");
+    held.pop();
+    let sent = plugin.call.send_request(get(URL), None, Box::new(async { Ok(()) }));
+    assert!(Box::into_pin(sent).await.is_ok());
+}
+
+#[tokio::test]
+async fn connections_of_a_session_are_bounded() {
+    let server = server::http().await;
+    let net = Arc::new(Net::default());
+    let limits = HttpLimits { connections: 3, ..HttpLimits::default() };
+    let mut plugin = plugin_with(net.config(), granted(&["http://*.example.com"]), limits);
+    for (number, host) in ["a", "b", "c", "d"].iter().enumerate() {
+        net.public(&format!("{host}.example.com"), 80, server.address);
+        let result = plugin.get(&format!("http://{host}.example.com/")).await;
+        assert_eq!(result.is_ok(), number < 3, "{host}");
+    }
+    assert!(plugin.get("http://a.example.com/").await.is_ok(), "an open one is used again");
+}
+
+#[tokio::test]
+async fn request_bodies_are_bounded() {
+    let server = server::http().await;
+    let mut plugin = at(&server, HttpLimits::default()).await;
+    let post = |bytes: usize| {
+        Request::builder().method(Method::POST).uri(URL).body(full(vec![b'x'; bytes])).unwrap()
+    };
+    assert!(send(&mut plugin.call, post(1 << 20)).await.is_ok());
+    assert_eq!(error(send(&mut plugin.call, post((1 << 20) + 1)).await), "HttpRequestBodySize");
+    let mut announced = post(10);
+    announced.headers_mut().insert("content-length", "1048577".parse().unwrap());
+    assert_eq!(error(send(&mut plugin.call, announced).await), "HttpRequestBodySize");
+}
+
+#[tokio::test]
+async fn methods_that_are_not_requests_to_a_server_are_refused() {
+    let server = server::http().await;
+    let mut plugin = at(&server, HttpLimits::default()).await;
+    let mut status = async |method: &str| {
+        let request = Request::builder().method(method).uri(URL).body(super::net::empty()).unwrap();
+        send(&mut plugin.call, request).await
+    };
+    for method in ["CONNECT", "TRACE", &"A".repeat(33)] {
+        assert_eq!(error(status(method).await), "HttpRequestMethodInvalid", "{method}");
+    }
+    for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "SIGN"] {
+        assert!(status(method).await.is_ok(), "{method}");
+    }
+    assert_eq!(plugin.error(&format!("{URL}{}", "a".repeat(9000))).await, "HttpRequestUriTooLong");
+}
+
+#[tokio::test]
+async fn nothing_is_decompressed() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut gzip, &vec![0; 64 << 20]).unwrap();
+    let bomb = gzip.finish().unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb.len());
+    let answer = answers([head.as_bytes(), &bomb].concat()).await.get(URL).await.unwrap();
+    assert_eq!(answer.body, bomb);
+}
+
+/// HTTP/2 has header fields and frames of its own: the same limits hold, and frames without data do not go on for ever.
+#[tokio::test]
+async fn http2_has_the_same_limits() {
+    use futures::StreamExt as _;
+    use http_body::Frame;
+    let endless = |size: usize| {
+        let frame = move || Ok(Frame::data(bytes::Bytes::from(vec![b'x'; size])));
+        futures::stream::repeat_with(frame).then(async |frame| {
+            tokio::task::yield_now().await;
+            frame
+        })
+    };
+    let fields = |count: usize, length: usize| {
+        let mut response = http::Response::builder();
+        for number in 0..count {
+            response = response.header(format!("x-{number}"), "y".repeat(length));
+        }
+        response
+    };
+    for (response, body, expected) in [
+        (fields(99, 1), 0, "HttpProtocolError"),
+        (fields(101, 1), 0, "HttpResponseHeaderSectionSize"),
+        (fields(10, 7000), 0, "HttpProtocolError"),
+        (fields(1, 1), 5000, "HttpResponseBodySize"),
+    ] {
+        let (parts, ()) = response.body(()).unwrap().into_parts();
+        let ca = server::Ca::new();
+        let server = server::https_answering(ca.server("ca.example.com"), move || {
+            http::Response::from_parts(parts.clone(), http_body_util::StreamBody::new(endless(body).boxed()))
+        })
+        .await;
+        let net = Arc::new(Net::default());
+        net.public("ca.example.com", 443, server.address);
+        let grant = HttpGrant { roots: Some(ca.roots()), ..granted(&["https://ca.example.com"]) };
+        let mut plugin = plugin_with(net.config(), grant, HttpLimits::default());
+        assert_eq!(plugin.error("https://ca.example.com/").await, expected, "{:?}", plugin.failures());
+    }
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use http::Request;
+use zeroize::Zeroizing;
+
+use super::net::{Net, Plugin, empty, error, full, plugin, send};
+use super::server;
+
+const SECRET: &[u8] = b"s3cr3t-s3cr3t";
+
+fn token(plugin: &mut Plugin) -> String {
+    plugin.call.placeholders.add(Zeroizing::new(SECRET.to_vec()))
+}
+
+#[tokio::test]
+async fn values_go_out_in_header_fields_and_nowhere_else() {
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    let token = token(&mut plugin);
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("http://ca.example.com/{token}?{token}"))
+        .header("authorization", format!("Bearer {token}"))
+        .header("x-twice", format!("{token},{token}"))
+        .header(token.as_str(), "name")
+        .body(full(token.clone()))
+        .unwrap();
+    let answer = send(&mut plugin.call, request).await.unwrap();
+    let text = answer.text();
+    assert!(text.contains("\nauthorization: Bearer s3cr3t-s3cr3t\n"), "{text}");
+    assert!(text.contains("\nx-twice: s3cr3t-s3cr3t,s3cr3t-s3cr3t\n"), "{text}");
+    assert_eq!(text.matches("s3cr3t-s3cr3t").count(), 3, "{text}");
+    assert!(text.starts_with(&format!("POST /{token}?{token} ")), "{text}");
+    assert!(text.ends_with(&format!("\n{token}")), "{text}");
+}
+
+#[tokio::test]
+async fn values_go_to_granted_servers_only() {
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    net.public("evil.example.com", 80, server.address);
+    let mut plugin = plugin(&net, &["https://ca.example.com"]);
+    let token = token(&mut plugin);
+    // Another host; and the granted one without TLS, which is another grant.
+    for url in ["http://evil.example.com/", "https://evil.example.com/", "http://ca.example.com/"] {
+        let request = Request::builder().uri(url).header("authorization", &token).body(empty()).unwrap();
+        assert_eq!(error(send(&mut plugin.call, request).await), "HttpRequestDenied", "{url}");
+    }
+    assert_eq!(server.accepted(), 0);
+}
+
+#[tokio::test]
+async fn a_token_of_another_call_is_worth_nothing() {
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    let mut other = plugin(&net, &["http://ca.example.com"]);
+    let token = token(&mut other);
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    let request = Request::builder().uri("http://ca.example.com/").header("x", &token).body(empty()).unwrap();
+    let answer = send(&mut plugin.call, request).await.unwrap();
+    assert!(answer.text().contains(&token) && !answer.text().contains("s3cr3t"), "{}", answer.text());
+}
+
+/// A few bytes of token become kilobytes of value: the limit counts what is sent.
+#[tokio::test]
+async fn tokens_do_not_multiply_beyond_the_limit() {
+    let net = Arc::new(Net::default());
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    let token = plugin.call.placeholders.add(Zeroizing::new(vec![b'x'; 8 << 10]));
+    let request =
+        Request::builder().uri("http://ca.example.com/").header("x", token.repeat(9)).body(empty()).unwrap();
+    assert_eq!(error(send(&mut plugin.call, request).await), "HttpRequestHeaderSectionSize");
+}
