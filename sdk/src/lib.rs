@@ -58,7 +58,7 @@ macro_rules! export {
             type Component = $crate::Component<$plugin>;
             const _: Option<Component> = None;
             #[cfg(target_family = "wasm")]
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }

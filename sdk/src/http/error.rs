@@ -1,0 +1,214 @@
+//! What can go wrong on the way to a server and back.
+
+use std::fmt;
+
+use wasip2::http::types::{DnsErrorPayload, ErrorCode};
+
+use crate::Failure;
+
+/// Why there is no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpError {
+    /// What kind of trouble it is.
+    pub kind: HttpErrorKind,
+    /// For people.
+    pub message: String,
+}
+
+/// The kinds of trouble, each with what it means for the Issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HttpErrorKind {
+    /// The request cannot be made: its URL, a header, its JSON, or what the Issuer says about TLS. The Issuer's fault.
+    Invalid,
+    /// The operator refuses: the Issuer's spec does not grant the host, or the address is forbidden. The Issuer's fault.
+    Denied,
+    /// The name does not resolve. Retried.
+    Dns,
+    /// No connection, or it broke. Retried.
+    Connect,
+    /// It took too long. Retried.
+    Timeout,
+    /// The server's certificate, or ours, is not accepted, or there is no common TLS. The Issuer's fault, since it
+    /// concerns all its requests.
+    Tls,
+    /// Request or answer are larger than allowed. Retried.
+    TooLarge,
+    /// The answer is not HTTP, or incomplete. Retried.
+    Protocol,
+    /// The answer is not the JSON that was expected. Retried.
+    Json,
+    /// The server answers with this status. Retried, except for those that mean the URL or the credentials: a
+    /// redirect, 401, 403, 404, 405, 407, 410.
+    Status {
+        /// The status code.
+        status: u16,
+        /// The header `Retry-After` in seconds.
+        retry_after: Option<u32>,
+    },
+    /// Anything else. Retried.
+    Other,
+}
+
+impl HttpError {
+    /// An error of this kind.
+    pub fn new(kind: HttpErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(super) fn at(mut self, server: &str) -> Self {
+        self.message = format!("{server}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HttpError {}
+
+impl From<ErrorCode> for HttpError {
+    fn from(code: ErrorCode) -> Self {
+        use ErrorCode as E;
+        use HttpErrorKind as K;
+        let size = |what: &str, limit: Option<u64>| match limit {
+            Some(limit) => format!("{what} has more than {limit} bytes"),
+            None => format!("{what} is too large"),
+        };
+        let (kind, message) = match code {
+            E::HttpRequestDenied => {
+                (K::Denied, "the Issuer does not grant it; add it to spec.http.allowedHosts".to_owned())
+            }
+            E::DestinationIpProhibited => (
+                K::Denied,
+                "the operator's policy forbids its address; an Event of the Issuer says more".to_owned(),
+            ),
+            E::DnsTimeout => (K::Dns, "resolving the name took too long".to_owned()),
+            E::DnsError(DnsErrorPayload { rcode: Some(rcode), .. }) => {
+                (K::Dns, format!("the name does not resolve ({rcode})"))
+            }
+            E::DnsError(_) | E::DestinationNotFound => (K::Dns, "the name does not resolve".to_owned()),
+            E::DestinationUnavailable => (K::Connect, "the server is unavailable".to_owned()),
+            E::DestinationIpUnroutable => (K::Connect, "there is no route to the server".to_owned()),
+            E::ConnectionRefused => (K::Connect, "the connection was refused".to_owned()),
+            E::ConnectionTerminated => (K::Connect, "the connection broke".to_owned()),
+            E::ConnectionLimitReached => (K::Connect, "too many connections".to_owned()),
+            E::ConnectionTimeout => (K::Timeout, "connecting took too long".to_owned()),
+            E::ConnectionReadTimeout | E::HttpResponseTimeout => {
+                (K::Timeout, "the answer took too long".to_owned())
+            }
+            E::ConnectionWriteTimeout => (K::Timeout, "sending the request took too long".to_owned()),
+            E::TlsProtocolError => (K::Tls, "the TLS handshake failed".to_owned()),
+            E::TlsCertificateError => (K::Tls, "the server's certificate is not trusted".to_owned()),
+            E::TlsAlertReceived(alert) => {
+                let reason = alert.alert_message.or_else(|| alert.alert_id.map(|id| format!("alert {id}")));
+                (K::Tls, format!("the server refused the TLS handshake: {}", reason.unwrap_or_default()))
+            }
+            E::HttpRequestMethodInvalid | E::HttpRequestUriInvalid | E::HttpRequestUriTooLong => {
+                (K::Invalid, "the method or the URL is malformed".to_owned())
+            }
+            E::HttpRequestBodySize(limit) => (K::TooLarge, size("the request's body", limit)),
+            E::HttpRequestHeaderSectionSize(limit) => {
+                (K::TooLarge, size("the request's header section", limit.map(u64::from)))
+            }
+            E::HttpRequestHeaderSize(_) => (K::TooLarge, size("a header of the request", None)),
+            E::HttpResponseBodySize(limit) => (K::TooLarge, size("the answer's body", limit)),
+            E::HttpResponseHeaderSectionSize(limit) => {
+                (K::TooLarge, size("the answer's header section", limit.map(u64::from)))
+            }
+            E::HttpResponseHeaderSize(_) => (K::TooLarge, size("a header of the answer", None)),
+            E::HttpResponseIncomplete => (K::Protocol, "the answer is incomplete".to_owned()),
+            E::HttpProtocolError => (K::Protocol, "the answer is not HTTP".to_owned()),
+            E::ConfigurationError => {
+                (K::Invalid, "the Issuer's CA bundle or client certificate cannot be used".to_owned())
+            }
+            E::InternalError(Some(message)) => (K::Other, message),
+            other => (K::Other, format!("{other:?}")),
+        };
+        Self { kind, message }
+    }
+}
+
+/// What concerns every request of the Issuer is the Issuer's fault; what may pass, or may be the request's, is retried.
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        match error.kind {
+            HttpErrorKind::Invalid
+            | HttpErrorKind::Denied
+            | HttpErrorKind::Tls
+            | HttpErrorKind::Status { status: 300..=399 | 401 | 403 | 404 | 405 | 407 | 410, .. } => {
+                Self::issuer(error.message)
+            }
+            HttpErrorKind::Status { retry_after: Some(seconds), .. } => {
+                Self::retry(error.message).after(seconds)
+            }
+            _ => Self::retry(error.message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasip2::http::types::TlsAlertReceivedPayload;
+
+    use super::*;
+    use crate::FailureKind;
+
+    fn failure(code: ErrorCode) -> Failure {
+        HttpError::from(code).at("https://ca:8888").into()
+    }
+
+    #[test]
+    fn trouble_on_the_way_is_retried_and_names_the_server() {
+        let cases = [
+            (ErrorCode::ConnectionRefused, "https://ca:8888: the connection was refused"),
+            (
+                ErrorCode::DnsError(DnsErrorPayload { rcode: Some("NXDOMAIN".into()), info_code: None }),
+                "https://ca:8888: the name does not resolve (NXDOMAIN)",
+            ),
+            (ErrorCode::ConnectionTimeout, "https://ca:8888: connecting took too long"),
+            (
+                ErrorCode::HttpResponseBodySize(Some(9)),
+                "https://ca:8888: the answer's body has more than 9 bytes",
+            ),
+            (ErrorCode::InternalError(Some("why".into())), "https://ca:8888: why"),
+            (ErrorCode::LoopDetected, "https://ca:8888: ErrorCode::LoopDetected"),
+        ];
+        for (code, message) in cases {
+            assert_eq!(failure(code), Failure::retry(message));
+        }
+    }
+
+    #[test]
+    fn what_concerns_all_requests_is_the_issuers_fault() {
+        let message = "https://ca:8888: the Issuer does not grant it; add it to spec.http.allowedHosts";
+        assert_eq!(failure(ErrorCode::HttpRequestDenied), Failure::issuer(message));
+        let alert = TlsAlertReceivedPayload { alert_id: Some(48), alert_message: None };
+        for code in [
+            ErrorCode::DestinationIpProhibited,
+            ErrorCode::TlsCertificateError,
+            ErrorCode::TlsProtocolError,
+            ErrorCode::TlsAlertReceived(alert),
+            ErrorCode::ConfigurationError,
+        ] {
+            assert_eq!(failure(code).kind, FailureKind::Issuer);
+        }
+    }
+
+    #[test]
+    fn a_status_is_retried_unless_it_means_the_url_or_the_credentials() {
+        let status = |status, retry_after| {
+            Failure::from(HttpError::new(HttpErrorKind::Status { status, retry_after }, "x")).kind
+        };
+        for code in [302, 401, 403, 404, 405] {
+            assert_eq!(status(code, Some(5)), FailureKind::Issuer, "{code}");
+        }
+        for code in [400, 408, 409, 429, 500, 503] {
+            assert_eq!(status(code, None), FailureKind::Retry(None), "{code}");
+            assert_eq!(status(code, Some(5)), FailureKind::Retry(Some(5)), "{code}");
+        }
+    }
+}

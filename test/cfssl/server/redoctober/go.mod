@@ -1,0 +1,3 @@
+module github.com/cloudflare/redoctober
+
+go 1.26.0

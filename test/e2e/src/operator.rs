@@ -1,0 +1,157 @@
+//! The operator under test: a child process with the ServiceAccount and the rights of deploy/.
+
+use std::{
+    fs::OpenOptions,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+/// The operator. It ends with the process of the tests, however that ends.
+pub struct Operator {
+    workdir: PathBuf,
+    running: Option<Running>,
+}
+
+struct Running {
+    operator: Child,
+    /// Kills the operator when its standard input closes.
+    guard: Child,
+}
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("test/e2e is in the workspace")
+}
+
+fn path_from(variable: &str, default: &str) -> PathBuf {
+    root().join(std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from))
+}
+
+/// The file of a plugin.
+pub fn plugin_file(name: &str) -> PathBuf {
+    path_from("WASM_ISSUER_PLUGINS", "target/wasm32-wasip2/plugin").join(name).with_extension("wasm")
+}
+
+/// The component of a plugin.
+pub fn plugin(name: &str) -> Vec<u8> {
+    let file = plugin_file(name);
+    std::fs::read(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", file.display()))
+}
+
+impl Operator {
+    /// Install what deploy/ has for it, and start it.
+    pub async fn install(workdir: &Path) -> Self {
+        let script = "source test/operator.sh && operator_install";
+        let installed =
+            Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(root()).status().await;
+        assert!(installed.expect("bash").success(), "test/operator.sh did not install the operator");
+        let mut operator = Self { workdir: workdir.to_owned(), running: None };
+        operator.write_builtins();
+        operator.start().await;
+        operator
+    }
+
+    /// The folder of builtin plugins: the real ones, and what else tests want to name.
+    fn write_builtins(&self) {
+        let folder = self.workdir.join("builtins");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for (name, file) in
+            [("in-memory-ca", "in_memory_ca"), ("hostile", "hostile_plugin"), ("minimal", "minimal_plugin")]
+        {
+            std::fs::write(folder.join(name).with_extension("wasm"), plugin(file)).expect("a copy");
+        }
+        // More than a ConfigMap holds.
+        std::fs::write(folder.join("garbage.wasm"), vec![0xa5; 3 << 20]).expect("a file");
+        let large = [b"\0asm\x0d\0\x01\0".as_slice(), &vec![0; 17 << 20]].concat();
+        std::fs::write(folder.join("too-large.wasm"), large).expect("a file");
+    }
+
+    /// Where it logs, over all its starts.
+    pub fn log_file(workdir: &Path) -> PathBuf {
+        workdir.join("operator.log")
+    }
+
+    /// Start it, and wait until it is ready. Returns how long that took.
+    pub async fn start(&mut self) -> Duration {
+        assert!(!self.is_running(), "the operator runs already");
+        let began = Instant::now();
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let log =
+            OpenOptions::new().create(true).append(true).open(Self::log_file(&self.workdir)).expect("a log");
+        let binary = path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer");
+        let operator = Command::new(&binary)
+            .args(["run", "--cluster-resource-namespace", "wasm-issuer"])
+            .arg("--builtin-dir")
+            .arg(self.workdir.join("builtins"))
+            .args(["--health-address", &format!("127.0.0.1:{port}")])
+            .env("KUBECONFIG", self.workdir.join("operator.kubeconfig"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", binary.display()));
+        let pid = operator.id().expect("it has just started").to_string();
+        let guard = Command::new("sh")
+            .args(["-c", r#"cat >/dev/null; kill -KILL "$0" 2>/dev/null"#, &pid])
+            .stdin(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("sh");
+        self.running = Some(Running { operator, guard });
+        while !is_ready(port).await {
+            assert!(began.elapsed() < Duration::from_secs(30), "the operator is not ready after 30 s");
+            assert!(self.is_running(), "the operator ended at once; see {}", self.workdir.display());
+            sleep(Duration::from_millis(20)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|r| matches!(r.operator.try_wait(), Ok(None)))
+    }
+
+    /// End it as a machine's failure would.
+    pub async fn kill(&mut self) {
+        let mut running = self.running.take().expect("the operator runs");
+        running.guard.kill().await.expect("the guard runs");
+        running.operator.kill().await.expect("the operator runs");
+    }
+
+    /// End it as Kubernetes does, and wait for the end. None if it has not ended in time.
+    pub async fn terminate(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let mut running = self.running.take().expect("the operator runs");
+        let pid = running.operator.id().expect("the operator runs").to_string();
+        running.guard.kill().await.expect("the guard runs");
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(sent.expect("kill").success(), "SIGTERM was not sent");
+        match timeout(patience, running.operator.wait()).await {
+            Ok(status) => Some(status.expect("it is our child")),
+            Err(_) => {
+                running.operator.kill().await.expect("it still runs");
+                None
+            }
+        }
+    }
+}
+
+/// `GET /readyz`
+async fn is_ready(port: u16) -> bool {
+    let get = async {
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+        connection.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    get.await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+}

@@ -1,0 +1,320 @@
+//! What a request's status says on its way, word by word, and when.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::WatchEvent;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use wasm_issuer_e2e::{Csr, Kind, Object, SOON, Test, e2e, e2e_alone, issuer_ref, keys::Ca};
+
+const REQUEST: Kind = Kind::CertificateRequest;
+const DENIED: &str = "Detected that the CertificateRequest is denied, so it will never be Ready.";
+const BUSY: &str = "Failed to sign CertificateRequest, will retry: the CA is busy";
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// An approved request to an issuer with the hostile plugin, when its status has come to rest.
+async fn ask_hostile(t: &Test, config: Value) -> Object {
+    t.hostile_issuer("ca", config).await;
+    t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+    t.settled(REQUEST, "web").await
+}
+
+/// Make the plugin of [`ask_hostile`] behave.
+async fn mend(t: &Test) {
+    t.hostile_issuer("ca", json!({"behaviour": "good"})).await;
+}
+
+#[test]
+fn a_request_that_is_not_approved_is_left_alone() {
+    e2e(async |t| {
+        t.hostile_issuer("ca", json!({"behaviour": "good"})).await;
+        let request = t.request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        let version = request.meta("resourceVersion");
+        assert_eq!(t.count_changes(REQUEST, "web", version, Duration::from_secs(1)).await, 0);
+        assert_eq!(t.events(REQUEST, "web").await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_request_that_is_only_denied_fails_at_once() {
+    e2e(async |t| {
+        // Whether there is an issuer makes no difference.
+        for (name, also_approved) in [("denied", false), ("both", true)] {
+            t.request(name, issuer_ref("nowhere"), &Csr::for_host("a.example"), json!({})).await;
+            if also_approved {
+                t.approve(name).await;
+            }
+            t.deny(name).await;
+            let request = t.wait_ready(REQUEST, name, AT_ONCE, &format!("False Denied: {DENIED}")).await;
+            assert!(request["status"]["failureTime"].is_string());
+            t.wait_event(REQUEST, name, &format!("Warning PermanentError SyncFailed: {DENIED}")).await;
+        }
+    });
+}
+
+#[test]
+fn requests_for_other_issuers_are_left_alone() {
+    e2e(async |t| {
+        t.hostile_issuer("ca", json!({"behaviour": "good"})).await;
+        let references = [
+            ("own", json!({"group": "cert-manager.io", "kind": "Issuer", "name": "ca"})),
+            ("default", json!({"name": "ca"})),
+            ("sibling", json!({"group": "step.wasm-issuer.dev", "kind": "WasmIssuer", "name": "ca"})),
+        ];
+        for (name, reference) in &references {
+            t.approved_request(name, reference.clone(), &Csr::for_host("a.example"), json!({})).await;
+        }
+        sleep(Duration::from_secs(1)).await;
+        for (name, _) in references {
+            assert_eq!(t.get(REQUEST, name).await.condition_types(), ["Approved"]);
+        }
+    });
+}
+
+#[test]
+fn a_request_waits_for_its_issuer_to_be_created() {
+    e2e(async |t| {
+        t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        let waiting = r#"WasmIssuer.wasm-issuer.dev "ca" not found. Waiting for it to be created."#;
+        t.wait_ready(REQUEST, "web", AT_ONCE, &format!("False Pending: {waiting}")).await;
+        t.wait_event(REQUEST, "web", &format!("Normal WaitingForIssuerExist Synced: {waiting}")).await;
+
+        let odd = json!({"group": "wasm-issuer.dev", "kind": "Issuer", "name": "ca"});
+        t.approved_request("odd", odd, &Csr::for_host("a.example"), json!({})).await;
+        let waiting = waiting.replace("WasmIssuer.", "Issuer.");
+        t.wait_ready(REQUEST, "odd", AT_ONCE, &format!("False Pending: {waiting}")).await;
+
+        t.issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
+        let ready = "True Issued: Succeeded signing the CertificateRequest";
+        t.wait_ready(REQUEST, "web", AT_ONCE, ready).await;
+    });
+}
+
+#[test]
+fn a_request_waits_for_its_issuer_to_become_ready() {
+    e2e(async |t| {
+        let spec = json!({"plugin": {"builtin": "in-memory-ca"}, "authSecretName": "keys"});
+        t.issuer("ca", spec.clone()).await;
+        let missing = format!(r#"Secret "{}/keys" not found (named by spec.authSecretName)"#, t.namespace);
+        t.wait_ready(Kind::WasmIssuer, "ca", AT_ONCE, &format!("False Pending: Not ready yet: {missing}"))
+            .await;
+        t.wait_event(
+            Kind::WasmIssuer,
+            "ca",
+            &format!("Warning RetryableError SyncFailed: Not ready yet: {missing}"),
+        )
+        .await;
+
+        t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        let waiting = format!(
+            r#"Waiting for issuer to become ready. Current issuer ready condition is "Pending": Not ready yet: {missing}."#
+        );
+        t.wait_ready(REQUEST, "web", AT_ONCE, &format!("False Pending: {waiting}")).await;
+        t.wait_event(REQUEST, "web", &format!("Normal WaitingForIssuerReady Synced: {waiting}")).await;
+
+        t.delete(Kind::WasmIssuer, "ca").await;
+        let gone =
+            r#"False Pending: WasmIssuer.wasm-issuer.dev "ca" not found. Waiting for it to be created."#;
+        t.wait_ready(REQUEST, "web", AT_ONCE, gone).await;
+
+        t.issuer("ca", spec).await;
+        t.wait_ready(REQUEST, "web", AT_ONCE, &format!("False Pending: {waiting}")).await;
+        let root = Ca::root("root", wasm_issuer_e2e::KeyKind::P256);
+        t.tls_secret("keys", &root.certificate, &root.key.pem()).await;
+        t.wait_ready(REQUEST, "web", AT_ONCE, "True Issued: Succeeded signing the CertificateRequest").await;
+    });
+}
+
+#[test]
+fn a_passing_error_is_retried_until_it_has_passed() {
+    e2e(async |t| {
+        let request = ask_hostile(t, json!({"behaviour": "retry"})).await;
+        assert_eq!(request.ready(), format!("False Pending: {BUSY}"));
+        assert_eq!(request["status"].get("failureTime"), None);
+        t.wait_event(REQUEST, "web", &format!("Warning RetryableError SyncFailed: {BUSY}")).await;
+        sleep(Duration::from_secs(2)).await;
+        let tries = t.event_count(REQUEST, "web", "RetryableError").await;
+        // From 100 ms doubled to 1 s.
+        assert!((3..=8).contains(&tries), "{tries} tries in 2 s");
+        assert_eq!(t.events(REQUEST, "web").await.len(), 1, "a repeated Event is counted");
+        mend(t).await;
+        t.issued("web").await;
+    });
+}
+
+#[test]
+fn a_ca_that_says_when_to_come_back_is_left_alone_until_then() {
+    e2e(async |t| {
+        ask_hostile(t, json!({"behaviour": "retry-after", "seconds": 3})).await;
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(t.event_count(REQUEST, "web", "RetryableError").await, 1);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(t.event_count(REQUEST, "web", "RetryableError").await, 2);
+    });
+}
+
+#[test]
+fn retries_end_after_the_issuers_maximum() {
+    e2e(async |t| {
+        let retry = json!({"maxDuration": "1s", "minBackoff": "100ms", "maxBackoff": "1s"});
+        let spec =
+            json!({"plugin": {"builtin": "hostile"}, "config": {"behaviour": "retry"}, "retry": retry});
+        t.ready_issuer("ca", spec).await;
+        t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        assert_eq!(t.settled(REQUEST, "web").await.ready(), format!("False Pending: {BUSY}"));
+        let failed = "Failed permanently to sign CertificateRequest: the CA is busy";
+        t.wait_ready(REQUEST, "web", Duration::from_secs(5), &format!("False Failed: {failed}")).await;
+    });
+}
+
+#[test]
+fn a_permanent_error_fails_the_request_at_once() {
+    e2e(async |t| {
+        let request = ask_hostile(t, json!({"behaviour": "permanent"})).await;
+        let failed = "Failed permanently to sign CertificateRequest: the CA refuses";
+        assert_eq!(request.ready(), format!("False Failed: {failed}"));
+        assert!(request["status"]["failureTime"].is_string());
+        t.wait_event(REQUEST, "web", &format!("Warning PermanentError SyncFailed: {failed}")).await;
+    });
+}
+
+#[test]
+fn a_plugins_condition_is_set_besides() {
+    e2e(async |t| {
+        let request = ask_hostile(t, json!({"behaviour": "condition"})).await;
+        let failed = "Failed permanently to sign CertificateRequest: the CA cannot read the request";
+        assert_eq!(request.ready(), format!("False Failed: {failed}"));
+        assert_eq!(request.condition_types(), ["Approved", "InvalidRequest", "Ready"]);
+        assert_eq!(request.says("InvalidRequest"), "True InvalidRequest: the CA cannot read the request");
+    });
+}
+
+#[test]
+fn an_issuer_that_checks_well_and_signs_badly_does_not_flap() {
+    e2e(async |t| {
+        let issuer = t.hostile_issuer("ca", json!({"behaviour": "issuer-error"})).await;
+        let approved =
+            t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        let time = Duration::from_secs(10);
+        let (issuer_writes, request_writes, ()) = futures::join!(
+            t.count_changes(Kind::WasmIssuer, "ca", issuer.meta("resourceVersion"), time),
+            t.count_changes(REQUEST, "web", approved.meta("resourceVersion"), time),
+            async {
+                let waiting = r#"False Pending: Waiting for issuer to become ready. Current issuer ready condition is "Pending": Not ready yet: the CA refuses the credentials."#;
+                t.wait_ready(REQUEST, "web", AT_ONCE, waiting).await;
+                let ready = "False Pending: Not ready yet: the CA refuses the credentials";
+                t.wait_ready(Kind::WasmIssuer, "ca", AT_ONCE, ready).await;
+            }
+        );
+        assert!((1..=8).contains(&issuer_writes), "the issuer was written {issuer_writes} times in 10 s");
+        assert!((1..=8).contains(&request_writes), "the request was written {request_writes} times in 10 s");
+        mend(t).await;
+        t.issued("web").await;
+    });
+}
+
+#[test]
+fn an_order_in_progress_survives_a_restart() {
+    e2e_alone(async |t, operator| {
+        t.hostile_issuer("ca", json!({"behaviour": "pending", "times": 4})).await;
+        let approved =
+            t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        let changes = t.changes(REQUEST, "web", approved.meta("resourceVersion")).await;
+        let order = |n: u32| format!("Signing still in progress. Reason: order {n} of 4");
+        t.wait_ready(REQUEST, "web", AT_ONCE, &format!("False Pending: {}", order(1))).await;
+        let request = t.wait_ready(REQUEST, "web", SOON, &format!("False Pending: {}", order(2))).await;
+        assert_eq!(request.says("wasm-issuer.dev/Resume"), "True Pending: 2");
+        t.wait_event(REQUEST, "web", &format!("Normal Pending Synced: {}", order(2))).await;
+        operator.kill().await;
+        operator.start().await;
+        let issued = t.issued("web").await;
+        assert_eq!(issued.request.condition_types(), ["Approved", "Ready"]);
+
+        let seen =
+            changes.take_until(sleep(Duration::from_millis(300))).filter_map(async |event| match event {
+                WatchEvent::Modified(request) => Some(Object(request).ready()),
+                _ => None,
+            });
+        let mut seen: Vec<String> = seen.collect().await;
+        seen.dedup();
+        let orders = (1..=4).map(|n| format!("False Pending: {}", order(n)));
+        let all: Vec<String> =
+            orders.chain(["True Issued: Succeeded signing the CertificateRequest".to_owned()]).collect();
+        assert_eq!(seen, all, "the token was handed back after the restart");
+    });
+}
+
+#[test]
+fn text_of_a_plugin_is_no_format() {
+    e2e(async |t| {
+        let request = ask_hostile(t, json!({"behaviour": "percent-message"})).await;
+        let message =
+            "Failed to sign CertificateRequest, will retry: quota 100%full %s %d %!f(MISSING) {} {0}";
+        assert_eq!(request.ready(), format!("False Pending: {message}"));
+        t.wait_event(REQUEST, "web", &format!("Warning RetryableError SyncFailed: {message}")).await;
+    });
+}
+
+#[test]
+fn a_long_message_is_cut_and_harmless_on_a_terminal() {
+    e2e(async |t| {
+        let request = ask_hostile(t, json!({"behaviour": "long-message"})).await;
+        let message = request.condition("Ready").unwrap()["message"].as_str().unwrap();
+        let start = "Failed to sign CertificateRequest, will retry: [31mred [0m next line é [31mred";
+        assert!(message.starts_with(start) && message.ends_with("..."), "{message}");
+        assert!(message.len() <= 4096 && !message.contains(char::is_control), "{}", message.len());
+        t.wait_event(REQUEST, "web", &format!("Warning RetryableError SyncFailed: {start}…")).await;
+        let note = t.events(REQUEST, "web").await.swap_remove(0);
+        assert!(note.contains(start) && note.len() < 1100 && !note.contains(char::is_control), "{note}");
+        assert!(t.log().iter().all(|line| line.len() < 8192 && !line.contains(char::is_control)));
+    });
+}
+
+#[test]
+fn a_slow_ca_is_announced() {
+    e2e(async |t| {
+        t.hostile_issuer("ca", json!({"behaviour": "slow", "seconds": 1})).await;
+        let csr = Csr::for_host("a.example");
+        t.approved_request("web", issuer_ref("ca"), &csr, json!({})).await;
+        let started = "Unknown Initializing: wasm-issuer.dev has started reconciling this CertificateRequest";
+        t.wait_ready(REQUEST, "web", AT_ONCE, started).await;
+        t.issued("web").await.verify(&csr);
+    });
+}
+
+#[test]
+fn a_request_of_the_same_name_never_gets_the_old_ones_certificate() {
+    e2e(async |t| {
+        t.hostile_issuer("ca", json!({"behaviour": "slow", "seconds": 2})).await;
+        let (old, new) = (Csr::for_host("a.example"), Csr::for_host("a.example"));
+        // The second time with the very same CSR: what tells them apart is the uid.
+        for (name, csr) in [("other-key", &new), ("same-key", &old)] {
+            let before = t.approved_request(name, issuer_ref("ca"), &old, json!({})).await;
+            t.wait((REQUEST, name), AT_ONCE, "being signed", |r| r.ready().starts_with("Unknown")).await;
+            t.delete(REQUEST, name).await;
+            let after = t.approved_request(name, issuer_ref("ca"), csr, json!({})).await;
+            assert_ne!(before.meta("uid"), after.meta("uid"));
+            // Signing for the new one begins when the old one is done with: its certificate would be here by now.
+            sleep(Duration::from_millis(2300)).await;
+            assert_eq!(t.get(REQUEST, name).await["status"].get("certificate"), None, "{name}");
+            let issued = t.issued(name).await;
+            issued.verify(csr);
+            assert_eq!(issued.request.meta("uid"), after.meta("uid"));
+        }
+    });
+}
+
+#[test]
+fn a_request_that_is_deleted_while_it_is_signed_is_no_error() {
+    e2e(async |t| {
+        t.hostile_issuer("ca", json!({"behaviour": "slow", "seconds": 1})).await;
+        t.approved_request("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
+        t.wait((REQUEST, "web"), AT_ONCE, "being signed", |r| r.ready().starts_with("Unknown")).await;
+        t.delete(REQUEST, "web").await;
+        sleep(Duration::from_secs(2)).await;
+        let is_bad = |line: &&String| line.contains("WARN") || line.contains("ERROR");
+        assert_eq!(t.log().iter().filter(is_bad).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(t.events(REQUEST, "web").await, Vec::<String>::new());
+    });
+}

@@ -1,0 +1,14 @@
+//! The operator against a real API server. One binary, so that all tests share one operator.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these are tests: what does not work shall fail, with its place"
+)]
+
+mod bad_answers;
+mod bad_plugins;
+mod bad_requests;
+mod conditions;
+mod issuing;
