@@ -73,7 +73,6 @@ impl Connector for TcpConnector {
 
 /// How this process reaches servers. The same for all Issuers, and no affair of any plugin.
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct EgressConfig {
     /// Finds addresses.
     pub resolver: Arc<dyn Resolver>,

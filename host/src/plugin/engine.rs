@@ -7,6 +7,7 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, Strategy, WasmBacktraceDetails};
 
 use super::bindings::IssuerPlugin;
+use super::http;
 use super::state::CallState;
 
 /// How often a running plugin is looked at: it yields its thread, or is stopped when its time is over.
@@ -45,7 +46,7 @@ pub fn config() -> Config {
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     IssuerPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

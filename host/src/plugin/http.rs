@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::bindings::io::error::Error as IoError;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error as Code, WasiHttpCtxView, WasiHttpView};
 
 use super::log::CallLog;
 use super::state::CallState;
@@ -36,6 +40,36 @@ impl Observer for CallObserver {
             Failure { destination: shown(&failure.destination), message: shown(&failure.message) };
         self.log.note(&format!("no response from {}: {}", failure.destination, failure.message));
         self.log.session().observer.failed(&failure);
+    }
+}
+
+/// Link `wasi:http`: `outgoing-handler`, and `types` that it needs.
+pub fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    // wasmtime-wasi-http 48 looks for codes of its bindings' type only, but what ends the stream of a body early is an
+    // `Error` of the crate, so a plugin would get no code for it.
+    linker.allow_shadowing(true);
+    let code = |mut store: StoreContextMut<'_, CallState>, (error,): (Resource<IoError>,)| {
+        let error = store.data_mut().table.get(&error)?;
+        let code = error.downcast_ref().map(body_code).or_else(|| error.downcast_ref().cloned());
+        Ok((code,))
+    };
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap("http-error-code", code)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// What can end a body early.
+fn body_code(error: &Code) -> ErrorCode {
+    match error {
+        Code::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Code::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Code::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        Code::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Code::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Code::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Code::HttpResponseTrailerSectionSize(size) => ErrorCode::HttpResponseTrailerSectionSize(*size),
+        _ => ErrorCode::HttpProtocolError,
     }
 }
 

@@ -111,3 +111,12 @@ fn a_bound_covers_a_grant_only_if_it_covers_all_of_it() {
         assert_eq!(bound.parse::<HostBound>().unwrap().covers(grant), covered, "{bound} {grant}");
     }
 }
+
+#[test]
+fn the_documentation_shows_the_defaults() {
+    let text = include_str!("../../../docs/policy.md");
+    let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(Policy::parse(block), Ok(Policy::default()));
+    let given: Value = serde_saphyr::from_str(block).unwrap();
+    assert_eq!(given, serde_json::to_value(Policy::default()).unwrap(), "nothing is left out");
+}

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::egress::{Roots, SecretKey};
+
 /// A server and how many connections were made to it, and are open.
 #[derive(Clone)]
 pub struct Server {
@@ -235,8 +237,8 @@ impl Ca {
         (certificate.pem(), key.serialize_pem())
     }
 
-    pub fn roots(&self) -> super::super::Roots {
-        super::super::Roots::from_pem(self.pem.as_bytes(), &key_name("ca.crt")).unwrap()
+    pub fn roots(&self) -> Roots {
+        Roots::from_pem(self.pem.as_bytes(), &key_name("ca.crt")).unwrap()
     }
 
     /// A server for a name.
@@ -245,8 +247,8 @@ impl Ca {
     }
 }
 
-pub fn key_name(key: &str) -> super::super::SecretKey {
-    super::super::SecretKey { namespace: "team-a".into(), secret: "pki".into(), key: key.into() }
+pub fn key_name(key: &str) -> SecretKey {
+    SecretKey { namespace: "team-a".into(), secret: "pki".into(), key: key.into() }
 }
 
 /// A server with a certificate, which asks for client certificates of a CA if one is given.

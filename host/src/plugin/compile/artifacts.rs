@@ -149,7 +149,7 @@ mod tests {
         let error = open(dir.path()).err().unwrap();
         assert!(error.to_string().contains("mode 0700"), "{error}");
         fs::remove_dir(&plugins).unwrap();
-        std::os::unix::fs::symlink("/tmp", &plugins).unwrap();
+        std::os::unix::fs::symlink(dir.path(), &plugins).unwrap();
         assert!(open(dir.path()).is_err());
     }
 

@@ -56,6 +56,16 @@ fn a_leaf_alone_is_published_with_its_ca_and_without() {
 }
 
 #[test]
+fn an_intermediate_may_be_its_own_ca_and_a_leaf_may_not() {
+    let world = World::new();
+    let (leaf, intermediate) = (world.leaf(), world.intermediate());
+    let chain = [leaf.clone(), intermediate.clone()];
+    let verified = world.verify(&chain, Some(std::slice::from_ref(&intermediate))).unwrap();
+    assert_eq!((verified.certificate, verified.ca), (pems(&chain), Some(pems(&[intermediate]))));
+    refusal(world.verify(std::slice::from_ref(&leaf), Some(std::slice::from_ref(&leaf))), "ca");
+}
+
+#[test]
 fn the_root_leaves_the_chain_and_becomes_the_ca_only_where_none_is_given() {
     let world = World::new();
     let (leaf, intermediate, root) = (world.leaf(), world.intermediate(), world.root());
