@@ -8,7 +8,7 @@ CARGO ?= cargo
 BINARY := target/debug/wasm-issuer
 PLUGIN_DIR := target/wasm32-wasip2/plugin
 PLUGINS := in-memory-ca
-TEST_PLUGINS := minimal-plugin hostile-plugin
+TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
 
 .PHONY: help
@@ -53,6 +53,13 @@ test-plugins: ## Build the components that only tests use
 .PHONY: cluster
 cluster: ## Build etcd, kube-apiserver and kubectl for tests, once (about 10 minutes on 2 cores)
 	@test/cluster/build.sh >/dev/null
+
+.PHONY: bench-attack
+bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostile plugins do their worst (release build: about 10 minutes more)
+	$(call say,building the release binary and the benchmark)
+	$(CARGO) build --locked --release -p wasm-issuer
+	$(CARGO) build --locked -p wasm-issuer-e2e --example attack
+	@WASM_ISSUER_BINARY=target/release/wasm-issuer test/cluster/run.sh -- target/debug/examples/attack
 
 .PHONY: lint
 lint: ## Check formatting, lints, scripts and generated files

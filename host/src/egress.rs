@@ -31,7 +31,7 @@ mod tls;
 mod tests;
 
 pub use address::{AddressPolicy, ApiServer, Prohibition};
-pub use call::HttpCall;
+pub use call::{HttpCall, MAX_METHOD, MAX_PATH};
 pub use grant::{Grant, GrantError};
 pub use hyper_util::client::proxy::matcher::Matcher;
 pub use net::{Connector, EgressConfig, Resolver, Stream, SystemResolver, TcpConnector};

@@ -51,6 +51,8 @@ pub struct Options {
     pub builtin_dir: PathBuf,
     /// Where compiled plugins are kept; none compiles anew after each start.
     pub cache_dir: Option<PathBuf>,
+    /// What compiling one plugin may take, in bytes.
+    pub compiler_memory: u64,
     /// Where probes are answered and metrics are served.
     pub health_address: SocketAddr,
     /// What applies where an Issuer's spec has no `retry`.
@@ -82,8 +84,6 @@ pub enum OperatorError {
     Ended(&'static str),
 }
 
-/// What compiling one plugin may take. The largest components of the field, from Go or JavaScript, stay below it.
-const COMPILER_MEMORY: u64 = 1 << 30;
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -91,7 +91,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(RuntimeConfig {
         cache_dir: options.cache_dir,
-        compiler: Some(CompilerProcess::this_program(COMPILER_MEMORY).map_err(OperatorError::Compiler)?),
+        compiler: Some(CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?),
         egress: options.egress,
         ..RuntimeConfig::default()
     })?;

@@ -135,7 +135,8 @@ async fn a_granted_server_is_reached() {
     let ca = Ca::new();
     let tls = server::https(ca.server("tls.example.com")).await;
     hostile.net.public("tls.example.com", 443, tls.address);
-    let hostile = Hostile { grant: HttpGrant { roots: Some(ca.roots()), ..hostile.grant.clone() }, ..hostile };
+    let hostile =
+        Hostile { grant: HttpGrant { roots: Some(ca.roots()), ..hostile.grant.clone() }, ..hostile };
     let session = hostile.session("get", "https://tls.example.com/x");
     assert_eq!(hostile.call(&session).await.unwrap(), "200 GET https://tls.example.com/x HTTP/2.0");
     // The public CAs did not sign that certificate, and the message does not stay with the plugin.
@@ -167,10 +168,7 @@ async fn nothing_but_the_grant_is_reached() {
     let denied = ["HttpRequestDenied"; 20];
     let uri = "HttpRequestUriInvalid";
     assert_eq!(hostile.got("ungranted").await, denied[..2].join(", "));
-    assert_eq!(
-        hostile.got("metadata").await,
-        [&denied[..3], &[uri; 4], &denied[..6]].concat().join(", ")
-    );
+    assert_eq!(hostile.got("metadata").await, [&denied[..3], &[uri; 4], &denied[..6]].concat().join(", "));
     assert_eq!(hostile.got("userinfo").await, [uri; 3].join(", "));
     assert_eq!(server.accepted(), 0);
     assert_eq!(hostile.denied()[..2], ["https://ungranted.example.net", "http://ungranted.example.net"]);
@@ -288,6 +286,15 @@ async fn requests_are_counted() {
     assert!(echo.ends_with("HttpRequestBodySize"), "{echo}");
     let short = hostile.got("short-body").await;
     assert!(short.starts_with("finish refused, ") && !short.contains("200"), "{short}");
+}
+
+/// What the host keeps of requests that are not sent is not in the plugin's memory.
+#[tokio::test]
+async fn requests_that_are_not_sent_are_small() {
+    let hostile = Hostile::new().await;
+    assert_eq!(hostile.got("long-parts").await, "method refused, path refused, authority refused");
+    let broken = hostile.call(&hostile.session("long-fields", URL)).await.unwrap_err();
+    assert_eq!(broken.label(), "trapped", "{broken}");
 }
 
 /// What the server got after the head, of a call that does not end by itself.

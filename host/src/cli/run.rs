@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::{
-    api::GoDuration,
+    api::{GoDuration, Quantity},
     egress::EgressConfig,
     issuance::{backoff::Backoff, request::RetryPolicy},
     operator::{self, Options, RequestLimits},
@@ -31,6 +31,9 @@ pub struct RunArgs {
     /// code that the operator runs: nobody else may write there. Default: none.
     #[arg(long, env = "WASM_ISSUER_CACHE_DIR", value_name = "FOLDER")]
     cache_dir: Option<PathBuf>,
+    /// How much memory compiling one plugin may take, in a process of its own. The pod's limit must leave room for it.
+    #[arg(long, default_value = "768Mi", value_name = "QUANTITY")]
+    compiler_memory: Quantity,
     /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/security.md). Default: tenants
     /// reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
@@ -107,6 +110,7 @@ impl RunArgs {
                 max_duration: self.max_retry_duration.0,
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
             },
+            compiler_memory: self.compiler_memory.bytes,
             policy,
             egress,
             limits: RequestLimits {

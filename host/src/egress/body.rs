@@ -1,5 +1,6 @@
 //! Bodies on their way out and in, counted and timed.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error as Code, WasiBody};
 
-use super::error::{RequestBodyError, code};
+use super::error::{RequestBodyError, code, find};
 
 /// Frames without data in a response: HTTP/2 has them, and no use for many.
 const MAX_EMPTY_FRAMES: usize = 100;
@@ -122,8 +123,10 @@ impl ResponseBody {
         let frame = match Pin::new(incoming).poll_frame(context) {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(Err(error))) => {
-                let incomplete = error.is_incomplete_message();
-                let code = if incomplete { Code::HttpResponseIncomplete } else { code(&error) };
+                let is_cut =
+                    find(&error).is_some_and(|e: &io::Error| e.kind() == io::ErrorKind::UnexpectedEof);
+                let is_cut = is_cut || error.is_incomplete_message();
+                let code = if is_cut { Code::HttpResponseIncomplete } else { code(&error) };
                 return Poll::Ready(Some(Err(code)));
             }
             Poll::Ready(Some(Ok(frame))) => frame,

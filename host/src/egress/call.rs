@@ -26,11 +26,12 @@ use super::origin::Origin;
 use super::placeholder::Placeholders;
 use super::session::HttpSession;
 
-/// Longer paths are refused by most servers.
-const MAX_PATH: usize = 8 << 10;
-const MAX_METHOD: usize = 32;
+/// The longest path, its query included. Longer ones are refused by most servers.
+pub const MAX_PATH: usize = 8 << 10;
+/// The longest name of a method.
+pub const MAX_METHOD: usize = 32;
 /// What a plugin may write of a body at a time.
-const BODY_CHUNK: usize = 64 << 10;
+const BODY_CHUNK: usize = 16 << 10;
 
 type Work = Box<dyn Future<Output = Result<(), Code>> + Send>;
 type Sent = Result<(Response<WasiBody>, Work), Code>;

@@ -159,7 +159,14 @@ impl Signing {
             outcome = &mut call => outcome,
             () = tokio::time::sleep(GRACE) => {
                 if let Some(status) = request::initializing(&current.view, Timestamp::now()) {
-                    match self.write(current, &status).await {
+                    let mut written = self.write(current, &status).await;
+                    if let Err(ApplyError::Conflict) = written
+                        && let Some(newer) = self.same_request_now(current).await
+                    {
+                        // Somebody else wrote a condition meanwhile.
+                        written = self.write(&newer, &status).await;
+                    }
+                    match written {
                         Ok(newer) => *current = Arc::new(newer),
                         // The final write meets the same obstacle and deals with it.
                         Err(error) => debug!(request = %current.key.name, %error, "first status not written"),

@@ -23,8 +23,8 @@ const TRANSFER: usize = 4 << 20;
 const HANDLES: usize = 256;
 /// Host objects behind them, children included.
 const RESOURCES: usize = 1024;
-/// The memory of a set of header fields.
-const FIELDS: usize = 64 << 10;
+/// The memory of a set of header fields. A plugin can hold as many sets as handles.
+const FIELDS: usize = 16 << 10;
 /// Random bytes at a time.
 const RANDOM: u64 = 4096;
 

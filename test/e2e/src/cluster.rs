@@ -58,10 +58,19 @@ pub fn e2e_alone(body: impl AsyncFnOnce(&Test, &mut Operator)) {
     });
 }
 
+/// Whether this is the cluster of `test/cluster/run.sh`.
+pub fn is_our_cluster() -> bool {
+    std::env::var("WASM_ISSUER_TEST_CLUSTER").is_ok_and(|v| v == "1")
+}
+
+/// Whether cert-manager's controllers run in it.
+pub fn cert_manager_runs() -> bool {
+    std::env::var("WASM_ISSUER_CERT_MANAGER").is_ok_and(|v| v == "1")
+}
+
 impl Cluster {
     async fn get() -> &'static Self {
-        let ours = std::env::var("WASM_ISSUER_TEST_CLUSTER").is_ok_and(|v| v == "1");
-        assert!(ours, "this test needs a cluster of its own: run `make test-cluster`");
+        assert!(is_our_cluster(), "this test needs a cluster of its own: run `make test-cluster`");
         CLUSTER.get_or_init(Self::start).await
     }
 

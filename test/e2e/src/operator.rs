@@ -115,6 +115,11 @@ impl Operator {
         began.elapsed()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().and_then(|r| r.operator.id()).expect("the operator runs")
+    }
+
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.running.as_mut().is_some_and(|r| matches!(r.operator.try_wait(), Ok(None)))

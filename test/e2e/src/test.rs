@@ -137,14 +137,17 @@ impl Test {
         done.unwrap_or_else(|error| panic!("cannot delete {kind:?} {}/{name}: {error}", self.namespace));
     }
 
-    /// The changes of an object after a version of it, until the stream is dropped.
+    /// The changes of an object after a version of it, or of all objects if it has no name, until the stream is dropped.
     pub async fn changes(
         &self,
         kind: Kind,
         name: &str,
         version: &str,
     ) -> impl Stream<Item = WatchEvent<Value>> + use<> {
-        let params = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let mut params = WatchParams::default();
+        if !name.is_empty() {
+            params = params.fields(&format!("metadata.name={name}"));
+        }
         let request =
             Request::new(kind.collection(&self.namespace)).watch(&params, version).expect("a request");
         let events = self.client.request_events::<Value>(request).await.expect("a watch");

@@ -10,5 +10,8 @@
 mod bad_answers;
 mod bad_plugins;
 mod bad_requests;
+mod cert_manager;
 mod conditions;
+mod crash;
 mod issuing;
+mod rbac;
