@@ -91,7 +91,9 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(RuntimeConfig {
         cache_dir: options.cache_dir,
-        compiler: Some(CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?),
+        compiler: Some(
+            CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?,
+        ),
         egress: options.egress,
         ..RuntimeConfig::default()
     })?;

@@ -25,6 +25,7 @@ mod runtime;
 mod secrets;
 mod session;
 mod state;
+mod turns;
 
 #[cfg(test)]
 mod tests;

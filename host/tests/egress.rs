@@ -3,6 +3,8 @@
 //! Names and connections go through the same test network as in the module's own tests: an address that it does not know
 //! is refused there, so nothing leaves this machine even where a rule is broken.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 /// For the shared modules, which are the library's own tests.
 mod egress {
     pub use wasm_issuer::egress::*;

@@ -10,6 +10,7 @@ mod check;
 mod csr;
 mod describe;
 mod host;
+mod http;
 mod input;
 mod inspect;
 mod issuer;

@@ -3,11 +3,7 @@
 //! kube's own `Recorder` is not used because it counts two Events with one reason and different notes as the same
 //! and keeps only the first note, and because each publication walks all Events of the last minutes.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;

@@ -60,8 +60,10 @@ pub async fn serve(
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> std::io::Result<()> {
     let content_type = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    let app =
-        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(async move || (content_type, metrics())))
+    let app = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(async move || (content_type, metrics())))
         .with_state(synced);
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, app).await

@@ -89,7 +89,8 @@ impl Loader {
         };
         let auth = secret(Dependency::AuthSecret, &spec.auth_secret_name).await.map_err(retry)?;
         let bundle = secret(Dependency::CaBundle, &spec.http.ca_bundle_secret_name).await.map_err(retry)?;
-        let client = secret(Dependency::ClientCert, &spec.http.client_cert_secret_name).await.map_err(retry)?;
+        let client =
+            secret(Dependency::ClientCert, &spec.http.client_cert_secret_name).await.map_err(retry)?;
         Ok(Lent {
             secret: auth,
             http: HttpGrant {

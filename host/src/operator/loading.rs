@@ -28,8 +28,8 @@ use crate::{
         signer::{Failure, FailureKind},
     },
     keys::EphemeralKeys,
-    policy::Policy,
     plugin::{IssuerIdentity, Limits, Plugin, Runtime, Session, SessionInit},
+    policy::Policy,
 };
 
 /// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
@@ -139,7 +139,9 @@ impl Loader {
         let config = serde_json::Value::Object(spec.config.clone()).to_string();
         if config.len() > MAX_CONFIG {
             let (kib, max) = (config.len() >> 10, MAX_CONFIG >> 10);
-            return Err(permanent(format!("spec.config has {kib} KiB as JSON; at most {max} KiB are accepted")));
+            return Err(permanent(format!(
+                "spec.config has {kib} KiB as JSON; at most {max} KiB are accepted"
+            )));
         }
         let namespace = self.namespace_of(&object.key);
         let lent = self.lend(spec, namespace, self.policy.bounds(namespaced), read).await?;

@@ -105,7 +105,14 @@ impl Plugin {
     ) -> Result<T, CallError> {
         let limits = session.limits.clone();
         let (engine, memory) = (&self.runtime.engine, self.runtime.memory.clone());
-        let mut store = CallState::store(engine, session, log.clone(), memory, &self.runtime.egress);
+        let mut store = CallState::store(
+            engine,
+            session,
+            log.clone(),
+            memory,
+            &self.runtime.egress,
+            self.runtime.turns.clone(),
+        );
         let answer = async {
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + GRACE;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
@@ -134,7 +141,8 @@ impl Plugin {
                 tracing::debug!(error = clean(&format!("{error:?}"), 4096), "plugin call broken off");
                 Err(Breakage::of(&error, state, self.runtime.memory.limit()))
             }
-            Err(_elapsed) => Err(Breakage::timed_out(state, false)),
+            // One that waits for its turn to compute is computing, as far as anybody is concerned.
+            Err(_elapsed) => Err(Breakage::timed_out(state, state.turns.are_taken())),
         }
     }
 }

@@ -39,8 +39,7 @@ impl Observer for CallObserver {
 
     fn failed(&self, failure: &Failure) {
         let shown = |text: &str| self.log.presentable(text, MAX_TEXT);
-        let failure =
-            Failure { destination: shown(&failure.destination), message: shown(&failure.message) };
+        let failure = Failure { destination: shown(&failure.destination), message: shown(&failure.message) };
         self.log.note(&format!("no response from {}: {}", failure.destination, failure.message));
         self.log.session().observer.failed(&failure);
     }

@@ -6,14 +6,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmtime::ResourceLimiter;
 
 /// What the plugins of this process may hold together.
+///
+/// A small part of each call is not the pool's: calls that use no more go on however many large ones have used the pool
+/// up.
 pub struct MemoryPool {
     limit: usize,
+    own: usize,
     used: AtomicUsize,
 }
 
 impl MemoryPool {
-    pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+    /// `own` is what each call may use without asking the pool.
+    pub fn new(limit: usize, own: usize) -> Arc<Self> {
+        Arc::new(Self { limit, own, used: AtomicUsize::new(0) })
+    }
+
+    /// How much of what a call uses is the pool's.
+    fn share(&self, used: usize) -> usize {
+        used.saturating_sub(self.own)
     }
 
     pub fn limit(&self) -> usize {
@@ -74,7 +84,7 @@ impl MemoryLimiter {
             self.refusal = Some(Refusal::Call);
             return false;
         }
-        if !self.pool.take(more) {
+        if !self.pool.take(self.pool.share(self.used + more) - self.pool.share(self.used)) {
             self.refusal = Some(Refusal::Process);
             return false;
         }
@@ -84,15 +94,16 @@ impl MemoryLimiter {
     }
 
     fn undo(&mut self) {
-        self.used -= self.last;
-        self.pool.give_back(self.last);
+        let before = self.used - self.last;
+        self.pool.give_back(self.pool.share(self.used) - self.pool.share(before));
+        self.used = before;
         self.last = 0;
     }
 }
 
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
-        self.pool.give_back(self.used);
+        self.pool.give_back(self.pool.share(self.used));
     }
 }
 
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn all_memories_and_tables_count_together() {
-        let pool = MemoryPool::new(1 << 30);
+        let pool = MemoryPool::new(1 << 30, 0);
         let mut limiter = MemoryLimiter::new(1000, pool.clone());
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.table_growing(0, 50, None).unwrap());
@@ -164,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_failed_growth_is_given_back_once() {
-        let pool = MemoryPool::new(1 << 30);
+        let pool = MemoryPool::new(1 << 30, 0);
         let mut limiter = MemoryLimiter::new(1000, pool.clone());
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.memory_growing(600, 800, None).unwrap());
@@ -178,7 +189,7 @@ mod tests {
 
     #[test]
     fn calls_share_the_pool() {
-        let pool = MemoryPool::new(1000);
+        let pool = MemoryPool::new(1000, 0);
         let mut first = MemoryLimiter::new(800, pool.clone());
         let mut second = MemoryLimiter::new(800, pool);
         assert!(first.memory_growing(0, 800, None).unwrap());
@@ -186,5 +197,23 @@ mod tests {
         assert_eq!(second.refusal(), Some(Refusal::Process));
         drop(first);
         assert!(second.memory_growing(0, 800, None).unwrap());
+    }
+
+    #[test]
+    fn small_calls_need_nothing_of_the_pool() {
+        let pool = MemoryPool::new(1000, 100);
+        let mut large = MemoryLimiter::new(5000, pool.clone());
+        assert!(large.memory_growing(0, 1100, None).unwrap());
+        assert!(!large.memory_growing(1100, 1101, None).unwrap());
+        let mut small = MemoryLimiter::new(5000, pool.clone());
+        assert!(small.memory_growing(0, 60, None).unwrap());
+        assert!(small.memory_growing(60, 100, None).unwrap());
+        assert!(!small.memory_growing(100, 101, None).unwrap());
+        small.undo();
+        drop(large);
+        assert!(small.memory_growing(100, 150, None).unwrap());
+        assert_eq!(pool.used(), 50);
+        small.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
+        assert_eq!(pool.used(), 0);
     }
 }

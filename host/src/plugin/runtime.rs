@@ -18,8 +18,12 @@ use super::limits::MemoryPool;
 use super::link::link;
 use super::load::Inspection;
 use super::state::CallState;
+use super::turns::Turns;
 use super::{engine, lock};
 use crate::egress::EgressConfig;
+
+/// What most plugins need for a call.
+const OWN_MEMORY: usize = 2 << 20;
 
 /// Runs the plugins of a process.
 pub struct Runtime {
@@ -30,6 +34,7 @@ pub struct Runtime {
     /// Every plugin in use, by digest.
     plugins: Mutex<HashMap<String, Slot>>,
     pub(super) slots: Arc<Semaphore>,
+    pub(super) turns: Turns,
     pub(super) memory: Arc<MemoryPool>,
     pub(super) egress: EgressConfig,
 }
@@ -48,7 +53,7 @@ pub struct RuntimeConfig {
     pub compile_timeout: Duration,
     /// Calls at a time, over all Issuers.
     pub concurrency: usize,
-    /// The memory of all calls together, in bytes.
+    /// The memory of all calls together, in bytes, apart from 2 MiB that each call has for itself.
     pub memory: usize,
     /// How plugins' requests reach servers. What they may reach is the session's affair.
     pub egress: EgressConfig,
@@ -62,7 +67,7 @@ impl Default for RuntimeConfig {
             max_component_bytes: 16 << 20,
             compile_timeout: Duration::from_secs(60),
             concurrency: 128,
-            memory: 512 << 20,
+            memory: 384 << 20,
             egress: EgressConfig::default(),
         }
     }
@@ -111,8 +116,9 @@ impl Runtime {
             linker,
             max_component_bytes: config.max_component_bytes,
             plugins: Mutex::default(),
+            turns: Turns::new(),
             slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            memory: MemoryPool::new(config.memory),
+            memory: MemoryPool::new(config.memory, OWN_MEMORY),
             egress: config.egress,
         }))
     }

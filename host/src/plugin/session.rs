@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::cache::Cache;
 use super::redact::Redactor;
 use super::secrets::Secret;
+use super::turns::IssuerTurns;
 use crate::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
 use crate::keys::EphemeralKeys;
 
@@ -25,6 +26,7 @@ pub struct Session {
     /// The Secret's values, to keep them out of messages.
     pub(super) secrets: Redactor,
     pub(super) slots: Arc<Semaphore>,
+    pub(super) turns: IssuerTurns,
     pub(super) observer: Arc<dyn Observer>,
     grant: HttpGrant,
     http: OnceLock<Arc<HttpSession>>,
@@ -132,6 +134,7 @@ impl Session {
             keys: init.keys,
             cache: Mutex::default(),
             secrets,
+            turns: IssuerTurns::new(),
             slots: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
             observer: init.observer,

@@ -15,6 +15,7 @@ use super::http::CallObserver;
 use super::limits::{MemoryLimiter, MemoryPool};
 use super::log::{CallLog, LineStream, Stream};
 use super::session::Session;
+use super::turns::{CallTurns, Turns};
 use crate::egress::{EgressConfig, HttpCall};
 
 /// Bytes that a plugin may pass to the host at a time.
@@ -34,6 +35,7 @@ pub struct CallState {
     pub log: Arc<CallLog>,
     pub memory: MemoryLimiter,
     pub clock: Clock,
+    pub turns: CallTurns,
     /// In front of the table: the bodies in there must know that the call has ended before they are dropped.
     pub http: HttpCall,
     pub http_ctx: WasiHttpCtx,
@@ -66,6 +68,7 @@ impl CallState {
         log: Arc<CallLog>,
         pool: Arc<MemoryPool>,
         egress: &EgressConfig,
+        turns: Turns,
     ) -> Store<Self> {
         // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
         // and the random numbers are real.
@@ -85,12 +88,8 @@ impl CallState {
         let now = Instant::now();
         let state = Self {
             memory: MemoryLimiter::new(session.limits.memory, pool),
-            clock: Clock {
-                phase: Phase::Start,
-                limit: Duration::ZERO,
-                deadline: now,
-                expired: false,
-            },
+            clock: Clock { phase: Phase::Start, limit: Duration::ZERO, deadline: now, expired: false },
+            turns: CallTurns::new(turns, session.turns.clone()),
             http: HttpCall::new(session.http(egress), observer, now),
             http_ctx,
             session,
@@ -103,14 +102,14 @@ impl CallState {
         store.set_hostcall_fuel(TRANSFER);
         store.set_max_component_handles(HANDLES);
         store.set_epoch_deadline(1);
-        // A plugin that computes gives its thread away at each tick, to the end of the executor's queue, so that
-        // others go on; when its time is over it traps.
+        // A plugin that computes gives its thread away at each tick, so that others go on; when its time is over it
+        // traps.
         store.epoch_deadline_callback(|mut store| {
-            let clock = &mut store.data_mut().clock;
-            if Instant::now() < clock.deadline {
-                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+            let state = store.data_mut();
+            if Instant::now() < state.clock.deadline {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turns.next())));
             }
-            clock.expired = true;
+            state.clock.expired = true;
             Ok(UpdateDeadline::Interrupt)
         });
         store

@@ -47,10 +47,15 @@ fn tenants_may_not_reveal_nor_speak_plain_http_and_admins_may() {
 fn limits_are_bounded() {
     let mut slow = spec();
     slow.limits.timeout = GoDuration::from_secs(31);
-    assert!(refusal(&Policy::default(), true, &slow).contains("31s for spec.limits.timeout; it allows up to 30s"));
+    assert!(
+        refusal(&Policy::default(), true, &slow).contains("31s for spec.limits.timeout; it allows up to 30s")
+    );
     let mut large = spec();
     large.limits.memory = Quantity::mebibytes(257);
-    assert!(refusal(&Policy::default(), true, &large).contains("257Mi for spec.limits.memory; it allows up to 256Mi"));
+    assert!(
+        refusal(&Policy::default(), true, &large)
+            .contains("257Mi for spec.limits.memory; it allows up to 256Mi")
+    );
 }
 
 #[test]

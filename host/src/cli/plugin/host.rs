@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::input::{self, quoted};
 use super::output::{self, size};
 use super::problem::Problem;
+use crate::egress::EgressConfig;
 use crate::operator::gunzip;
 use crate::plugin::{LoadError, Plugin, Runtime, RuntimeConfig};
 
@@ -73,7 +74,10 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// A runtime as the operator's.
 pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
-    Ok(Runtime::new(RuntimeConfig::default())?)
+    Ok(Runtime::new(RuntimeConfig {
+        egress: EgressConfig::default().with_proxy_from_env(),
+        ..RuntimeConfig::default()
+    })?)
 }
 
 /// Compile and link a plugin. What takes long is announced where somebody looks.

@@ -1,6 +1,7 @@
 //! The Issuer that a plugin is run for: made up from arguments, or read from a file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -8,9 +9,11 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::{Map, Value};
 
+use super::http::{HttpArgs, Reporter};
 use super::input::{self, quoted};
 use super::secret;
 use crate::api::{self, GoDuration, IssuerSpec, ObjectName, PluginSpec, Quantity};
+use crate::egress::HttpGrant;
 use crate::plugin::{AuthSecret, IssuerIdentity, Limits, Session, SessionInit};
 
 /// The Issuer that the plugin is run for. What is left out comes from --issuer, or from the defaults of the API.
@@ -45,6 +48,8 @@ pub struct IssuerArgs {
     /// The Issuer's kind [default: WasmIssuer]
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 /// The kinds of Issuers.
@@ -65,6 +70,7 @@ pub struct Issuer {
     /// What it asks for.
     pub spec: IssuerSpec,
     secret: Option<AuthSecret>,
+    http: HttpGrant,
 }
 
 impl IssuerArgs {
@@ -83,6 +89,7 @@ impl IssuerArgs {
         }
         spec.secrets.reveal.extend(self.reveal);
         check_limits(&spec)?;
+        let http = self.http.grant(&mut spec.http)?;
 
         let kind = self.kind.or(file.kind).unwrap_or(Kind::Namespaced);
         let name = self.name.map(|name| name.to_string()).or(file.name).unwrap_or_else(|| name_for(plugin));
@@ -108,7 +115,7 @@ impl IssuerArgs {
         let own_namespace = (kind == Kind::Namespaced).then(|| namespace.clone());
         let kind = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         let identity = IssuerIdentity { kind, namespace: own_namespace, name };
-        Ok(Issuer { identity, request_namespace: namespace, spec, secret })
+        Ok(Issuer { identity, request_namespace: namespace, spec, secret, http })
     }
 }
 
@@ -123,7 +130,7 @@ impl Issuer {
     }
 
     /// What the Issuer lends its plugin.
-    pub fn session(self) -> std::sync::Arc<Session> {
+    pub fn session(self) -> Arc<Session> {
         Session::new(SessionInit {
             issuer: self.identity,
             config: Value::Object(self.spec.config).to_string(),
@@ -135,8 +142,8 @@ impl Issuer {
                 memory: usize::try_from(self.spec.limits.memory.bytes).unwrap_or(usize::MAX),
                 ..Limits::default()
             },
-            http: Default::default(),
-            observer: std::sync::Arc::new(()),
+            http: self.http,
+            observer: Arc::new(Reporter),
         })
     }
 }

@@ -156,7 +156,8 @@ async fn memory_is_bounded_over_all_memories() {
 #[tokio::test]
 async fn memory_is_bounded_over_all_calls() {
     let runtime = Runtime::new(RuntimeConfig { memory: 64 << 10, ..RuntimeConfig::default() }).unwrap();
-    let plugin = runtime.load(checking("")).await.unwrap();
+    let large = edited(&[(";; MORE", "(memory $big 63)")]);
+    let plugin = runtime.load(large).await.unwrap();
     let error = plugin.check(&session(quick())).await.unwrap_err();
     assert!(matches!(error, CallError::Broken(Breakage::MemoryExhausted { .. })), "{error:?}");
     assert_eq!(runtime.memory.used(), 0);

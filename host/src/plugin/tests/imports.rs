@@ -22,6 +22,7 @@ use crate::plugin::limits::MemoryPool;
 use crate::plugin::log::{CallLog, CallName, LineStream, Stream};
 use crate::plugin::secrets::SecretHandle;
 use crate::plugin::state::CallState;
+use crate::plugin::turns::Turns;
 use crate::plugin::{convert, engine};
 
 fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
@@ -39,7 +40,8 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     });
     let log = CallLog::new(session.clone(), CallName::Check);
     let engine = Engine::new(&engine::config()).unwrap();
-    CallState::store(&engine, session, log, MemoryPool::new(1 << 30), &EgressConfig::default())
+    let memory = MemoryPool::new(1 << 30, 0);
+    CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new())
 }
 
 impl CallState {

@@ -1,0 +1,76 @@
+//! Who computes when processors are short.
+//!
+//! Most calls need a millisecond and run at once. One that has computed for longer takes turns with the others like it,
+//! on all processors but one, so however many plugins loop, a short call finds a processor free. Issuers take turns too:
+//! of one Issuer's long calls only one waits in the queue of all.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+use super::engine::TICK;
+
+/// How many ticks a call computes before it has to take turns.
+const SHORT: u32 = 2;
+
+/// The turns of all calls.
+#[derive(Clone)]
+pub struct Turns(Arc<Semaphore>);
+
+/// The turns of one Issuer's calls.
+#[derive(Clone)]
+pub struct IssuerTurns(Arc<Semaphore>);
+
+/// The turns of one call.
+pub struct CallTurns {
+    all: Turns,
+    issuer: IssuerTurns,
+    ticks: u32,
+}
+
+impl Turns {
+    /// On this machine.
+    pub fn new() -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))))
+    }
+}
+
+impl IssuerTurns {
+    /// Of one Issuer.
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl CallTurns {
+    /// Of a call that begins.
+    pub fn new(all: Turns, issuer: IssuerTurns) -> Self {
+        Self { all, issuer, ticks: 0 }
+    }
+
+    /// Whether the call has to take turns by now.
+    pub fn are_taken(&self) -> bool {
+        self.ticks > SHORT
+    }
+
+    /// The call has computed for one more tick; it may go on when this is done.
+    pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        self.ticks = self.ticks.saturating_add(1);
+        let taken = self.are_taken().then(|| (self.issuer.0.clone(), self.all.0.clone()));
+        async move {
+            let Some((issuer, all)) = taken else { return yield_now().await };
+            let (Ok(issuer), Ok(all)) = (issuer.acquire_owned().await, all.acquire_owned().await) else {
+                return;
+            };
+            // The turn ends with the tick, also if the call waits for something by then.
+            tokio::spawn(async move {
+                let _turn = (issuer, all);
+                sleep(TICK).await;
+            });
+        }
+    }
+}
