@@ -84,7 +84,13 @@ impl<W: World> Ca<'_, W> {
     /// Has a CSR (PEM) signed.
     pub fn sign(&self, csr: &str) -> Result<Certificate, Failure> {
         let Issued { certificate, bundle } = match self.submit(csr) {
-            Err(error @ Error::Refused(Fault::Unknown, _)) => self.check().and(Err(error.into()))?,
+            // Other trouble than the Issuer's: the CSR's, or the database is down, say, so later tries may succeed.
+            Err(Error::Refused(Fault::Unknown, text)) => {
+                self.check()?;
+                return Err(Failure::retry(format!(
+                    "{text}; the CA refuses the CSR or failed to sign it: its log says which"
+                )));
+            }
             result => result?,
         };
         if !self.config.bundle {
@@ -149,9 +155,12 @@ impl<W: World> Ca<'_, W> {
             message: response.text().trim().chars().take(200).collect(),
         });
         let Config { label, profile, .. } = self.config;
-        let text = format!(
-            "{address}: {message} (HTTP {status}, code {code}, label {label:?}, profile {profile:?})"
-        );
+        let asked = |name, value: &str| match value {
+            "" => String::new(),
+            value => format!(", {name} {value:?}"),
+        };
+        let (label, profile) = (asked("label", label), asked("profile", profile));
+        let text = format!("{address}: {message} (HTTP {status}, code {code}{label}{profile})");
         Err(match fault(status, code, &message) {
             Fault::Server => {
                 let after = response.retry_after();
@@ -199,10 +208,7 @@ impl From<Error> for Failure {
             Error::Unavailable(failure) => failure,
             Error::Refused(Fault::Issuer, text) => Self::issuer(text),
             Error::Refused(Fault::Request, text) => Self::invalid_request(text),
-            // The server's database may be down, say, so later tries may succeed.
-            Error::Refused(Fault::Server | Fault::Unknown, text) => Self::retry(format!(
-                "{text}; the CA refuses the CSR or failed to sign it: its log says which"
-            )),
+            Error::Refused(Fault::Server | Fault::Unknown, text) => Self::retry(text),
         }
     }
 }

@@ -91,12 +91,15 @@ async fn measure(t: &Test, samples: usize) -> Vec<Duration> {
         t.approve(&name).await;
         loop {
             let change = tokio::time::timeout(Duration::from_secs(30), changes.next()).await;
-            let Ok(Some(WatchEvent::Added(object) | WatchEvent::Modified(object))) = change else {
-                panic!("{name}: no certificate after 30 s: {change:?}");
-            };
-            if object["metadata"]["name"] == *name && is_issued(&object) {
-                took.push(began[&name].elapsed());
-                break;
+            match change.unwrap_or_else(|_| panic!("{name}: no certificate after 30 s")) {
+                Some(WatchEvent::Added(object) | WatchEvent::Modified(object))
+                    if object["metadata"]["name"] == *name && is_issued(&object) =>
+                {
+                    took.push(began[&name].elapsed());
+                    break;
+                }
+                Some(_) => {}
+                None => panic!("{name}: the watch ended"),
             }
         }
     }

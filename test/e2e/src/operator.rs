@@ -134,8 +134,8 @@ impl Operator {
 
     /// End it as Kubernetes does, and wait for the end. None if it has not ended in time.
     pub async fn terminate(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let pid = self.pid().to_string();
         let mut running = self.running.take().expect("the operator runs");
-        let pid = running.operator.id().expect("the operator runs").to_string();
         running.guard.kill().await.expect("the guard runs");
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
         assert!(sent.expect("kill").success(), "SIGTERM was not sent");

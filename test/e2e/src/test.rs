@@ -317,7 +317,7 @@ impl Test {
         }
     }
 
-    /// Approve a request, as cert-manager's approver does.
+    /// Approve a request, as cert-manager's approver does; where that runs too, it does so a moment sooner or later.
     pub async fn approve(&self, name: &str) -> Object {
         self.decide(name, "Approved").await
     }

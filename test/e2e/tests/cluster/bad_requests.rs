@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use wasm_issuer_e2e::{
-    Csr, Key, KeyKind, Kind, SOON,
+    Csr, Key, KeyKind, Kind, SOON, cert_manager_runs,
     csr::base64_pem,
     der::{self, attribute::CN},
     e2e, issuer_ref,
@@ -122,7 +122,9 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
                 "spec.duration: a certificate is valid for at least a second",
             ),
         ];
-        join_all(cases.iter().map(async |(name, request, more, why)| {
+        // One whose duration cannot be read would stop cert-manager's own watch of all requests.
+        let cases = cases.iter().filter(|(name, ..)| *name != "duration" || !cert_manager_runs());
+        join_all(cases.map(async |(name, request, more, why)| {
             t.raw_request(name, issuer_ref("ca"), request, more.clone()).await;
             t.approve(name).await;
             let ready = format!("False Failed: Failed permanently to sign CertificateRequest: {why}");
