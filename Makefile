@@ -6,8 +6,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BINARY := target/debug/wasm-issuer
-PLUGIN_DIR := target/wasm32-wasip2/plugin
-PLUGINS := in-memory-ca
+PLUGINS := in-memory-ca cfssl
 TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
 
@@ -32,8 +31,12 @@ test-unit: plugins test-plugins ## Run the tests that need no cluster
 test-cluster: build plugins test-plugins cluster ## Run the tests against a real API server
 	$(call say,building the cluster tests)
 	$(CARGO) test --locked -p wasm-issuer-e2e --no-run
+	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
+	@test/cluster/run.sh crds/test/check.sh
+	$(call say,the CFSSL plugin natively against real servers)
+	@test/cfssl/run.sh $(CARGO) test --locked -p cfssl -- --ignored
 	$(call say,cluster tests)
-	@test/cluster/run.sh --cert-manager -- $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
+	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
 
 .PHONY: build
 build: ## Build the operator and CLI
@@ -67,7 +70,7 @@ lint: ## Check formatting, lints, scripts and generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
-	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh test/cfssl/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@$(MAKE) --no-print-directory check-generated
 
 .PHONY: generate

@@ -84,6 +84,8 @@ pub enum OperatorError {
     Ended(&'static str),
 }
 
+/// How many Issuers load a plugin at a time.
+const LOADS: usize = 4;
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -121,6 +123,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
         policy: options.policy,
+        loads: tokio::sync::Semaphore::new(LOADS),
+        refusals: loading::Refusals::default(),
         keys: Default::default(),
     });
     let signing = Arc::new(sign::Signing { client: client.clone(), registry, events, metrics });

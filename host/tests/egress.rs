@@ -323,7 +323,7 @@ async fn after_the_head(behaviour: &str) -> (Result<String, Breakage>, Vec<u8>) 
     (result, bytes)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_call_is_left_open() {
     let (result, _) = after_the_head("hold-response").await;
     assert_eq!(result.unwrap_err().label(), "timed_out");

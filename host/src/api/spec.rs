@@ -71,7 +71,7 @@ pub struct PluginSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
 
-    /// The component is an OCI artifact, as `wasm-issuer plugin push` makes them.
+    /// The component is an OCI artifact with one layer of type application/wasm. Not supported by this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
 

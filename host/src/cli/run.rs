@@ -42,7 +42,7 @@ pub struct RunArgs {
     #[arg(
         long,
         env = "WASM_ISSUER_HEALTH_ADDRESS",
-        default_value = "0.0.0.0:8081",
+        default_value = "[::]:8081",
         value_name = "ADDRESS:PORT"
     )]
     health_address: SocketAddr,

@@ -16,9 +16,6 @@ use wasmtime_wasi_http::{Error as Code, WasiBody};
 
 use super::error::{RequestBodyError, code, find};
 
-/// Frames without data in a response: HTTP/2 has them, and no use for many.
-const MAX_EMPTY_FRAMES: usize = 100;
-
 /// What a plugin sends.
 pub struct RequestBody {
     pub body: WasiBody,
@@ -71,7 +68,6 @@ pub struct ResponseBody {
     incoming: Option<Incoming>,
     left: usize,
     limits: ResponseLimits,
-    empty_frames: usize,
     timer: Pin<Box<Sleep>>,
     ended: CancellationToken,
     slot: Option<OwnedSemaphorePermit>,
@@ -112,7 +108,7 @@ impl ResponseBody {
     ) -> Self {
         let timer = Box::pin(sleep_until(limits.next()));
         let incoming = Some(incoming);
-        Self { incoming, left: limits.body, limits, empty_frames: 0, timer, ended, slot: Some(slot) }
+        Self { incoming, left: limits.body, limits, timer, ended, slot: Some(slot) }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Code>>> {
@@ -144,10 +140,6 @@ impl ResponseBody {
             return Poll::Ready(Some(Err(Code::HttpResponseTrailerSectionSize(size))));
         }
         let length = frame.data_ref().map_or(0, Bytes::len);
-        self.empty_frames += usize::from(length == 0);
-        if self.empty_frames > MAX_EMPTY_FRAMES {
-            return Poll::Ready(Some(Err(Code::HttpProtocolError)));
-        }
         match self.left.checked_sub(length) {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(too_large(self.limits.body)))),

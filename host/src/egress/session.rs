@@ -133,3 +133,24 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
         tokio::spawn(self.0.clone().run_until_cancelled_owned(task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::rt::Executor as _;
+
+    use super::*;
+
+    /// Dropping the client lets its connections end in good order, which a server that does not read can put off.
+    #[tokio::test]
+    async fn nothing_runs_on_when_the_session_ends() {
+        let session = HttpSession::new(EgressConfig::default(), HttpGrant::default(), HttpLimits::default());
+        let (running, ended) = tokio::sync::oneshot::channel::<()>();
+        session.tasks.execute(async move {
+            let _running = running;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        drop(session);
+        assert!(ended.await.is_err());
+    }
+}

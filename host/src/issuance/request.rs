@@ -19,6 +19,8 @@ const APPROVAL_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 pub const GRACE: Duration = Duration::from_millis(250);
 /// The bounds of the time between two polls of a pending request.
 const POLL: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
+/// How many conditions a plugin may add to a request: every write carries them all.
+const MAX_CONDITIONS: usize = 4;
 const MAX_POLL: Duration = Duration::from_secs(3600);
 
 /// What is observed of a CertificateRequest that refers to one of our kinds.
@@ -202,10 +204,10 @@ fn unapproved(view: &RequestView, tries: &mut Tries, now: Timestamp) -> Plan<Req
     tries.told_unapproved = true;
     let plural = format!("{}s.{}", view.issuer.kind.to_lowercase(), crate::api::GROUP);
     let note = format!(
-        "Nobody has approved or denied this CertificateRequest for {}. cert-manager's approver does so where \
+        "Nobody has approved or denied this CertificateRequest for {} s. cert-manager's approver does so where \
          its ServiceAccount may \"approve\" signers.cert-manager.io named \"{plural}/*\" (see \
          deploy/install/approver.yaml); otherwise run `cmctl approve`.",
-        "a minute"
+        APPROVAL_PATIENCE.as_secs()
     );
     Plan {
         status: None,
@@ -283,7 +285,12 @@ pub fn failure(
     let now = moment.now;
     let mut plan = match &failure.kind {
         FailureKind::Permanent => failed(view, &failure.message, now),
-        FailureKind::Issuer => waiting_for_issuer(view, &failure.message, now),
+        FailureKind::Issuer => {
+            // A try of its own each: one request that always ends like this must not hold its Issuer down for ever.
+            tries.failures = tries.failures.saturating_add(1);
+            let next = Next::After(policy.backoff.delay(tries.failures, moment.jitter, None));
+            Plan { next, ..waiting_for_issuer(view, &failure.message, now) }
+        }
         FailureKind::Pending { resume, poll_after } => {
             pending(view, failure, resume.as_deref(), *poll_after, tries, moment)
         }
@@ -361,6 +368,10 @@ fn add_condition(
         return;
     }
     let before = condition::find(&view.conditions, &wanted.type_);
+    let others = view.owned.iter().filter(|o| ![READY, RESUME].contains(&o.as_str()) && **o != wanted.type_);
+    if before.is_none() && others.count() >= MAX_CONDITIONS {
+        return;
+    }
     let message = text::clean(message, MAX_MESSAGE);
     let new = Condition::new(&wanted.type_, wanted.status, &wanted.reason, message, now);
     let mut status = plan

@@ -35,6 +35,8 @@ use crate::{
 };
 
 const FEEDBACK_CAPACITY: usize = 64;
+/// How long an Issuer has to sign without a relapse until earlier ones are forgotten.
+const RELAPSE_MEMORY: Duration = Duration::from_secs(60);
 const WRITE_BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -71,6 +73,8 @@ pub struct IssuerTask {
     current: IssuerObject,
     feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
     history: History,
+    /// When signing failed last by the Issuer's fault.
+    relapsed: Option<Instant>,
     prepared: Option<Prepared>,
     /// Why the plugin that the source holds is not the one in use.
     refused: Option<String>,
@@ -96,6 +100,7 @@ impl IssuerTask {
             current,
             feedback: mpsc::channel(FEEDBACK_CAPACITY),
             history: History::default(),
+            relapsed: None,
             prepared: None,
             refused: None,
             watched: Vec::new(),
@@ -113,6 +118,10 @@ impl IssuerTask {
             if !due {
                 self.take_newest();
                 self.watch_dependencies();
+                if self.prepared.as_ref().is_some_and(|old| old.asks_otherwise(&self.current.spec)) {
+                    // Nothing is signed by a spec that is not any more.
+                    self.publish(None);
+                }
             }
             let next = self.attempt(due).await;
             let wake = match self.wait(next).await {
@@ -147,6 +156,8 @@ impl IssuerTask {
         let object = self.current.clone();
         let before = self.prepared.take();
         let refused = self.refused.take();
+        // A watch without an answer tells of no change.
+        let due = due && self.watched.iter().all(|watch| watch.version.borrow().is_some());
         let prepared = async {
             match before {
                 Some(before) if due && refused.is_none() && before.generation == object.state.generation => {
@@ -207,7 +218,11 @@ impl IssuerTask {
                 () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
                 () = timer => return Wake::Due,
                 Some(feedback) = self.feedback.1.recv() => match feedback {
-                    Feedback::Signed => self.history.relapses = 0,
+                    // Calls that were under way at the relapse prove nothing.
+                    Feedback::Signed if self.relapsed.is_none_or(|at| at.elapsed() > RELAPSE_MEMORY) => {
+                        self.history.relapses = 0;
+                    }
+                    Feedback::Signed => {}
                     failed => return Wake::Feedback(failed),
                 },
             }
@@ -221,6 +236,7 @@ impl IssuerTask {
         if !is_news {
             return Wake::Due;
         }
+        self.relapsed = Some(Instant::now());
         let plan = issuer::relapsed(&self.current.state, &message, &mut self.history, moment());
         let next = self.execute(plan, None).await;
         loop {
@@ -259,6 +275,7 @@ impl IssuerTask {
     fn publish(&self, serving: Option<Arc<Serving>>) {
         let state = &self.current.state;
         let entry = IssuerEntry {
+            uid: self.current.uid.clone(),
             generation: state.generation,
             ready: condition::find(&state.conditions, condition::READY).cloned(),
             serving,

@@ -119,7 +119,7 @@ impl Tasks {
     fn apply(&mut self, object: IssuerObject) {
         let key = object.key.clone();
         if let Some(running) = self.running.get(&key) {
-            // A task that ended by a panic is started anew at the object's next change: no Issuer stays dead.
+            // A task that ended by a panic is started anew at the object's next change.
             if running.uid == object.uid && !running.task.is_finished() {
                 running.object.send_replace(Arc::new(object));
                 return;
@@ -136,6 +136,12 @@ impl Tasks {
         if let Some(running) = self.running.remove(key) {
             running.task.abort();
             self.loader.forget(key, &running.uid);
+            // It may have been about to publish itself once more.
+            let (loader, key) = (self.loader.clone(), key.clone());
+            tokio::spawn(async move {
+                let _ = running.task.await;
+                loader.forget(&key, &running.uid);
+            });
         }
     }
 

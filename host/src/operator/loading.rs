@@ -5,10 +5,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Semaphore;
 
 use super::{
     events::Events,
@@ -28,7 +30,7 @@ use crate::{
         signer::{Failure, FailureKind},
     },
     keys::EphemeralKeys,
-    plugin::{IssuerIdentity, Limits, Plugin, Runtime, Session, SessionInit},
+    plugin::{IssuerIdentity, Limits, LoadError, Plugin, Runtime, Session, SessionInit},
     policy::Policy,
 };
 
@@ -55,6 +57,10 @@ pub struct Loader {
     pub cluster_resource_namespace: String,
     /// What applies where a spec has no `retry`.
     pub retry: RetryPolicy,
+    /// Loading plugins takes turns.
+    pub loads: Semaphore,
+    /// Plugins that took too much to compile.
+    pub refusals: Refusals,
     /// What Issuers may grant.
     pub policy: Policy,
     /// The keys that plugins made, by the Issuer's uid: they outlive every change of its spec.
@@ -75,6 +81,14 @@ pub struct Prepared {
     pub generation: i64,
     spec: IssuerSpec,
     read: Versions,
+}
+
+impl Prepared {
+    /// Whether a spec asks for more than another plugin.
+    pub fn asks_otherwise(&self, spec: &IssuerSpec) -> bool {
+        let rest = |spec: &IssuerSpec| IssuerSpec { plugin: PluginSpec::default(), ..spec.clone() };
+        rest(&self.spec) != rest(spec)
+    }
 }
 
 /// What preparing came to.
@@ -149,8 +163,11 @@ impl Loader {
         if spec.plugin.config_map.is_some() {
             read.insert(Dependency::Plugin, None);
         }
+        // Few at a time: each holds a component in memory, and what is gzip may be large.
+        let turn = self.loads.acquire().await.map_err(retry)?;
         let component = self.sources.component(source, namespace, read).await.map_err(retry)?;
         let plugin = self.load(&spec.plugin, namespaced, component.wasm, &component.source).await?;
+        drop(turn);
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
                 && same_but_plugin(&old.read, read)
@@ -221,7 +238,13 @@ impl Loader {
         self.policy
             .check_digest(namespaced, &found)
             .map_err(|violation| retry(format!("{source}: {violation}")))?;
-        self.runtime.load(wasm).await.map_err(|error| retry(format!("{source}: {error}")))
+        if let Some(error) = self.refusals.get(&found) {
+            return Err(retry(format!("{source}: {error}")));
+        }
+        self.runtime.load(wasm).await.map_err(|error| {
+            self.refusals.put(found, &error);
+            retry(format!("{source}: {error}"))
+        })
     }
 
     fn keys_of(&self, uid: &str) -> Arc<EphemeralKeys> {
@@ -232,7 +255,33 @@ impl Loader {
     /// Drop what is kept for an Issuer that is gone.
     pub fn forget(&self, key: &IssuerKey, uid: &str) {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        self.registry.remove(key);
+        self.registry.remove(key, uid);
+    }
+}
+
+/// Components whose compilation did not end well, so that it is not tried again with every check.
+#[derive(Default)]
+pub struct Refusals(Mutex<HashMap<String, (Instant, String)>>);
+
+impl Refusals {
+    const LIFE: Duration = Duration::from_secs(600);
+    const MAX: usize = 1024;
+
+    fn get(&self, sha256: &str) -> Option<String> {
+        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.get(sha256).filter(|(at, _)| at.elapsed() < Self::LIFE).map(|(_, error)| error.clone())
+    }
+
+    fn put(&self, sha256: String, error: &LoadError) {
+        // The others are found in no time, and are mended by other bytes.
+        if !matches!(error, LoadError::Timeout { .. } | LoadError::Compiler(_)) {
+            return;
+        }
+        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.retain(|_, (at, _)| at.elapsed() < Self::LIFE);
+        if refusals.len() < Self::MAX {
+            refusals.insert(sha256, (Instant::now(), error.to_string()));
+        }
     }
 }
 
@@ -258,9 +307,8 @@ fn only_the_plugin_is_new(
     object: &IssuerObject,
     read: &Versions,
 ) -> bool {
-    let rest = |spec: &IssuerSpec| IssuerSpec { plugin: PluginSpec::default(), ..spec.clone() };
     let same_plugin = candidate.is_some_and(|new| Arc::ptr_eq(&new.plugin, &old.plugin));
-    !same_plugin && same_but_plugin(&old.read, read) && rest(&old.spec) == rest(&object.spec)
+    !same_plugin && same_but_plugin(&old.read, read) && !old.asks_otherwise(&object.spec)
 }
 
 /// Whether everything but the plugin's ConfigMap was read in the same version.

@@ -173,6 +173,11 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         }
     }
 
+    /// Whether it is being worked on.
+    pub fn is_running(&self, key: &K) -> bool {
+        matches!(self.entries.get(key).map(|e| &e.state), Some(State::Running { .. }))
+    }
+
     /// When the next delayed one is due.
     pub fn next_wake(&self) -> Option<Instant> {
         self.delayed.first().map(|(at, _)| *at)

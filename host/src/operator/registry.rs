@@ -85,6 +85,8 @@ pub enum Feedback {
 /// One Issuer as the requests' side sees it.
 #[derive(Clone)]
 pub struct IssuerEntry {
+    /// `metadata.uid`.
+    pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// Its Ready condition.
@@ -103,7 +105,8 @@ impl IssuerEntry {
 
     fn differs(&self, newer: &IssuerEntry) -> bool {
         let serving = |e: &IssuerEntry| e.serving.as_ref().map(Arc::as_ptr);
-        self.generation != newer.generation || self.ready != newer.ready || serving(self) != serving(newer)
+        let ready = |e: &IssuerEntry| e.ready.as_ref().map(|r| (r.status.clone(), r.observed_generation));
+        self.generation != newer.generation || ready(self) != ready(newer) || serving(self) != serving(newer)
     }
 }
 
@@ -128,9 +131,13 @@ impl Registry {
         }
     }
 
-    /// Take an Issuer out.
-    pub fn remove(&self, key: &IssuerKey) {
-        self.lock().remove(key);
+    /// Take an Issuer out, unless another one has its name by now.
+    pub fn remove(&self, key: &IssuerKey, uid: &str) {
+        let mut entries = self.lock();
+        if entries.get(key).is_some_and(|entry| entry.uid == uid) {
+            entries.remove(key);
+        }
+        drop(entries);
         self.tell(key);
     }
 

@@ -42,6 +42,8 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 struct Entry {
     observed: Arc<Observed>,
     tries: Tries,
+    /// Rather than for a time.
+    waits_for_issuer: bool,
 }
 
 /// The unfinished requests, and what happens to them.
@@ -79,7 +81,11 @@ impl Requests {
         mut issuer_changes: mpsc::UnboundedReceiver<IssuerKey>,
         mut stop: watch::Receiver<bool>,
     ) {
-        self.synced.clone().issuers().await;
+        let synced = self.synced.clone();
+        tokio::select! {
+            () = synced.issuers() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
         let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
         let mut events = kube::runtime::watcher(api, watcher::Config::default()).default_backoff().boxed();
         loop {
@@ -182,13 +188,16 @@ impl Requests {
         }
         let lane = lane(&observed);
         let old = self.entries.get(&key);
+        if old.is_some_and(|old| old.observed.uid == observed.uid && old.observed.view.is_finished()) {
+            return Some(key);
+        }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
-        let tries =
-            old.filter(|old| old.observed.uid == observed.uid).map(|old| old.tries).unwrap_or_default();
+        let same = old.filter(|old| old.observed.uid == observed.uid);
+        let (tries, waits_for_issuer) = same.map(|old| (old.tries, old.waits_for_issuer)).unwrap_or_default();
         if let Some(issuer) = &observed.issuer {
             self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
         }
-        self.entries.insert(key.clone(), Entry { observed, tries });
+        self.entries.insert(key.clone(), Entry { observed, tries, waits_for_issuer });
         if is_news {
             self.queue.push(key.clone(), lane);
         }
@@ -215,7 +224,11 @@ impl Requests {
         if entry.observed.uid == version.uid {
             entry.tries = handled.tries;
             if handled.finished {
-                self.forget(&key);
+                match handled.now {
+                    // Kept until the watch has brought it: an older version that comes before is no news then.
+                    Some(now) => entry.observed = now,
+                    None => self.forget(&key),
+                }
                 return;
             }
         }
@@ -223,6 +236,7 @@ impl Requests {
         if let Some(now) = handled.now.filter(|_| unchanged) {
             entry.observed = now;
         }
+        entry.waits_for_issuer = handled.next == Next::WithIssuer;
         if let Next::After(delay) = handled.next
             && !queued_again
         {
@@ -232,7 +246,10 @@ impl Requests {
 
     fn issuer_changed(&mut self, issuer: &IssuerKey) {
         for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            if let Some(entry) = self.entries.get(key) {
+            // One that waits for its next try goes on waiting: that the CA wished for it is no reason to come early.
+            if let Some(entry) = self.entries.get(key)
+                && (entry.waits_for_issuer || self.queue.is_running(key))
+            {
                 self.queue.push(key.clone(), lane(&entry.observed));
             }
         }

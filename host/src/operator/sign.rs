@@ -18,6 +18,7 @@ use crate::{
     api::{Verification, cert_manager::CertificateRequest},
     issuance::{
         backoff::Backoff,
+        condition,
         plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED},
         request::{self, GRACE, Gate, Tries},
         signer::{Failure, FailureKind, SignRequest, Signed},
@@ -26,8 +27,8 @@ use crate::{
     plugin::CallError,
 };
 
-/// How often a finished status is tried on a newer version of the object before signing starts over.
-const MAX_CONFLICTS: usize = 5;
+/// How long a status that holds what a CA has done is tried to be written before signing starts over.
+const KEEP_WRITING: std::time::Duration = std::time::Duration::from_secs(600);
 /// The delays after a write that failed.
 const WRITE_BACKOFF: Backoff =
     Backoff { min: std::time::Duration::from_millis(200), max: std::time::Duration::from_secs(30) };
@@ -44,11 +45,23 @@ pub struct Signing {
     pub metrics: Arc<Metrics>,
 }
 
+/// What has become of a request whose status could not be written.
+enum Newest {
+    /// It is another version of the same request, and wants its certificate.
+    Wanted(Observed),
+    /// It was denied.
+    Unwanted,
+    /// It was deleted, or made anew, or somebody finished it.
+    Gone,
+    /// The API server does not say.
+    Unknown,
+}
+
 /// What handling a request came to.
 pub struct Handled {
     /// The request as it is now, if this process changed it; finished ones are dropped.
     pub now: Option<Arc<Observed>>,
-    /// Whether nothing is left to do for it.
+    /// Whether nothing is left to do for it: it is gone, or `now` is its end.
     pub finished: bool,
     /// What to remember.
     pub tries: Tries,
@@ -58,7 +71,12 @@ pub struct Handled {
 
 /// Now, with a random number.
 pub fn moment() -> Moment {
-    Moment { now: Timestamp::now(), jitter: rand::random() }
+    Moment { now: now(), jitter: rand::random() }
+}
+
+/// Now in whole seconds, as the API keeps times: what comes back from there compares equal.
+fn now() -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 impl Signing {
@@ -73,7 +91,7 @@ impl Signing {
                 Plan { status: None, events: vec![], next: Next::After(GRACE) }
             }
             Gate::AwaitPlugin => Plan {
-                status: request::initializing(&current.view, Timestamp::now()),
+                status: request::initializing(&current.view, now()),
                 events: vec![],
                 next: Next::WithIssuer,
             },
@@ -95,7 +113,7 @@ impl Signing {
     ) -> Plan<RequestStatus> {
         let request = match current.sign_request() {
             Ok(request) => request,
-            Err(message) => return request::invalid(&current.view, &message, Timestamp::now()),
+            Err(message) => return request::invalid(&current.view, &message, now()),
         };
         let started = Instant::now();
         let outcome = self.call(current, serving, &request).await;
@@ -106,7 +124,7 @@ impl Signing {
             Ok(verified) => {
                 // The channel is full only if the Issuer is busy, and then this news is not needed.
                 let _ = entry.feedback.try_send(Feedback::Signed);
-                request::issued(&current.view, verified, Timestamp::now())
+                request::issued(&current.view, verified, now())
             }
             Err(failure) => {
                 if failure.kind == FailureKind::Issuer {
@@ -158,10 +176,10 @@ impl Signing {
         let outcome = tokio::select! {
             outcome = &mut call => outcome,
             () = tokio::time::sleep(GRACE) => {
-                if let Some(status) = request::initializing(&current.view, Timestamp::now()) {
+                if let Some(status) = request::initializing(&current.view, now()) {
                     let mut written = self.write(current, &status).await;
                     if let Err(ApplyError::Conflict) = written
-                        && let Some(newer) = self.same_request_now(current).await
+                        && let Newest::Wanted(newer) = self.newest(current).await
                     {
                         // Somebody else wrote a condition meanwhile.
                         written = self.write(&newer, &status).await;
@@ -192,8 +210,8 @@ impl Signing {
         Ok(observed.with_status(status, version))
     }
 
-    /// Carry out a plan. A certificate that was signed is kept through conflicts: signing twice would leave a
-    /// certificate at the CA that nobody has.
+    /// Carry out a plan. What a CA has done is not lost by a write that fails: the write is tried again, not the
+    /// signing, which would leave a certificate or an order at the CA that nobody knows of.
     async fn execute(
         &self,
         mut current: Arc<Observed>,
@@ -203,11 +221,11 @@ impl Signing {
         let reference = current.reference();
         let Some(status) = plan.status else {
             self.events.publish(&reference, plan.events);
-            let finished = current.view.is_finished();
-            return Handled { now: None, finished, tries, next: plan.next };
+            return Handled { now: None, finished: false, tries, next: plan.next };
         };
-        for _ in 0..MAX_CONFLICTS {
-            match self.write(&current, &status).await {
+        let give_up = Instant::now() + KEEP_WRITING;
+        loop {
+            let error = match self.write(&current, &status).await {
                 Ok(newer) => {
                     tries.write_failures = 0;
                     let finished = newer.view.is_finished();
@@ -216,31 +234,48 @@ impl Signing {
                     return Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next };
                 }
                 Err(ApplyError::Gone) => return gone(tries),
-                Err(ApplyError::Conflict) if status.certificate.is_some() => {
-                    match self.same_request_now(&current).await {
-                        Some(newer) => current = Arc::new(newer),
-                        None => return gone(tries),
-                    }
-                }
+                Err(error) => error,
+            };
+            tries.write_failures = tries.write_failures.saturating_add(1);
+            let delay = WRITE_BACKOFF.delay(tries.write_failures, rand::random(), None);
+            let later = |next| Handled { now: None, finished: false, tries, next: Next::After(next) };
+            let is_conflict = matches!(error, ApplyError::Conflict);
+            if !is_conflict {
+                self.report(&reference, &current.key, &error);
+            }
+            match (is_costly(&status), Instant::now() < give_up) {
                 // The watch brings the newer version, and with it the next look.
-                Err(ApplyError::Conflict) => break,
-                Err(error) => {
-                    self.report(&reference, &current.key, &error);
-                    break;
-                }
+                (false, _) => return later(delay),
+                (true, false) => return later(KEEP_WRITING),
+                (true, true) if is_conflict => {}
+                (true, true) => tokio::time::sleep(delay).await,
+            }
+            match self.newest(&current).await {
+                Newest::Wanted(newer) => current = Arc::new(newer),
+                Newest::Unwanted => return later(delay),
+                Newest::Gone => return gone(tries),
+                Newest::Unknown => tokio::time::sleep(delay).await,
             }
         }
-        tries.write_failures = tries.write_failures.saturating_add(1);
-        let delay = WRITE_BACKOFF.delay(tries.write_failures, rand::random(), None);
-        Handled { now: None, finished: false, tries, next: Next::After(delay) }
     }
 
-    /// The request as it is now, if it is still the same one and still wants its certificate.
-    async fn same_request_now(&self, old: &Observed) -> Option<Observed> {
+    /// What has become of a request.
+    async fn newest(&self, old: &Observed) -> Newest {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let newer = observe(api.get_opt(&old.key.name).await.ok()??)?;
-        let same = newer.uid == old.uid && newer.spec == old.spec;
-        (same && newer.view.is_approved() && !newer.view.is_finished()).then_some(newer)
+        let newer = match api.get_opt(&old.key.name).await {
+            Ok(newer) => newer.and_then(observe),
+            Err(_) => return Newest::Unknown,
+        };
+        match newer {
+            Some(newer) if newer.uid == old.uid && newer.spec == old.spec && !newer.view.is_finished() => {
+                if newer.view.is_approved() {
+                    Newest::Wanted(newer)
+                } else {
+                    Newest::Unwanted
+                }
+            }
+            _ => Newest::Gone,
+        }
     }
 
     fn report(&self, reference: &ObjectReference, key: &RequestKey, error: &ApplyError) {
@@ -261,14 +296,18 @@ fn outcome_label<T>(outcome: &Result<T, Failure>) -> &'static str {
     }
 }
 
+/// Whether a plugin should not be asked again only because somebody else wrote to the object: it would leave a second
+/// certificate, or a second order, at the CA.
+fn is_costly(status: &RequestStatus) -> bool {
+    status.certificate.is_some() || condition::find(&status.conditions, condition::RESUME).is_some()
+}
+
 fn gone(tries: Tries) -> Handled {
     Handled { now: None, finished: true, tries, next: Next::Settled }
 }
 
 fn log(observed: &Observed) {
-    if let Some(ready) =
-        crate::issuance::condition::find(&observed.view.conditions, crate::issuance::condition::READY)
-    {
+    if let Some(ready) = condition::find(&observed.view.conditions, condition::READY) {
         info!(
             namespace = observed.key.namespace,
             request = observed.key.name,

@@ -15,7 +15,7 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::warn;
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +100,7 @@ where
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = watcher::watcher(api, config).default_backoff().boxed();
     let mut listed = None;
+    let mut warned = false;
     while let Some(event) = events.next().await {
         let new = match event {
             Ok(watcher::Event::Init) => {
@@ -114,8 +115,11 @@ where
             Ok(watcher::Event::Apply(object)) => object.resource_version(),
             Ok(watcher::Event::Delete(_)) => None,
             Err(error) => {
-                // The stream goes on by itself; meanwhile the Issuer's periodic check reads the object anyway.
-                debug!(%name, %error, "watch interrupted");
+                // The stream goes on by itself; meanwhile the Issuer's periodic check reads the object.
+                if version.send_replace(None).is_some() || !warned {
+                    warn!(namespace, name, %error, "cannot watch an object that an Issuer names");
+                    warned = true;
+                }
                 continue;
             }
         };

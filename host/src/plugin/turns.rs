@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::engine::TICK;
 
 /// How many ticks a call computes before it has to take turns.
-const SHORT: u32 = 2;
+const SHORT: u32 = 1;
 
 /// The turns of all calls.
 #[derive(Clone)]

@@ -22,7 +22,7 @@ pub mod operator;
 pub mod test;
 
 pub use certificate::Issued;
-pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster};
+pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster, skip};
 pub use csr::Csr;
 pub use keys::{Key, KeyKind};
 pub use object::{Kind, Object};

@@ -48,6 +48,12 @@ pub fn plugin(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", file.display()))
 }
 
+/// The servers of the tests are on this machine.
+const POLICY: &str = "
+wasmIssuers: {allowAddresses: [127.0.0.0/8]}
+wasmClusterIssuers: {allowAddresses: [127.0.0.0/8]}
+";
+
 impl Operator {
     /// Install what deploy/ has for it, and start it.
     pub async fn install(workdir: &Path) -> Self {
@@ -57,6 +63,7 @@ impl Operator {
         assert!(installed.expect("bash").success(), "test/operator.sh did not install the operator");
         let mut operator = Self { workdir: workdir.to_owned(), running: None };
         operator.write_builtins();
+        std::fs::write(operator.workdir.join("policy.yaml"), POLICY).expect("a file");
         operator.start().await;
         operator
     }
@@ -65,9 +72,12 @@ impl Operator {
     fn write_builtins(&self) {
         let folder = self.workdir.join("builtins");
         std::fs::create_dir_all(&folder).expect("a folder");
-        for (name, file) in
-            [("in-memory-ca", "in_memory_ca"), ("hostile", "hostile_plugin"), ("minimal", "minimal_plugin")]
-        {
+        for (name, file) in [
+            ("in-memory-ca", "in_memory_ca"),
+            ("cfssl", "cfssl"),
+            ("hostile", "hostile_plugin"),
+            ("minimal", "minimal_plugin"),
+        ] {
             std::fs::write(folder.join(name).with_extension("wasm"), plugin(file)).expect("a copy");
         }
         // More than a ConfigMap holds.
@@ -93,6 +103,8 @@ impl Operator {
             .args(["run", "--cluster-resource-namespace", "wasm-issuer"])
             .arg("--builtin-dir")
             .arg(self.workdir.join("builtins"))
+            .arg("--policy")
+            .arg(self.workdir.join("policy.yaml"))
             .args(["--health-address", &format!("127.0.0.1:{port}")])
             .env("KUBECONFIG", self.workdir.join("operator.kubeconfig"))
             .stdout(Stdio::null())

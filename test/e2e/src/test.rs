@@ -107,6 +107,15 @@ impl Test {
         apply(&self.client, kind, &self.namespace, name, object).await
     }
 
+    /// Change an object by a merge patch.
+    pub async fn merge(&self, kind: Kind, name: &str, patch: Value) {
+        let request = Request::new(kind.collection(&self.namespace))
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .expect("a request");
+        let done = self.client.request::<Value>(request).await;
+        done.unwrap_or_else(|error| panic!("cannot change {kind:?} {}/{name}: {error}", self.namespace));
+    }
+
     /// Read an object.
     pub async fn find(&self, kind: Kind, name: &str) -> Option<Object> {
         let request = Request::new(kind.collection(&self.namespace)).get(name, &Default::default());

@@ -174,9 +174,17 @@ async fn connecting_has_a_limit_of_its_own() {
     net.name("ca.example.com", &[&["93.184.215.14"]]);
     let config = EgressConfig { connector: Arc::new(Hanging), ..net.config() };
     let limits = HttpLimits { connect_timeout: Duration::from_millis(200), ..HttpLimits::default() };
-    let mut plugin = plugin_with(config, granted(&["http://ca.example.com"]), limits);
+    let mut plugin = plugin_with(config, granted(&["http://ca.example.com"]), limits.clone());
     let (time, code) = timed(&mut plugin, None).await;
     assert!(time < Duration::from_secs(3) && code == "ConnectionTimeout", "{time:?} {code}");
+    // A server that accepts and never shakes hands.
+    let silent = server::canned("").await;
+    net.public("ca.example.com", 443, silent.address);
+    let mut plugin = plugin_with(net.config(), granted(&["https://ca.example.com"]), limits);
+    let start = Instant::now();
+    assert_eq!(plugin.error("https://ca.example.com/").await, "ConnectionTimeout");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    silent.until_open(0).await;
 }
 
 #[tokio::test]
@@ -266,7 +274,8 @@ async fn nothing_is_decompressed() {
     assert_eq!(answer.body, bomb);
 }
 
-/// HTTP/2 has header fields and frames of its own: the same limits hold, and frames without data do not go on for ever.
+/// HTTP/2 has header fields and frames of its own: the same limits hold, and frames without data, which cost a server
+/// next to nothing, do not go on for ever (the h2 crate sees to that).
 #[tokio::test]
 async fn http2_has_the_same_limits() {
     use futures::StreamExt as _;

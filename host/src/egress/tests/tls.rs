@@ -57,6 +57,22 @@ async fn a_certificate_must_be_for_the_name_and_for_now() {
 }
 
 #[tokio::test]
+async fn a_certificate_may_be_for_an_address() {
+    let ca = Ca::new();
+    let net = Arc::new(Net::default());
+    for (host, ip) in [("93.184.215.14", "93.184.215.14"), ("[2606:4700::1111]", "2606:4700::1111")] {
+        let server = server::https(ca.server(ip)).await;
+        net.server(&format!("{host}:8443"), server.address);
+        let url = format!("https://{host}:8443");
+        let grant = HttpGrant { roots: Some(ca.roots()), ..granted(&[&url]) };
+        let mut plugin = plugin_with(net.config(), grant, HttpLimits::default());
+        let answer = plugin.get(&format!("{url}/x")).await.unwrap();
+        assert!(answer.text().starts_with(&format!("GET {url}/x HTTP/2.0")), "{}", answer.text());
+    }
+    assert!(net.resolved.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn http2_and_http1_are_negotiated() {
     let ca = Ca::new();
     let version = async |alpn: &[&str]| {

@@ -286,7 +286,28 @@ fn an_issuers_fault_makes_the_request_wait_and_never_fail() {
                    yet: quota 100%full %s.";
     assert_eq!(written(&plan), format!("False Pending: {message}"));
     assert_eq!(told(&plan), [format!("Normal WaitingForIssuerReady Synced: {message}")]);
-    assert_eq!(plan.next, Next::WithIssuer);
+    assert_eq!(
+        plan.next,
+        Next::After(Duration::from_secs(1)),
+        "later each time, so that the Issuer can recover"
+    );
+}
+
+#[test]
+fn a_plugin_adds_few_conditions() {
+    let mut view = view(&[approved()]);
+    for n in 0..10 {
+        let type_ = format!("Mine{n}");
+        let wanted = Failure {
+            condition: Some(FailureCondition { type_, status: TRUE, reason: "Odd".into() }),
+            ..fail(FailureKind::Retry { after: None })
+        };
+        let plan = failure(&view, &wanted, &POLICY, None, &mut Tries::default(), moment(9));
+        let Some(status) = plan.status else { continue };
+        view.owned = status.conditions.iter().map(|c| c.type_.clone()).collect();
+        view.conditions = [vec![approved()], status.conditions].concat();
+    }
+    assert_eq!(view.conditions.len(), 2 + MAX_CONDITIONS);
 }
 
 #[test]

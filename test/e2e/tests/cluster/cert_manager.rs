@@ -12,13 +12,13 @@ use wasm_issuer_e2e::{
     der::{self, attribute::*},
     e2e, is_our_cluster, issuer_ref,
     keys::Ca,
+    skip,
 };
 
 /// Run a test if cert-manager's controllers run.
 fn with_cert_manager(body: impl AsyncFnOnce(&Test)) {
     if is_our_cluster() && !cert_manager_runs() {
-        println!("cert-manager's controllers are not here: skipped");
-        return;
+        return skip("cert-manager's controllers are not here");
     }
     e2e(body);
 }

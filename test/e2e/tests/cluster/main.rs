@@ -11,6 +11,7 @@ mod bad_answers;
 mod bad_plugins;
 mod bad_requests;
 mod cert_manager;
+mod cfssl;
 mod conditions;
 mod crash;
 mod issuing;
