@@ -71,6 +71,7 @@ lint: ## Check formatting, lints, scripts and generated files
 	$(CARGO) clippy --locked --all-targets -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
 	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh test/cfssl/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
+	@test/docs.sh
 	@$(MAKE) --no-print-directory check-generated
 
 .PHONY: generate

@@ -3,7 +3,11 @@
 //! kube's own `Recorder` is not used because it counts two Events with one reason and different notes as the same
 //! and keeps only the first note, and because each publication walks all Events of the last minutes.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -29,6 +33,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<(ObjectReference, Notice)>,
+    allowances: Arc<Mutex<Allowances>>,
     metrics: Arc<Metrics>,
 }
 
@@ -43,12 +48,21 @@ impl Events {
         let (queue, waiting) = mpsc::channel(CAPACITY);
         let publisher = Publisher { client, instance, series: HashMap::new() };
         let task = tokio::spawn(publisher.run(waiting));
-        (Self { queue, metrics }, task)
+        (Self { queue, allowances: Arc::default(), metrics }, task)
     }
 
     /// Publish these about an object.
     pub fn publish(&self, object: &ObjectReference, notices: Vec<Notice>) {
         for notice in notices {
+            // A plugin chooses the words of some Events, so that each may be a new one.
+            let uid = object.uid.as_deref().unwrap_or_default();
+            let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
+            let allowed = allowances.take(uid, Instant::now());
+            drop(allowances);
+            if !allowed {
+                self.metrics.events_dropped.inc();
+                continue;
+            }
             if self.queue.try_send((object.clone(), notice)).is_err() {
                 let dropped = self.metrics.events_dropped.inc() + 1;
                 if dropped.is_power_of_two() {
@@ -56,6 +70,37 @@ impl Events {
                 }
             }
         }
+    }
+}
+
+/// How many Events an object may have: some at once, then a few each minute (client-go has a filter like it).
+#[derive(Default)]
+struct Allowances(HashMap<String, Allowance>);
+
+struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+impl Allowances {
+    const AT_ONCE: f64 = 25.0;
+    const PER_SECOND: f64 = 0.1;
+    const MAX: usize = 16_384;
+
+    fn take(&mut self, uid: &str, now: Instant) -> bool {
+        let refilled = |old: &Allowance| {
+            let more = now.saturating_duration_since(old.at).as_secs_f64() * Self::PER_SECOND;
+            (old.left + more).min(Self::AT_ONCE)
+        };
+        if self.0.len() >= Self::MAX {
+            self.0.retain(|_, old| refilled(old) < Self::AT_ONCE);
+        }
+        let left = self.0.get(uid).map_or(Self::AT_ONCE, refilled);
+        if left < 1.0 || (self.0.len() >= Self::MAX && !self.0.contains_key(uid)) {
+            return false;
+        }
+        self.0.insert(uid.to_owned(), Allowance { left: left - 1.0, at: now });
+        true
     }
 }
 
@@ -175,6 +220,16 @@ fn micro_time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_has_some_events_at_once_and_then_few() {
+        let mut allowances = Allowances::default();
+        let now = Instant::now();
+        assert_eq!((0..100).filter(|_| allowances.take("a", now)).count(), 25);
+        assert!(allowances.take("b", now), "each object has its own");
+        assert!(!allowances.take("a", now + Duration::from_secs(9)));
+        assert!(allowances.take("a", now + Duration::from_secs(20)));
+    }
 
     #[test]
     fn names_fit_and_times_have_six_decimals() {
