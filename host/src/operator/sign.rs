@@ -48,7 +48,7 @@ pub struct Signing {
 /// What has become of a request whose status could not be written.
 enum Newest {
     /// It is another version of the same request, and wants its certificate.
-    Wanted(Observed),
+    Wanted(Arc<Observed>),
     /// It was denied.
     Unwanted,
     /// It was deleted, or made anew, or somebody finished it.
@@ -118,7 +118,14 @@ impl Signing {
         let started = Instant::now();
         let outcome = self.call(current, serving, &request).await;
         let took = started.elapsed();
-        let verified = outcome.and_then(|signed| self.verify(&request, &signed, serving.verification));
+        let verified = match outcome {
+            Ok(signed) => self.verify(&request, &signed, serving.verification).map_err(|why| Failure {
+                kind: FailureKind::Permanent,
+                message: format!("the certificate that the plugin returned was refused: {why}"),
+                condition: None,
+            }),
+            Err(failure) => Err(failure),
+        };
         self.metrics.signed(outcome_label(&verified), took);
         match verified {
             Ok(verified) => {
@@ -151,17 +158,13 @@ impl Signing {
         request: &SignRequest,
         signed: &Signed,
         policy: Verification,
-    ) -> Result<verify::Verified, Failure> {
+    ) -> Result<verify::Verified, verify::Mismatch> {
         let verified = verify::verify(request, signed, Timestamp::now(), policy);
         match &verified {
             Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
             Err(mismatch) => self.metrics.mismatch(mismatch.field, true),
         }
-        verified.map_err(|mismatch| Failure {
-            kind: FailureKind::Permanent,
-            message: format!("the certificate that the plugin returned was refused: {mismatch}"),
-            condition: None,
-        })
+        verified
     }
 
     /// Call the plugin. A call that takes longer than the grace time is announced in the status.
@@ -251,7 +254,7 @@ impl Signing {
                 (true, true) => tokio::time::sleep(delay).await,
             }
             match self.newest(&current).await {
-                Newest::Wanted(newer) => current = Arc::new(newer),
+                Newest::Wanted(newer) => current = newer,
                 Newest::Unwanted => return later(delay),
                 Newest::Gone => return gone(tries),
                 Newest::Unknown => tokio::time::sleep(delay).await,
@@ -269,7 +272,7 @@ impl Signing {
         match newer {
             Some(newer) if newer.uid == old.uid && newer.spec == old.spec && !newer.view.is_finished() => {
                 if newer.view.is_approved() {
-                    Newest::Wanted(newer)
+                    Newest::Wanted(Arc::new(newer))
                 } else {
                     Newest::Unwanted
                 }
