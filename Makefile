@@ -64,6 +64,12 @@ bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostil
 	$(CARGO) build --locked -p wasm-issuer-e2e --example attack
 	@WASM_ISSUER_BINARY=target/release/wasm-issuer test/cluster/run.sh -- target/debug/examples/attack
 
+.PHONY: bench-load
+bench-load: plugins ## Measure a start with fifty plugins, with an empty cache folder and with a warm one
+	$(CARGO) build --locked --release -p wasm-issuer
+	$(CARGO) run --locked --release -p wasm-issuer --example warm-start -- \
+	  target/release/wasm-issuer target/wasm32-wasip2/plugin/in_memory_ca.wasm
+
 .PHONY: lint
 lint: ## Check formatting, lints, scripts and generated files
 	$(call say,lint)
