@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,7 +12,7 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     routing::get,
 };
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 
 /// The kinds that must have been listed before the operator is ready.
 const NEEDED: [&str; 3] = ["WasmIssuer", "WasmClusterIssuer", "CertificateRequest"];
@@ -65,7 +65,13 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(async move || (content_type, metrics())))
         .with_state(synced);
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    let listener = match TcpListener::bind(address).await {
+        // All addresses of a node without IPv6.
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?
+        }
+        listener => listener?,
+    };
     axum::serve(listener, app).await
 }
 
