@@ -113,6 +113,8 @@ impl Plugin {
             &self.runtime.egress,
             self.runtime.turns.clone(),
         );
+        let first = store.data().turns.first();
+        first.await;
         let answer = async {
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + GRACE;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;

@@ -2,9 +2,11 @@
 //!
 //! Most calls need a millisecond and run at once. One that has computed for longer takes turns with the others like it,
 //! on all processors but one, so however many plugins loop, a short call finds a processor free. Issuers take turns too:
-//! of one Issuer's long calls only one waits in the queue of all.
+//! of one Issuer's long calls only one waits in the queue of all. After a long call the next ones of its Issuer take
+//! turns from their start, until one was short.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
@@ -22,7 +24,10 @@ pub struct Turns(Arc<Semaphore>);
 
 /// The turns of one Issuer's calls.
 #[derive(Clone)]
-pub struct IssuerTurns(Arc<Semaphore>);
+pub struct IssuerTurns {
+    queue: Arc<Semaphore>,
+    was_long: Arc<AtomicBool>,
+}
 
 /// The turns of one call.
 pub struct CallTurns {
@@ -42,7 +47,13 @@ impl Turns {
 impl IssuerTurns {
     /// Of one Issuer.
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self { queue: Arc::new(Semaphore::new(1)), was_long: Arc::default() }
+    }
+}
+
+impl Drop for CallTurns {
+    fn drop(&mut self) {
+        self.issuer.was_long.store(self.are_taken(), Ordering::Relaxed);
     }
 }
 
@@ -57,10 +68,19 @@ impl CallTurns {
         self.ticks > SHORT
     }
 
+    /// The call begins when this is done.
+    pub fn first(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.turn(self.issuer.was_long.load(Ordering::Relaxed))
+    }
+
     /// The call has computed for one more tick; it may go on when this is done.
     pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.ticks = self.ticks.saturating_add(1);
-        let taken = self.are_taken().then(|| (self.issuer.0.clone(), self.all.0.clone()));
+        self.turn(self.are_taken())
+    }
+
+    fn turn(&self, is_taken: bool) -> impl Future<Output = ()> + Send + use<> {
+        let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.0.clone()));
         async move {
             let Some((issuer, all)) = taken else { return yield_now().await };
             let (Ok(issuer), Ok(all)) = (issuer.acquire_owned().await, all.acquire_owned().await) else {
