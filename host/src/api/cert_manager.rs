@@ -15,14 +15,6 @@ use super::{GoDuration, duration::DurationError};
 
 /// The API group of cert-manager.
 pub const GROUP: &str = "cert-manager.io";
-/// The condition that tells whether a request is issued; issuers own it.
-pub const READY: &str = "Ready";
-/// The condition of a request that an approver approved.
-pub const APPROVED: &str = "Approved";
-/// The condition of a request that an approver denied.
-pub const DENIED: &str = "Denied";
-/// The condition with which an issuer tells that the CSR itself is wrong.
-pub const INVALID_REQUEST: &str = "InvalidRequest";
 
 /// A request for one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -136,18 +128,6 @@ impl CertificateRequestSpec {
     }
 }
 
-impl CertificateRequest {
-    /// The condition of that type.
-    pub fn condition(&self, type_: &str) -> Option<&CertificateRequestCondition> {
-        self.status.conditions.iter().find(|condition| condition.type_ == type_)
-    }
-
-    /// Whether the condition of that type is True.
-    pub fn is_true(&self, type_: &str) -> bool {
-        self.condition(type_).is_some_and(|condition| condition.status == "True")
-    }
-}
-
 impl Resource for CertificateRequest {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
@@ -218,7 +198,8 @@ mod tests {
         .unwrap();
         assert_eq!(request.spec.csr_pem().unwrap(), b"csr");
         assert_eq!(request.spec.duration(), Ok(Some(GoDuration::from_secs(2160 * 3600))));
-        assert!(request.spec.is_ca && request.is_true(APPROVED) && !request.is_true(DENIED));
+        let [approved] = request.status.conditions.as_slice() else { panic!("one condition") };
+        assert!(request.spec.is_ca && approved.type_ == "Approved" && approved.status == "True");
     }
 
     #[test]
@@ -251,7 +232,7 @@ mod tests {
     fn writes_only_what_is_set() {
         assert_eq!(serde_json::to_value(CertificateRequestStatus::default()).unwrap(), json!({}));
         let condition = CertificateRequestCondition {
-            type_: READY.to_owned(),
+            type_: "Ready".to_owned(),
             status: "False".to_owned(),
             ..CertificateRequestCondition::default()
         };
