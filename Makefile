@@ -74,7 +74,7 @@ bench-load: plugins ## Measure a start with fifty plugins, with an empty cache f
 lint: ## Check formatting, lints, scripts and generated files
 	$(call say,lint)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
+	$(CARGO) clippy --locked --all-targets -p wasm-issuer-core -p wasm-issuer-runtime -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
 	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh test/cfssl/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh

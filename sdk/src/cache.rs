@@ -2,7 +2,6 @@
 //! Issuer alone and is emptied when the Issuer's spec, its Secret or its plugin changes.
 
 use crate::Failure;
-
 #[doc(inline)]
 pub use crate::bindings::wasm_issuer::plugin::cache::{CacheError, get, get_or_set, set};
 

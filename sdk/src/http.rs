@@ -19,15 +19,15 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasip2::http::outgoing_handler;
+pub use wasip2::http::types::Method;
 use wasip2::http::types::{
     Fields, IncomingBody, IncomingResponse, OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
     http_error_code,
 };
 use wasip2::io::streams::StreamError;
-
-pub use wasip2::http::types::Method;
 
 mod error;
 

@@ -1,10 +1,9 @@
 //! Private keys that stay in the operator: a plugin holds a handle and asks for signatures.
 
-use crate::bindings::wasm_issuer::plugin::keys::{SigningKey, ephemeral};
-use crate::{Failure, secrets};
-
 #[doc(inline)]
 pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, KeyError};
+use crate::bindings::wasm_issuer::plugin::keys::{SigningKey, ephemeral};
+use crate::{Failure, secrets};
 
 /// What signs a certificate: a [`HostKey`], or a key of a test's own.
 pub trait Signer {

@@ -30,23 +30,21 @@ mod plugin;
 mod usages;
 
 pub use authority::{Authority, common_name};
-pub use builder::CertificateBuilder;
-pub use csr::Csr;
-pub use der;
-pub use keys::{Algorithm, HostKey, Signer};
-pub use parsed::ParsedCertificate;
-pub use plugin::{Issuer, Plugin};
-pub use usages::Usages;
-pub use x509_cert;
-
 #[doc(inline)]
 pub use bindings::wasm_issuer::plugin::types::{
     Certificate, CertificateRequest as Request, Condition, ConditionStatus, Failure, FailureKind, Pending,
     Requester,
 };
-
+pub use builder::CertificateBuilder;
+pub use csr::Csr;
+pub use der;
+pub use keys::{Algorithm, HostKey, Signer};
+pub use parsed::ParsedCertificate;
 #[doc(hidden)]
 pub use plugin::Component;
+pub use plugin::{Issuer, Plugin};
+pub use usages::Usages;
+pub use x509_cert;
 
 /// Exports a [`Plugin`] as the component's `signer` interface. Once a component, at the top level of its crate.
 ///

@@ -8,12 +8,12 @@ use support::{
     ALGORITHMS, CN, OU, PRINTABLE, TestKey, UTF8, attribute, ca_builder, csr, der, dns_san, extension, name,
     now, request, root, web_request,
 };
+use wasm_issuer_sdk::der::Decode as _;
 use wasm_issuer_sdk::x509_cert::ext::Extension;
 use wasm_issuer_sdk::x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use wasm_issuer_sdk::x509_cert::time::Time;
 use wasm_issuer_sdk::{
-    Algorithm, Authority, CertificateBuilder, Failure, ParsedCertificate, Request, Signer, Usages,
-    der::Decode as _, pem,
+    Algorithm, Authority, CertificateBuilder, Failure, ParsedCertificate, Request, Signer, Usages, pem,
 };
 
 fn issue(authority: &Authority<TestKey>, request: &Request) -> ParsedCertificate {

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 /// Where CFSSL is and what to ask of it.
 #[derive(Debug, Deserialize)]

@@ -8,13 +8,12 @@ mod config;
 
 use std::time::Duration;
 
+use api::{Ca, World};
+use config::{AuthMode, Config};
 use serde_json::Value;
 use wasm_issuer_sdk::http::{self, HttpError, Response};
 use wasm_issuer_sdk::secrets::{self, Encoding};
 use wasm_issuer_sdk::{Certificate, Failure, Issuer, Plugin, Request, cache};
-
-use api::{Ca, World};
-use config::{AuthMode, Config};
 
 struct Cfssl;
 

@@ -3,10 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::api::WatchEvent;

@@ -1,19 +1,15 @@
 //! What all tests of the process share, and how one gets hold of it.
 
-use std::{
-    io::Write,
-    panic::{AssertUnwindSafe, resume_unwind},
-    path::PathBuf,
-    sync::LazyLock,
-};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use futures::FutureExt;
 use kube::Client;
 use serde_json::json;
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{OnceCell, RwLock},
-};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{OnceCell, RwLock};
 
 use crate::{Kind, Operator, Test, test};
 

@@ -1,6 +1,7 @@
 //! PKCS#10 requests, encoded by hand so that a test decides over every byte.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::{Key, der};
 

@@ -2,7 +2,8 @@
 
 use std::ops::Deref;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 /// A kind of object that tests use.

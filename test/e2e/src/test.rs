@@ -1,21 +1,19 @@
 //! One test: its namespace, and what it does with the API.
 
-use std::{
-    path::PathBuf,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use kube::{
-    Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
-    core::Request,
-};
+use kube::Client;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::core::Request;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::{Csr, Issued, Kind, Object, Operator, SOON, cluster::Cluster, object::is};
+use crate::cluster::Cluster;
+use crate::object::is;
+use crate::{Csr, Issued, Kind, Object, Operator, SOON};
 
 const POLL: Duration = Duration::from_millis(25);
 

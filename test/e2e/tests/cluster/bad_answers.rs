@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use wasm_issuer_e2e::{
-    Csr, Key, Kind, Test, cluster_issuer_ref,
-    der::{self, attribute::CN},
-    e2e, issuer_ref,
-};
+use wasm_issuer_e2e::der::attribute::CN;
+use wasm_issuer_e2e::der::{self};
+use wasm_issuer_e2e::{Csr, Key, Kind, Test, cluster_issuer_ref, e2e, issuer_ref};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 

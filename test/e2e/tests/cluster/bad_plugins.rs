@@ -1,14 +1,13 @@
 //! What is in a ConfigMap may be anything. It makes one Issuer not ready, with words that lead to the mistake.
 
-use std::{
-    io::Write,
-    time::{Duration, Instant},
-};
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use wasm_issuer_e2e::{Csr, KeyKind, Kind, Object, SOON, Test, e2e, issuer_ref, keys::Ca, operator};
+use wasm_issuer_e2e::keys::Ca;
+use wasm_issuer_e2e::{Csr, KeyKind, Kind, Object, SOON, Test, e2e, issuer_ref, operator};
 
 const ISSUER: Kind = Kind::WasmIssuer;
 const READY: &str = "True Checked: Succeeded checking the issuer";

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use wasm_issuer_e2e::{
-    Csr, Key, KeyKind, Kind, SOON, cert_manager_runs,
-    csr::base64_pem,
-    der::{self, attribute::CN},
-    e2e, issuer_ref,
-    keys::Ca,
-    object::is,
-};
+use wasm_issuer_e2e::csr::base64_pem;
+use wasm_issuer_e2e::der::attribute::CN;
+use wasm_issuer_e2e::der::{self};
+use wasm_issuer_e2e::keys::Ca;
+use wasm_issuer_e2e::object::is;
+use wasm_issuer_e2e::{Csr, Key, KeyKind, Kind, SOON, cert_manager_runs, e2e, issuer_ref};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 const READY: &str = "True Checked: Succeeded checking the issuer";

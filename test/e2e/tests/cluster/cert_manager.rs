@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
 use serde_json::{Value, json};
+use wasm_issuer_e2e::certificate::contains;
+use wasm_issuer_e2e::der::attribute::*;
+use wasm_issuer_e2e::der::{self};
+use wasm_issuer_e2e::keys::Ca;
 use wasm_issuer_e2e::{
-    Issued, KeyKind, Kind, Object, SOON, Test, cert_manager_runs,
-    certificate::contains,
-    cluster_issuer_ref,
-    der::{self, attribute::*},
-    e2e, is_our_cluster, issuer_ref,
-    keys::Ca,
-    skip,
+    Issued, KeyKind, Kind, Object, SOON, Test, cert_manager_runs, cluster_issuer_ref, e2e, is_our_cluster,
+    issuer_ref, skip,
 };
 
 /// Run a test if cert-manager's controllers run.

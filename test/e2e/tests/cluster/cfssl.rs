@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
+use wasm_issuer_e2e::certificate::{certificates, verify};
+use wasm_issuer_e2e::operator::root;
 use wasm_issuer_e2e::{
-    Csr, Issued, Key, Kind, Object, SOON, Test,
-    certificate::{certificates, verify},
-    cluster_issuer_ref, der, e2e, e2e_alone, issuer_ref,
-    operator::root,
+    Csr, Issued, Key, Kind, Object, SOON, Test, cluster_issuer_ref, der, e2e, e2e_alone, issuer_ref,
 };
 
 const READY: &str = "True Checked: Succeeded checking the issuer";

@@ -6,9 +6,8 @@ use futures::StreamExt;
 use kube::api::WatchEvent;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use wasm_issuer_e2e::{
-    Csr, Kind, Object, SOON, Test, cert_manager_runs, e2e, e2e_alone, issuer_ref, keys::Ca, skip,
-};
+use wasm_issuer_e2e::keys::Ca;
+use wasm_issuer_e2e::{Csr, Kind, Object, SOON, Test, cert_manager_runs, e2e, e2e_alone, issuer_ref, skip};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 const DENIED: &str = "Detected that the CertificateRequest is denied, so it will never be Ready.";

@@ -1,9 +1,7 @@
 //! The operator may end at any time. Nothing that matters is in its memory alone.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use kube::api::WatchEvent;

@@ -1,19 +1,19 @@
 //! From a CertificateRequest to its certificate: what a request asks for is what the certificate says.
 
-use std::{io::Write, time::Duration};
+use std::io::Write;
+use std::time::Duration;
 
-use futures::{StreamExt, future::join_all};
+use futures::StreamExt;
+use futures::future::join_all;
 use kube::api::WatchEvent;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use wasm_issuer_e2e::certificate::{certificates, verify};
+use wasm_issuer_e2e::der::attribute::*;
+use wasm_issuer_e2e::der::{self};
+use wasm_issuer_e2e::keys::{Ca, leaf_below};
 use wasm_issuer_e2e::{
-    Csr, Issued, Key, KeyKind, Kind, Object, Test,
-    certificate::{certificates, verify},
-    cluster_issuer_ref,
-    der::{self, attribute::*},
-    e2e, issuer_ref,
-    keys::{Ca, leaf_below},
-    operator,
+    Csr, Issued, Key, KeyKind, Kind, Object, Test, cluster_issuer_ref, e2e, issuer_ref, operator,
 };
 
 const CHECKED: &str = "True Checked: Succeeded checking the issuer";

@@ -1,11 +1,9 @@
 //! What the ServiceAccount of deploy/install/rbac.yaml may do: what it needs, and nothing else.
 
 use futures::future::join_all;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-    core::Request,
-};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Request;
+use kube::{Client, Config};
 use serde_json::{Value, json};
 use wasm_issuer_e2e::{Test, e2e};
 

@@ -1,0 +1,172 @@
+//! The chain and the CA certificates, on their own.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use super::Mismatch;
+use crate::text;
+use crate::x509::{Certificate, name, pem};
+
+pub const CHAIN: &str = "chain";
+pub const CA: &str = "ca";
+const VALIDITY: &str = "validity";
+
+/// How many certificates a chain, or the CA certificates, may have.
+const MAX_CERTIFICATES: usize = 10;
+/// The largest PEM text that is read. Ten certificates of 25 KiB; ordinary ones take 1 to 2.
+const MAX_PEM_BYTES: usize = 256 * 1024;
+/// How far a CA's clock may be ahead of ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+/// The certificates of a PEM text, as DER.
+pub fn decode(field: &'static str, text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Mismatch> {
+    let wrong = |message: String| Mismatch::new(field, message);
+    if text.len() > MAX_PEM_BYTES {
+        return Err(wrong(format!("it has {} bytes; at most {MAX_PEM_BYTES} are read", text.len())));
+    }
+    let (blocks, _) = pem::blocks(text.as_bytes(), MAX_CERTIFICATES)
+        .map_err(|error| wrong(format!("it is not PEM: {error}")))?;
+    blocks
+        .into_iter()
+        .map(|block| match block.label {
+            "CERTIFICATE" => block.decode().map_err(|error| wrong(error.to_string())),
+            _ => Err(wrong(format!(
+                "it holds a PEM block {:?} among the certificates",
+                block.printable_label()
+            ))),
+        })
+        .collect()
+}
+
+/// Reads the certificates.
+pub fn parse<'a>(
+    field: &'static str,
+    ders: &'a [Zeroizing<Vec<u8>>],
+) -> Result<Vec<Certificate<'a>>, Mismatch> {
+    let parse = |(at, der): (usize, &'a Zeroizing<Vec<u8>>)| {
+        Certificate::parse(der)
+            .map_err(|error| Mismatch::new(field, format!("certificate {} is malformed: {error}", at + 1)))
+    };
+    ders.iter().enumerate().map(parse).collect()
+}
+
+/// The PEM of certificates, normalised.
+pub fn encode(certificates: &[Certificate<'_>]) -> String {
+    certificates.iter().map(|certificate| pem::encode("CERTIFICATE", certificate.der())).collect()
+}
+
+/// All certificates are valid now.
+pub fn check_validity(chain: &[Certificate<'_>], now: Timestamp) -> Result<(), Mismatch> {
+    chain.iter().try_for_each(|certificate| match invalid_now(certificate, now) {
+        None => Ok(()),
+        Some(reason) => Err(Mismatch::new(VALIDITY, format!("{} {reason}", certificate.describe()))),
+    })
+}
+
+fn invalid_now(certificate: &Certificate<'_>, now: Timestamp) -> Option<String> {
+    let epoch = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+    let (from, until) = (certificate.not_before(), certificate.not_after());
+    if until <= epoch {
+        Some(format!("expired at {}; now is {}", timestamp(until), timestamp(epoch)))
+    } else if from > epoch + CLOCK_SKEW {
+        Some(format!("is not valid before {}; now is {}", timestamp(from), timestamp(epoch)))
+    } else {
+        None
+    }
+}
+
+/// Each certificate is signed by the next (RFC 5280 section 6.1).
+pub fn check_links(chain: &[Certificate<'_>]) -> Result<(), Mismatch> {
+    for (at, pair) in chain.windows(2).enumerate() {
+        if let [certificate, issuer] = pair {
+            let below = chain.get(1..=at).unwrap_or_default();
+            check_link(certificate, issuer, below).map_err(|reason| {
+                let (child, parent) = (certificate.describe(), issuer.describe());
+                Mismatch::new(
+                    CHAIN,
+                    format!(
+                        "certificate {}, {child}, does not belong under the next, {parent}: {reason}",
+                        at + 1
+                    ),
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// `issuer` signed `certificate` and might do so, with these intermediates below it.
+fn check_link(
+    certificate: &Certificate<'_>,
+    issuer: &Certificate<'_>,
+    below: &[Certificate<'_>],
+) -> Result<(), String> {
+    if certificate.issuer_der() != issuer.subject_der() {
+        return Err(format!("its issuer is {}", name::quoted(certificate.issuer_der())));
+    }
+    if !issuer.may_sign_certificates() {
+        return Err("the latter is no CA certificate that may sign others".to_owned());
+    }
+    // RFC 5280 section 4.2.1.9: self-issued certificates do not count.
+    let depth = below.iter().filter(|ca| ca.issuer_der() != ca.subject_der()).count();
+    let allowed = issuer.extensions.basic_constraints.and_then(|constraints| constraints.path_len);
+    if allowed.is_some_and(|allowed| usize::try_from(allowed).is_ok_and(|allowed| depth > allowed)) {
+        return Err(format!("{depth} intermediates are more than the latter's pathLenConstraint allows"));
+    }
+    certificate.verify_signed_by(issuer).map_err(|error| error.to_string())
+}
+
+/// Tells the root from the rest of a chain that links up.
+pub fn split_root<'c, 'a>(
+    chain: &'c [Certificate<'a>],
+) -> (&'c [Certificate<'a>], Option<&'c Certificate<'a>>) {
+    let (mut rest, mut root) = (chain, None);
+    // A root that is there twice links up with itself.
+    while let Some((last, before)) = rest.split_last().filter(|(last, _)| last.is_self_signed()) {
+        (rest, root) = (before, Some(last));
+    }
+    (rest, root)
+}
+
+/// One of the authorities signed the chain's last certificate, or is that certificate: where the root is not at hand
+/// an intermediate is what clients get to trust.
+pub fn check_anchored(
+    chain: &[Certificate<'_>],
+    authorities: &[Certificate<'_>],
+    now: Timestamp,
+) -> Result<(), Mismatch> {
+    let Some((top, _)) = chain.split_last() else { return Ok(()) };
+    let below = chain.get(1..).unwrap_or_default();
+    // Not the leaf itself, which vouches for nothing.
+    if !below.is_empty() && authorities.iter().any(|authority| authority.der() == top.der()) {
+        return Ok(());
+    }
+    let mut reason = format!("its issuer is {}", name::quoted(top.issuer_der()));
+    for authority in authorities.iter().filter(|authority| authority.subject_der() == top.issuer_der()) {
+        match check_link(top, authority, below).and_then(|()| invalid_now(authority, now).map_or(Ok(()), Err))
+        {
+            Ok(()) => return Ok(()),
+            Err(error) => reason = error,
+        }
+    }
+    let subjects = authorities.iter().map(|authority| name::quoted(authority.subject_der()));
+    Err(Mismatch::new(
+        CA,
+        format!(
+            "it holds {}, of which none vouches for the chain's last certificate, {}: {reason}",
+            text::list(subjects, 400),
+            top.describe()
+        ),
+    ))
+}
+
+/// A certificate's time. Those without an end (RFC 5280 section 4.1.2.5: 99991231235959Z) are past what `Timestamp`
+/// holds, and become its maximum.
+pub fn timestamp(since_epoch: Duration) -> Timestamp {
+    i64::try_from(since_epoch.as_secs())
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or(Timestamp::MAX)
+}

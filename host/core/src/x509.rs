@@ -1,0 +1,25 @@
+//! X.509 and PKCS#10 as this project needs them: parsing that keeps the exact bytes, and native verification.
+//!
+//! All input is hostile: a CSR comes from any user that may create a CertificateRequest, a chain from a plugin. So
+//! sizes are bounded before anything is parsed, parsing borrows from the input and never recurses, no step takes more
+//! than O(n log n), and error texts hold none of the input but short, cleaned-up values. The types of `x509-cert` are
+//! not used here: they re-encode, and they sort each `SET OF` by insertion.
+
+pub mod certificate;
+pub mod csr;
+pub mod general_name;
+pub mod name;
+mod parse;
+pub mod pem;
+pub mod signature;
+pub mod usages;
+
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixtures;
+
+pub use certificate::Certificate;
+pub use csr::{Csr, CsrError};
+pub use general_name::{GeneralName, GeneralNames};
+pub use name::Name;
+pub use signature::{PublicKey, SignatureError};
+pub use usages::{KeyUsage, UnknownUsage, Usages};

@@ -1,0 +1,150 @@
+//! One call of a plugin, from its turn to its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
+use tokio::time::{timeout, timeout_at};
+use tracing::Instrument as _;
+use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
+use wasm_issuer_core::text::clean;
+use wasmtime::Store;
+
+use super::bindings::IssuerPlugin;
+use super::bindings::wasm_issuer::plugin::types as wit;
+use super::convert;
+use super::engine::TICK;
+use super::error::{Breakage, CallError, Phase};
+use super::imports::log::{CallLog, CallName};
+use super::runtime::Plugin;
+use super::session::Session;
+use super::state::CallState;
+
+/// How long after its deadline a call that waits is dropped. One that computes is stopped at a tick before that, so the
+/// message can tell the two apart.
+const GRACE: Duration = TICK.saturating_mul(3);
+
+type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
+/// Calls an export of an instance.
+type Export<T> =
+    Box<dyn for<'a> FnOnce(&'a IssuerPlugin, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send>;
+
+impl Plugin {
+    /// Is this Issuer able to sign?
+    pub async fn check(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), CallError> {
+        let issuer = convert::issuer(session);
+        let export: Export<()> = Box::new(move |instance, store| {
+            async move { instance.wasm_issuer_plugin_signer().call_check(store, &issuer).await }.boxed()
+        });
+        self.call(session, CallName::Check, export).await
+    }
+
+    /// Sign a request. What comes back is not verified.
+    pub async fn sign(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        request: &SignRequest,
+    ) -> Result<Signed, CallError> {
+        let name = CallName::Sign { namespace: request.namespace.clone(), name: request.name.clone() };
+        let issuer = convert::issuer(session);
+        let request = convert::request(request);
+        let export: Export<wit::Certificate> = Box::new(move |instance, store| {
+            async move { instance.wasm_issuer_plugin_signer().call_sign(store, &issuer, &request).await }
+                .boxed()
+        });
+        let certificate = self.call(session, name, export).await?;
+        Ok(convert::signed(certificate)?)
+    }
+
+    async fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        name: CallName,
+        export: Export<T>,
+    ) -> Result<T, CallError> {
+        let turn = self.turn(session).await?;
+        let plugin = self.clone();
+        let log = CallLog::new(session.clone(), name);
+        let session = session.clone();
+        // A task of its own: a panic in it is an error here, and when the caller goes away it ends with its store.
+        let mut task = JoinSet::new();
+        task.spawn(
+            async move {
+                let _turn = turn;
+                plugin.run(session, log, export).await
+            }
+            .in_current_span(),
+        );
+        match task.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) => Err(Breakage::Internal(error.to_string()).into()),
+            None => Err(Breakage::Internal("the call was not started".into()).into()),
+        }
+    }
+
+    /// Wait for a turn: first among the calls of the session, then among all.
+    async fn turn(&self, session: &Session) -> Result<[OwnedSemaphorePermit; 2], Breakage> {
+        let acquire = |slots: &Arc<Semaphore>| slots.clone().acquire_owned();
+        let both = async { Ok([acquire(&session.slots).await?, acquire(&self.runtime.slots).await?]) };
+        match timeout(session.limits.queue, both).await {
+            Ok(Ok(permits)) => Ok(permits),
+            Ok(Err::<_, tokio::sync::AcquireError>(error)) => Err(Breakage::Internal(error.to_string())),
+            Err(_elapsed) => Err(Breakage::Busy { waited: session.limits.queue }),
+        }
+    }
+
+    async fn run<T>(
+        &self,
+        session: Arc<Session>,
+        log: Arc<CallLog>,
+        export: Export<T>,
+    ) -> Result<T, CallError> {
+        let limits = session.limits.clone();
+        let (engine, memory) = (&self.runtime.engine, self.runtime.memory.clone());
+        let mut store = CallState::store(
+            engine,
+            session,
+            log.clone(),
+            memory,
+            &self.runtime.egress,
+            self.runtime.turns.clone(),
+        );
+        let first = store.data().turns.first();
+        first.await;
+        let answer = async {
+            let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + GRACE;
+            let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
+            let instance = self.outcome(instance, store.data())?;
+            let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + GRACE;
+            let answer = timeout_at(deadline, export(&instance, &mut store)).await;
+            self.outcome(answer, store.data())
+        }
+        .await;
+        log.finish();
+        match answer? {
+            Ok(answer) => Ok(answer),
+            Err(failure) => Err(CallError::Failed(convert::failure(failure, &log)?)),
+        }
+    }
+
+    fn outcome<T>(
+        &self,
+        outcome: Result<wasmtime::Result<T>, Elapsed>,
+        state: &CallState,
+    ) -> Result<T, Breakage> {
+        match outcome {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                state.log.finish(); // what was written last may be why
+                tracing::debug!(error = clean(&format!("{error:?}"), 4096), "plugin call broken off");
+                Err(Breakage::of(&error, state, self.runtime.memory.limit()))
+            }
+            // One that waits for its turn to compute is computing, as far as anybody is concerned.
+            Err(_elapsed) => Err(Breakage::timed_out(state, state.turns.are_taken())),
+        }
+    }
+}

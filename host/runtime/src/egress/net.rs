@@ -1,0 +1,128 @@
+//! The two steps that touch the network, as traits: tests put their own in place, so that not even a broken guard sends
+//! a packet anywhere.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::{fmt, io};
+
+use async_trait::async_trait;
+use hyper_util::client::proxy::matcher::Matcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::address::ApiServer;
+
+/// Finds a name's addresses.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// The addresses, the best first.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// A connection as bytes.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens TCP connections.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// A connection to this address.
+    async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
+}
+
+/// Asks the system (`getaddrinfo`), with the pod's search domains.
+pub struct SystemResolver {
+    /// A lookup takes a thread and cannot be broken off: plugins must not take all threads there are.
+    slots: Arc<Semaphore>,
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self { slots: Arc::new(Semaphore::new(32)) }
+    }
+}
+
+#[async_trait]
+impl Resolver for SystemResolver {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let slot = self.slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let name = name.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            let addresses = (name.as_str(), 0).to_socket_addrs()?;
+            Ok(addresses.map(|address| address.ip()).collect())
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+}
+
+/// Connects.
+pub struct TcpConnector;
+
+#[async_trait]
+impl Connector for TcpConnector {
+    async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Box::new(stream))
+    }
+}
+
+/// How this process reaches servers. The same for all Issuers, and no affair of any plugin.
+#[derive(Clone)]
+pub struct EgressConfig {
+    /// Finds addresses.
+    pub resolver: Arc<dyn Resolver>,
+    /// Opens connections.
+    pub connector: Arc<dyn Connector>,
+    /// Which requests go through an HTTP proxy: as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+    ///
+    /// The proxy only carries bytes: names are resolved and vetted here, the proxy is asked (`CONNECT`) for the vetted
+    /// address, and TLS ends at the server. The proxy itself is the operator's choice and is not vetted.
+    pub proxy: Option<Arc<Matcher>>,
+    /// Where the API server listens.
+    pub api_servers: Vec<ApiServer>,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver::default()),
+            connector: Arc::new(TcpConnector),
+            proxy: None,
+            api_servers: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for EgressConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EgressConfig")
+            .field("proxy", &self.proxy)
+            .field("api_servers", &self.api_servers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EgressConfig {
+    /// With the proxy that the environment names, if it names one.
+    #[must_use]
+    pub fn with_proxy_from_env(self) -> Self {
+        Self { proxy: Some(Arc::new(Matcher::from_env())), ..self }
+    }
+
+    /// With an API server out of reach: a host (`KUBERNETES_SERVICE_HOST`, or that of a kubeconfig's server) and its
+    /// port. Names are resolved now; one that changes its address later needs a restart.
+    pub async fn with_api_server(mut self, host: &str, port: u16) -> io::Result<Self> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = match host.parse() {
+            Ok(address) => vec![address],
+            Err(_) => self.resolver.resolve(host).await?,
+        };
+        let found = addresses.into_iter().map(|address| ApiServer(SocketAddr::new(address, port)));
+        self.api_servers.extend(found);
+        Ok(self)
+    }
+}

@@ -1,0 +1,97 @@
+//! Who is told about requests that did not get through.
+
+use std::net::SocketAddr;
+
+use wasm_issuer_core::text::clean;
+
+use super::address::Prohibition;
+use super::origin::{Host, Origin};
+
+/// Told about the requests of one session's plugin that did not get through. Called while the plugin waits: be quick.
+pub trait Observer: Send + Sync {
+    /// A request was not let through.
+    fn denied(&self, denial: &Denial);
+
+    /// A request was let through and got no response.
+    fn failed(&self, _failure: &Failure) {}
+}
+
+/// Nobody.
+impl Observer for () {
+    fn denied(&self, _: &Denial) {}
+}
+
+/// A request that was not let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// `scheme://host[:port]`, as the plugin asked for it.
+    pub destination: String,
+    /// Why, for machines.
+    pub reason: DenialReason,
+    /// Why, for people.
+    pub message: String,
+    /// What to add, and where, for the next such request to get through; or that nothing can be added.
+    pub fix_line: String,
+}
+
+/// Why a request was not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DenialReason {
+    /// The Issuer does not grant the server.
+    NotGranted,
+    /// The server's address is out of reach.
+    AddressProhibited,
+}
+
+impl DenialReason {
+    /// A stable name, for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NotGranted => "not_granted",
+            Self::AddressProhibited => "address_prohibited",
+        }
+    }
+}
+
+impl Denial {
+    pub(super) fn not_granted(origin: &Origin) -> Self {
+        // An address that no policy can allow is not worth a grant.
+        let never = match &origin.host {
+            Host::Ip(ip) => Prohibition::of_any_policy(*ip),
+            Host::Name(_) => None,
+        };
+        Self {
+            destination: origin.to_string(),
+            reason: DenialReason::NotGranted,
+            message: format!("the Issuer does not grant its plugin {origin}"),
+            fix_line: match (never, &origin.host) {
+                (Some(never), Host::Ip(ip)) => format!("none: {ip} is {never}"),
+                _ => format!("spec.http.allowedHosts: [\"{origin}\"]"),
+            },
+        }
+    }
+
+    pub(super) fn prohibited(origin: &Origin, address: SocketAddr, prohibition: Prohibition) -> Self {
+        Self {
+            destination: origin.to_string(),
+            reason: DenialReason::AddressProhibited,
+            message: format!("{origin} is at {}, which is {prohibition}", address.ip()),
+            fix_line: prohibition.fix(address.ip()),
+        }
+    }
+}
+
+/// A request that got no response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `scheme://host[:port]`.
+    pub destination: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Failure {
+    pub(super) fn new(origin: &Origin, message: String) -> Self {
+        Self { destination: origin.to_string(), message: clean(&message, 500) }
+    }
+}

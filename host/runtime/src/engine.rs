@@ -1,0 +1,65 @@
+//! The wasmtime engine: one configuration, one linker, one clock thread.
+
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{Config, Engine, Strategy, WasmBacktraceDetails};
+
+use super::bindings::IssuerPlugin;
+use super::imports::http;
+use super::state::CallState;
+
+/// How often a running plugin is looked at: it yields its thread, or is stopped when its time is over.
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// The stack of a plugin's WebAssembly code.
+const WASM_STACK: usize = 512 << 10;
+/// The stack that a call runs on, host functions included.
+const CALL_STACK: usize = 2 << 20;
+
+/// What every component is compiled for. A change here makes earlier compiled components unusable, which wasmtime
+/// notices by itself.
+pub fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(CALL_STACK)
+        // What no plugin needs is off: most of wasmtime's late advisories are in there. Threads and core dumps are not
+        // even built in.
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_gc(false)
+        .wasm_function_references(false)
+        .wasm_exceptions(false)
+        .wasm_relaxed_simd(false)
+        // Diagnosis is a trap's name and the plugin's last line; everything else costs memory for each component.
+        .generate_address_map(false)
+        .native_unwind_info(false)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config
+}
+
+/// Everything that a plugin can import. What is behind WASI is decided in [`CallState`].
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
+    IssuerPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+/// Counts time for the engine until the engine is gone. A thread of its own, because a busy executor is when it matters.
+pub fn start_clock(engine: &Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    thread::Builder::new().name("plugin-clock".into()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(TICK);
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! What can go wrong with a plugin, in words for whoever has to act on it.
+
+use std::fmt;
+use std::time::Duration;
+
+use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
+use wasm_issuer_core::text::clean;
+use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
+use wasmtime_wasi::I32Exit;
+
+use super::limits::Refusal;
+use super::state::CallState;
+
+/// Why the runtime could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// wasmtime does not accept this machine or this configuration.
+    #[error("the WebAssembly engine could not be set up: {0}")]
+    Engine(String),
+    /// The clock thread could not be started.
+    #[error("the plugins' clock thread could not be started: {0}")]
+    Clock(#[from] std::io::Error),
+    /// The folder for compiled plugins is of no use.
+    #[error("the cache folder {path} cannot be used: {error}")]
+    CacheDir {
+        /// The folder.
+        path: String,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Why bytes were not accepted as a plugin. Each message says what was found and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// No bytes.
+    #[error("the plugin is empty (0 bytes): put the component's bytes there")]
+    Empty,
+    /// Too many bytes.
+    #[error(
+        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, or raise the operator's limit"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Something else than WebAssembly.
+    #[error(
+        "the plugin is {found}, not a WebAssembly component: give the .wasm file that `cargo build --target wasm32-wasip2` wrote"
+    )]
+    NotWasm {
+        /// What it looks like.
+        found: &'static str,
+    },
+    /// A component compiled to machine code. Loading one would mean to run whatever it holds outside of the sandbox.
+    #[error(
+        "the plugin is compiled to machine code (`wasmtime compile`), which is never accepted: give the component that it was compiled from"
+    )]
+    Precompiled,
+    /// A module without the component model.
+    #[error(
+        "the plugin is a core WebAssembly module, not a component: build it with `--target wasm32-wasip2`, or turn it into one with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Bytes that do not validate.
+    #[error("the plugin is not a valid component: {0}")]
+    Invalid(String),
+    /// A component, but not of our world.
+    #[error("the plugin does not implement the world `wasm-issuer:plugin/issuer-plugin@0.1.0`: {0}")]
+    WrongWorld(String),
+    /// An import that nothing provides.
+    #[error("the plugin imports `{name}`, which is not available: {hint}")]
+    UnknownImport {
+        /// The import.
+        name: String,
+        /// What is available instead.
+        hint: &'static str,
+    },
+    /// Compiling took too long.
+    #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's limit", seconds(*limit))]
+    Timeout {
+        /// The limit.
+        limit: Duration,
+    },
+    /// Compiling failed for a reason that is not in the bytes.
+    #[error("the plugin could not be compiled: {0}")]
+    Compiler(String),
+}
+
+impl LoadError {
+    /// A stable name, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotWasm { .. } => "not_wasm",
+            Self::Precompiled => "precompiled",
+            Self::CoreModule => "core_module",
+            Self::Invalid(_) => "invalid",
+            Self::WrongWorld(_) => "wrong_world",
+            Self::UnknownImport { .. } => "unknown_import",
+            Self::Timeout { .. } => "timeout",
+            Self::Compiler(_) => "compiler",
+        }
+    }
+}
+
+/// Why a call did not give what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The plugin says so.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    /// The plugin did not answer, or not with an answer.
+    #[error("{0}")]
+    Broken(#[from] Breakage),
+}
+
+impl CallError {
+    /// As a failure. A broken plugin may be mended while the request lives, and a request cannot be, so: try again.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Broken(breakage) => Failure {
+                kind: FailureKind::Retry { after: None },
+                message: breakage.to_string(),
+                condition: None,
+            },
+        }
+    }
+}
+
+/// Part of a call that has a time limit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Making the instance.
+    Start,
+    /// `check` or `sign`.
+    Call,
+}
+
+/// How a plugin, or the sandbox around it, broke off a call. Displayed in conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    /// A WebAssembly trap, or a host function used in a way that the contract forbids.
+    Trapped {
+        /// The trap's own words.
+        trap: String,
+        /// The last line that the plugin wrote to stderr.
+        last_line: Option<String>,
+    },
+    /// The plugin ended the process that it took itself for.
+    Exited {
+        /// The exit code.
+        code: i32,
+        /// The last line that the plugin wrote to stderr.
+        last_line: Option<String>,
+    },
+    /// Endless recursion, most likely.
+    StackOverflow,
+    /// No answer in time.
+    TimedOut {
+        /// In which part of the call.
+        phase: Phase,
+        /// Its limit.
+        limit: Duration,
+        /// Whether the plugin computed until the end. If not, it waited.
+        computing: bool,
+    },
+    /// The call never started: others took all the places.
+    Busy {
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// More memory than `spec.limits.memory`.
+    MemoryLimit {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// All plugins together hold as much memory as they may.
+    MemoryExhausted {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Too many handles at a time.
+    HandleLimit,
+    /// Too much data in one call of a host function, or in the answer.
+    TransferLimit,
+    /// A part of the answer over its limit.
+    AnswerTooLarge {
+        /// Which part.
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// An answer that the contract forbids.
+    AnswerInvalid(&'static str),
+    /// A fault of the operator itself.
+    Internal(String),
+}
+
+impl fmt::Display for Breakage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_last_line = |f: &mut fmt::Formatter<'_>, last_line: &Option<String>| match last_line {
+            Some(line) => write!(f, "; last stderr line: {line}"),
+            None => Ok(()),
+        };
+        match self {
+            Self::Trapped { trap, last_line } => {
+                write!(f, "the plugin trapped: {trap}")?;
+                with_last_line(f, last_line)
+            }
+            Self::Exited { code, last_line } => {
+                write!(f, "the plugin exited with code {code} instead of answering")?;
+                with_last_line(f, last_line)
+            }
+            Self::StackOverflow => {
+                f.write_str("the plugin trapped: call stack exhausted (endless recursion, most likely)")
+            }
+            Self::TimedOut { phase: Phase::Start, limit, .. } => {
+                write!(f, "the plugin did not start within {}", seconds(*limit))
+            }
+            Self::TimedOut { phase: Phase::Call, limit, computing } => write!(
+                f,
+                "the plugin did not answer within {} (spec.limits.timeout); it was still {}",
+                seconds(*limit),
+                if *computing { "computing" } else { "waiting" },
+            ),
+            Self::Busy { waited } => write!(
+                f,
+                "the call waited {} for its turn: too many calls of plugins run at the moment",
+                seconds(*waited)
+            ),
+            Self::MemoryLimit { limit } => {
+                write!(f, "the plugin asked for more than {} of memory (spec.limits.memory)", size(*limit))
+            }
+            Self::MemoryExhausted { limit } => write!(
+                f,
+                "all plugins together hold the {} of memory that the operator lets them have",
+                size(*limit)
+            ),
+            Self::HandleLimit => f.write_str("the plugin opened too many handles at a time"),
+            Self::TransferLimit => f.write_str("the plugin passed more than 4 MiB to the host at once"),
+            Self::AnswerTooLarge { what, bytes, limit } => {
+                write!(f, "the plugin answered with a {what} of {bytes} bytes, {limit} are allowed")
+            }
+            Self::AnswerInvalid(why) => write!(f, "the plugin's answer is not valid: {why}"),
+            Self::Internal(error) => write!(f, "internal error while running the plugin: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Breakage {}
+
+impl Breakage {
+    /// A stable name, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Trapped { .. } => "trapped",
+            Self::Exited { .. } => "exited",
+            Self::StackOverflow => "stack_overflow",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Busy { .. } => "busy",
+            Self::MemoryLimit { .. } => "memory_limit",
+            Self::MemoryExhausted { .. } => "memory_exhausted",
+            Self::HandleLimit => "handle_limit",
+            Self::TransferLimit => "transfer_limit",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::AnswerInvalid(_) => "answer_invalid",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What wasmtime's error means.
+    pub(super) fn of(error: &wasmtime::Error, state: &CallState, pool_limit: usize) -> Self {
+        let trap = error.downcast_ref::<Trap>();
+        if state.clock.expired || trap == Some(&Trap::Interrupt) {
+            return Self::timed_out(state, true);
+        }
+        if trap == Some(&Trap::StackOverflow) {
+            return Self::StackOverflow;
+        }
+        // What a program does that gets no memory differs by language: it aborts, exits or touches address 0.
+        match state.memory.refusal() {
+            Some(Refusal::Call) => return Self::MemoryLimit { limit: state.session.limits.memory },
+            Some(Refusal::Process) => return Self::MemoryExhausted { limit: pool_limit },
+            None => {}
+        }
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            return Self::Exited { code: *code, last_line: state.log.last_line() };
+        }
+        // wasmtime has types of its own for these, but keeps them private.
+        let words = format!("{error:#}");
+        if words.contains("handle limit exceeded")
+            || matches!(error.downcast_ref(), Some(ResourceTableError::Full))
+        {
+            return Self::HandleLimit;
+        }
+        if words.contains("fuel allocated for hostcalls has been exhausted") {
+            return Self::TransferLimit;
+        }
+        let trap = trap.map_or_else(|| error.root_cause().to_string(), Trap::to_string);
+        let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+        Self::Trapped { trap: clean(trap, 512), last_line: state.log.last_line() }
+    }
+
+    pub(super) fn timed_out(state: &CallState, computing: bool) -> Self {
+        Self::TimedOut { phase: state.clock.phase, limit: state.clock.limit, computing }
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{} s", duration.as_secs()),
+        _ => format!("{} ms", duration.as_millis()),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1 << 20;
+    if bytes >= MIB && bytes.is_multiple_of(MIB) {
+        format!("{} MiB", bytes / MIB)
+    } else {
+        format!("{bytes} bytes")
+    }
+}

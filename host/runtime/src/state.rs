@@ -1,0 +1,125 @@
+//! What a call's store holds: the session, and everything that ends with the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
+
+use super::bindings::wasm_issuer::plugin::types;
+use super::error::Phase;
+use super::imports::http::CallObserver;
+use super::imports::log::{CallLog, LineStream, Stream};
+use super::limits::{MemoryLimiter, MemoryPool};
+use super::session::Session;
+use super::turns::{CallTurns, Turns};
+use crate::egress::{EgressConfig, HttpCall};
+
+/// Bytes that a plugin may pass to the host at a time.
+const TRANSFER: usize = 4 << 20;
+/// Handles that a plugin may hold.
+const HANDLES: usize = 256;
+/// Host objects behind them, children included.
+const RESOURCES: usize = 1024;
+/// The memory of a set of header fields. A plugin can hold as many sets as handles.
+const FIELDS: usize = 16 << 10;
+/// Random bytes at a time.
+const RANDOM: u64 = 4096;
+
+/// The state behind one call.
+pub struct CallState {
+    pub session: Arc<Session>,
+    pub log: Arc<CallLog>,
+    pub memory: MemoryLimiter,
+    pub clock: Clock,
+    pub turns: CallTurns,
+    /// In front of the table: the bodies in there must know that the call has ended before they are dropped.
+    pub http: HttpCall,
+    pub http_ctx: WasiHttpCtx,
+    pub table: ResourceTable,
+    wasi: WasiCtx,
+}
+
+/// How long the current phase may take.
+pub struct Clock {
+    pub phase: Phase,
+    pub limit: Duration,
+    pub deadline: Instant,
+    /// The plugin was stopped while it computed.
+    pub expired: bool,
+}
+
+impl Clock {
+    /// Begin a phase. Returns when it ends at the latest.
+    pub fn start(&mut self, phase: Phase, limit: Duration) -> Instant {
+        *self = Self { phase, limit, deadline: Instant::now() + limit, expired: false };
+        self.deadline
+    }
+}
+
+impl CallState {
+    /// A store for one call, all limits set.
+    pub fn store(
+        engine: &Engine,
+        session: Arc<Session>,
+        log: Arc<CallLog>,
+        pool: Arc<MemoryPool>,
+        egress: &EgressConfig,
+        turns: Turns,
+    ) -> Store<Self> {
+        // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
+        // and the random numbers are real.
+        let wasi = WasiCtx::builder()
+            .stdout(LineStream { log: log.clone(), stream: Stream::Stdout })
+            .stderr(LineStream { log: log.clone(), stream: Stream::Stderr })
+            .max_random_size(RANDOM)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let mut http_ctx = WasiHttpCtx::new();
+        http_ctx.set_field_size_limit(FIELDS);
+        let observer = Arc::new(CallObserver { log: log.clone() });
+        let now = Instant::now();
+        let state = Self {
+            memory: MemoryLimiter::new(session.limits.memory, pool),
+            clock: Clock { phase: Phase::Start, limit: Duration::ZERO, deadline: now, expired: false },
+            turns: CallTurns::new(turns, session.turns.clone()),
+            http: HttpCall::new(session.http(egress), observer, now),
+            http_ctx,
+            session,
+            log,
+            table,
+            wasi,
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(TRANSFER);
+        store.set_max_component_handles(HANDLES);
+        store.set_epoch_deadline(1);
+        // A plugin that computes gives its thread away at each tick, so that others go on; when its time is over it
+        // traps.
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if Instant::now() < state.clock.deadline {
+                return Ok(UpdateDeadline::YieldCustom(1, Box::pin(state.turns.next())));
+            }
+            state.clock.expired = true;
+            Ok(UpdateDeadline::Interrupt)
+        });
+        store
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for CallState {}

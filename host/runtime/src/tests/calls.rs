@@ -1,0 +1,282 @@
+use std::time::{Duration, Instant};
+
+use wasm_issuer_core::issuance::signer::{Failure, FailureKind, Requester, SignRequest};
+use wasm_issuer_core::x509::Csr;
+
+use super::*;
+use crate::{Breakage, CallError, Phase};
+
+const LOOP: &str = "(loop $again (br $again))";
+
+fn quick() -> Limits {
+    Limits {
+        timeout: Duration::from_millis(200),
+        instantiate: Duration::from_millis(200),
+        ..Limits::default()
+    }
+}
+
+fn request() -> SignRequest {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let csr = rcgen::CertificateParams::new(vec![]).unwrap().serialize_request(&key).unwrap();
+    SignRequest {
+        namespace: None,
+        name: "www".into(),
+        uid: "7".into(),
+        csr: Csr::from_pem_or_der(csr.der()).unwrap(),
+        duration: Duration::from_secs(3600),
+        is_ca: false,
+        usages: vec!["server auth".into()],
+        annotations: vec![("a".into(), "b".into())],
+        requester: Requester::default(),
+        resume: None,
+    }
+}
+
+async fn broken(wasm: Vec<u8>, limits: Limits) -> Breakage {
+    let plugin = runtime().load(wasm).await.unwrap();
+    match plugin.check(&session(limits)).await {
+        Err(CallError::Broken(breakage)) => breakage,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_answers() {
+    let plugin = runtime().load(checking("")).await.unwrap();
+    plugin.check(&session(quick())).await.unwrap();
+    let ever = Duration::MAX;
+    let endless = Limits {
+        timeout: ever,
+        instantiate: ever,
+        queue: ever,
+        concurrency: usize::MAX,
+        memory: usize::MAX,
+        ..Limits::default()
+    };
+    plugin.check(&session(endless)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_is_passed_on_with_its_text_cleaned() {
+    let wasm = edited(&[
+        (";; MORE", r#"(data (i32.const 4096) "no\0d\0a such \1b[31mprofile")"#),
+        (";; CHECK", "(return (call $fail (i32.const 2) (i32.const 4096) (i32.const 22)))"),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    let error = plugin.check(&session(quick())).await.unwrap_err();
+    let message = "no such [31mprofile".to_owned();
+    assert_eq!(error.into_failure(), Failure { kind: FailureKind::Issuer, message, condition: None });
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut() {
+    let wasm = edited(&[
+        (";; MORE", r#"(func $fill (memory.fill (i32.const 4096) (i32.const 97) (i32.const 60000)))"#),
+        (";; CHECK", "(call $fill) (return (call $fail (i32.const 1) (i32.const 4096) (i32.const 60000)))"),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    let failure = plugin.check(&session(quick())).await.unwrap_err().into_failure();
+    assert_eq!((failure.kind, failure.message.len()), (FailureKind::Permanent, 4096));
+}
+
+#[tokio::test]
+async fn a_trap_is_a_retry_that_says_what_happened() {
+    let breakage = broken(checking("unreachable"), quick()).await;
+    assert_eq!(breakage.label(), "trapped");
+    let message = "the plugin trapped: wasm `unreachable` instruction executed";
+    assert_eq!(breakage.to_string(), message);
+    let failure = CallError::from(breakage).into_failure();
+    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Retry { after: None }, message));
+}
+
+#[tokio::test]
+async fn memory_beyond_its_end_is_a_trap() {
+    let breakage = broken(checking("(drop (i32.load (i32.const -4)))"), quick()).await;
+    assert_eq!(breakage.to_string(), "the plugin trapped: out of bounds memory access");
+}
+
+#[tokio::test]
+async fn recursion_is_stopped() {
+    let wasm = edited(&[(";; MORE", "(func $down (call $down))"), (";; CHECK", "(call $down)")]);
+    assert_eq!(broken(wasm, quick()).await, Breakage::StackOverflow);
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped_on_time() {
+    let start = Instant::now();
+    let limit = Duration::from_millis(200);
+    let breakage = broken(checking(LOOP), quick()).await;
+    assert_eq!(breakage, Breakage::TimedOut { phase: Phase::Call, limit, computing: true });
+    assert!(
+        breakage.to_string().starts_with("the plugin did not answer within 200 ms (spec.limits.timeout)")
+    );
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn an_endless_start_has_its_own_limit() {
+    let wasm = edited(&[(";; MORE", &format!("(func $start {LOOP}) (start $start)"))]);
+    let limits = Limits { timeout: Duration::from_secs(60), ..quick() };
+    let breakage = broken(wasm, limits).await;
+    assert_eq!(breakage.to_string(), "the plugin did not start within 200 ms");
+}
+
+#[tokio::test]
+async fn endless_waiting_is_stopped_on_time() {
+    let wait = "(call $block (call $subscribe (i64.const 3600000000000)))";
+    let breakage = broken(checking(wait), quick()).await;
+    assert!(matches!(breakage, Breakage::TimedOut { computing: false, .. }), "{breakage:?}");
+}
+
+#[tokio::test]
+async fn waiting_does_not_count_as_computing_and_ends() {
+    let wait = "(call $block (call $subscribe (i64.const 30000000)))";
+    let plugin = runtime().load(checking(wait)).await.unwrap();
+    plugin.check(&session(quick())).await.unwrap();
+}
+
+#[tokio::test]
+async fn memory_is_bounded_over_all_memories() {
+    let limits = Limits { memory: 4 << 20, ..quick() };
+    // Refused growth by itself is the plugin's to handle.
+    let refused = "(if (i32.ne (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
+    let plugin = runtime().load(checking(refused)).await.unwrap();
+    plugin.check(&session(limits.clone())).await.unwrap();
+    // A plugin that gives up is told why.
+    let gives_up = "(if (i32.eq (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
+    let breakage = broken(checking(gives_up), limits.clone()).await;
+    assert_eq!(breakage.to_string(), "the plugin asked for more than 4 MiB of memory (spec.limits.memory)");
+    // Neither a second memory nor a table is a way around it.
+    for more in ["(memory $big 63)", "(table 600000 funcref)"] {
+        let breakage = broken(edited(&[(";; MORE", more)]), limits.clone()).await;
+        assert_eq!(breakage.label(), "memory_limit", "{more}");
+    }
+}
+
+#[tokio::test]
+async fn memory_is_bounded_over_all_calls() {
+    let runtime = Runtime::new(RuntimeConfig { memory: 64 << 10, ..RuntimeConfig::default() }).unwrap();
+    let large = edited(&[(";; MORE", "(memory $big 63)")]);
+    let plugin = runtime.load(large).await.unwrap();
+    let error = plugin.check(&session(quick())).await.unwrap_err();
+    assert!(matches!(error, CallError::Broken(Breakage::MemoryExhausted { .. })), "{error:?}");
+    assert_eq!(runtime.memory.used(), 0);
+}
+
+#[tokio::test]
+async fn handles_are_bounded() {
+    let hoard = "(loop $again (drop (call $subscribe (i64.const 1))) (br $again))";
+    assert_eq!(broken(checking(hoard), quick()).await, Breakage::HandleLimit);
+}
+
+#[tokio::test]
+async fn an_answer_from_nowhere_is_a_trap() {
+    let wasm = checking("(return (call $fail (i32.const 1) (i32.const 4096) (i32.const 100000000)))");
+    let breakage = broken(wasm, quick()).await;
+    assert_eq!(breakage.label(), "trapped", "{breakage}");
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_transfer_limit_is_refused() {
+    let wasm = edited(&[
+        (";; MORE", "(func $grow (drop (memory.grow (i32.const 100))))"),
+        (";; CHECK", "(call $grow) (return (call $fail (i32.const 1) (i32.const 4096) (i32.const 5000000)))"),
+    ]);
+    assert_eq!(broken(wasm, quick()).await, Breakage::TransferLimit);
+}
+
+#[tokio::test]
+async fn a_chain_of_more_than_a_mebibyte_is_refused() {
+    let wasm = edited(&[
+        (
+            ";; MORE",
+            "(func $fill
+               (drop (memory.grow (i32.const 100)))
+               (memory.fill (i32.const 4096) (i32.const 97) (i32.const 2000000))
+               (i32.store (i32.const 2052) (i32.const 4096))
+               (i32.store (i32.const 2056) (i32.const 2000000)))",
+        ),
+        (";; SIGN", "(call $fill) (return (i32.const 2048))"),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    let error = plugin.sign(&session(quick()), &request()).await.unwrap_err();
+    let too_large = Breakage::AnswerTooLarge { what: "chain", bytes: 2_000_000, limit: 1 << 20 };
+    assert_eq!(error, CallError::Broken(too_large));
+}
+
+#[tokio::test]
+async fn nothing_lasts_from_one_call_to_the_next() {
+    let wasm = edited(&[
+        (";; MORE", "(global $calls (mut i32) (i32.const 0))"),
+        (
+            ";; CHECK",
+            "(if (i32.or (global.get $calls) (i32.load (i32.const 8192))) (then unreachable))
+             (global.set $calls (i32.const 1)) (i32.store (i32.const 8192) (i32.const 1))",
+        ),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    let session = session(quick());
+    for _ in 0..3 {
+        plugin.check(&session).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn calls_wait_for_their_turn_in_a_time_of_its_own() {
+    let wait = "(call $block (call $subscribe (i64.const 120000000)))";
+    let plugin = runtime().load(checking(wait)).await.unwrap();
+    let one_by_one = |queue| session(Limits { concurrency: 1, queue, ..quick() });
+    // Each takes 120 ms of its 200 ms; the last starts after 360 ms.
+    let patient = one_by_one(Duration::from_secs(5));
+    for result in futures::future::join_all((0..4).map(|_| plugin.check(&patient))).await {
+        result.unwrap();
+    }
+    let impatient = one_by_one(Duration::from_millis(20));
+    let (first, second) = tokio::join!(plugin.check(&impatient), plugin.check(&impatient));
+    first.unwrap();
+    assert_eq!(second, Err(CallError::Broken(Breakage::Busy { waited: Duration::from_millis(20) })));
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_caller() {
+    let runtime = runtime();
+    let plugin = runtime.load(checking(LOOP)).await.unwrap();
+    let session = session(Limits { timeout: Duration::from_secs(60), concurrency: 1, ..quick() });
+    let call = plugin.check(&session);
+    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+    for _ in 0..100 {
+        if session.slots.available_permits() == 1 && runtime.memory.used() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the call still runs");
+}
+
+/// With as many endless loops as the executor has threads, others still get their turn within a few ticks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_looping_plugin_does_not_delay_its_neighbours() {
+    let runtime = runtime();
+    let looping = runtime.load(checking(LOOP)).await.unwrap();
+    let good = runtime.load(checking("")).await.unwrap();
+    let endless = session(Limits { timeout: Duration::from_secs(60), ..quick() });
+    let loops: Vec<_> = (0..2)
+        .map(|_| {
+            let (looping, endless) = (looping.clone(), endless.clone());
+            tokio::spawn(async move { looping.check(&endless).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let session = session(quick());
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        let start = Instant::now();
+        good.check(&session).await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort();
+    assert!(times[25] < Duration::from_millis(60), "{times:?}");
+    assert!(loops.iter().all(|task| !task.is_finished()));
+    loops.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,256 @@
+//! What the host's functions answer, called as a plugin would but from Rust.
+
+use std::collections::BTreeMap;
+
+use tokio_util::bytes::Bytes;
+use wasm_issuer_core::issuance::signer::FailureKind;
+use wasm_issuer_core::keys::Algorithm;
+use wasmtime::component::Resource;
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::OutputStream as _;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::bindings::wasm_issuer::plugin::keys::{HostSigningKey as _, KeyError};
+use crate::bindings::wasm_issuer::plugin::secrets::{
+    Encoding, Host as _, HostSecret as _, PlaceholderForm, SecretError,
+};
+use crate::bindings::wasm_issuer::plugin::types as wit;
+use crate::egress::EgressConfig;
+use crate::imports::keys::KeyHandle;
+use crate::imports::log::{CallLog, CallName, LineStream, Stream};
+use crate::imports::secrets::SecretHandle;
+use crate::limits::MemoryPool;
+use crate::state::CallState;
+use crate::turns::Turns;
+use crate::{convert, engine};
+
+fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
+    let value = |value: &[u8]| Zeroizing::new(value.to_vec());
+    let data: BTreeMap<_, _> = data.iter().map(|(name, bytes)| ((*name).to_owned(), value(bytes))).collect();
+    let session = Session::new(SessionInit {
+        issuer: IssuerIdentity { kind: "WasmClusterIssuer".into(), namespace: None, name: "my-ca".into() },
+        config: "{}".into(),
+        secret: Some(AuthSecret { name: "auth".into(), namespace: "pki".into(), data }),
+        reveal: reveal.iter().map(|name| (*name).to_owned()).collect(),
+        keys: Arc::default(),
+        limits: Limits::default(),
+        http: Default::default(),
+        observer: Arc::new(()),
+    });
+    let log = CallLog::new(session.clone(), CallName::Check);
+    let engine = Engine::new(&engine::config()).unwrap();
+    let memory = MemoryPool::new(1 << 30, 0);
+    CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new())
+}
+
+impl CallState {
+    fn secret(&mut self, name: &str) -> Resource<SecretHandle> {
+        self.get(name.into()).unwrap().unwrap()
+    }
+}
+
+/// The message of the error that is expected.
+fn not_found<T>(result: Result<T, SecretError>) -> String {
+    match result {
+        Err(SecretError::NotFound(message)) => message,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("found"),
+    }
+}
+
+fn invalid<T>(result: Result<T, SecretError>) -> String {
+    match result {
+        Err(SecretError::Invalid(message)) => message,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("valid"),
+    }
+}
+
+#[test]
+fn secrets_are_listed_sorted_and_found_by_name() {
+    let mut store = state(&[("token", b"t"), ("ca.crt", b"c")], &[]);
+    let state = store.data_mut();
+    assert_eq!(state.names().unwrap(), ["ca.crt", "token"]);
+    assert_eq!(not_found(state.get("tokn".into()).unwrap()), "the Secret pki/auth has no key `tokn`");
+}
+
+#[test]
+fn hmac_takes_the_key_in_each_encoding() {
+    // RFC 4231, test case 2.
+    let message = b"what do ya want for nothing?";
+    let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+    let mut store = state(&[("raw", b"Jefe"), ("hex", b"4a656665\n"), ("base64", b" SmVmZQ==\n")], &[]);
+    let state = store.data_mut();
+    for (name, encoding) in [("raw", Encoding::Raw), ("hex", Encoding::Hex), ("base64", Encoding::Base64)] {
+        let secret = state.secret(name);
+        let mac = state.hmac_sha256(secret, encoding, message.to_vec()).unwrap().unwrap();
+        assert_eq!(hex::encode(mac), expected, "{name}");
+    }
+    let secret = state.secret("raw");
+    let error = invalid(state.hmac_sha256(secret, Encoding::Hex, vec![]).unwrap());
+    assert_eq!(error, "`raw` of the Secret: the value is not hexadecimal digits");
+}
+
+#[test]
+fn a_value_is_read_only_where_the_spec_says_so() {
+    let mut store = state(&[("user", b"admin"), ("password", b"hunter2hunter2")], &["user"]);
+    let state = store.data_mut();
+    let secret = state.secret("user");
+    assert_eq!(state.reveal(secret).unwrap().unwrap(), b"admin");
+    let secret = state.secret("password");
+    match state.reveal(secret).unwrap() {
+        Err(SecretError::NotGranted(message)) => {
+            assert!(message.ends_with("secrets:\n  reveal: [\"password\"]"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_key_signs_and_is_parsed_once() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut store = state(&[("tls.key", pair.serialize_pem().as_bytes()), ("other", b"no key")], &[]);
+    let state = store.data_mut();
+    let secret = state.secret("tls.key");
+    let key = state.signing_key(Resource::new_borrow(secret.rep())).unwrap().unwrap();
+    let again = state.signing_key(secret).unwrap().unwrap();
+    let parsed = |state: &CallState, key: &Resource<KeyHandle>| state.table.get(key).unwrap().0.clone();
+    assert!(Arc::ptr_eq(&parsed(state, &key), &parsed(state, &again)));
+    assert_eq!(parsed(state, &key).algorithm(), Algorithm::EcdsaP256Sha256);
+    assert!(!state.sign(again, b"message".to_vec()).unwrap().unwrap().is_empty());
+    let too_long = state.sign(key, vec![0; (64 << 10) + 1]).unwrap();
+    assert!(matches!(too_long, Err(KeyError::LimitExceeded(_))));
+    let secret = state.secret("other");
+    assert!(
+        invalid(state.signing_key(secret).map(|key| key.map(drop)).unwrap())
+            .starts_with("`other` of the Secret: ")
+    );
+}
+
+#[test]
+fn certificates_and_nothing_else_is_handed_out() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&pair).unwrap();
+    let chain = format!("# the root\n{}{}", certificate.pem(), certificate.pem());
+    let both = format!("{}{}", certificate.pem(), pair.serialize_pem());
+    let mut store = state(&[("ca.crt", chain.as_bytes()), ("both", both.as_bytes()), ("none", b"")], &[]);
+    let state = store.data_mut();
+    let secret = state.secret("ca.crt");
+    let found = state.certificates(secret).unwrap().unwrap();
+    assert_eq!(found, [certificate.der().to_vec(), certificate.der().to_vec()]);
+    let secret = state.secret("both");
+    assert!(invalid(state.certificates(secret).unwrap()).contains("`PRIVATE KEY`"));
+    let secret = state.secret("none");
+    invalid(state.certificates(secret).unwrap());
+}
+
+#[test]
+fn placeholders_stand_for_header_values_and_stay_out_of_texts() {
+    let mut store = state(&[("token", b"s3cr3t-token\n"), ("binary", b"a\nb")], &[]);
+    let state = store.data_mut();
+    let secret = state.secret("token");
+    let secret = || Resource::new_borrow(secret.rep());
+    let plain = state.placeholder(secret(), PlaceholderForm::Plain).unwrap().unwrap();
+    let basic = state.placeholder(secret(), PlaceholderForm::BasicAuth("me".into())).unwrap().unwrap();
+    assert_ne!(plain, basic);
+    assert!(!plain.contains("s3cr3t"));
+    let shown = state.log.presentable(&format!("{plain} {basic} s3cr3t-token bWU6czNjcjN0LXRva2Vu"), 500);
+    assert_eq!(shown, "[redacted] [redacted] [redacted] [redacted]");
+    invalid(state.placeholder(secret(), PlaceholderForm::BasicAuth("me:you".into())).unwrap());
+    let binary = state.secret("binary");
+    invalid(state.placeholder(binary, PlaceholderForm::Plain).unwrap());
+    let more = (0..1000).take_while(|_| state.placeholder(secret(), PlaceholderForm::Plain).unwrap().is_ok());
+    assert_eq!(more.count(), 62);
+}
+
+fn failure(kind: wit::FailureKind) -> wit::Failure {
+    wit::Failure { kind, message: "not yet".into(), condition: None }
+}
+
+fn pending(resume: &str) -> wit::Failure {
+    let pending = wit::Pending { resume: Some(resume.into()), poll_after_seconds: Some(7) };
+    failure(wit::FailureKind::Pending(pending))
+}
+
+#[test]
+fn resume_tokens_are_kept_whole_or_refused() {
+    let store = state(&[("token", b"s3cr3t-token")], &[]);
+    let log = &store.data().log;
+    let longest = "o".repeat(4096);
+    match convert::failure(pending(&longest), log).unwrap().kind {
+        FailureKind::Pending { resume, poll_after } => {
+            assert_eq!(resume.as_deref(), Some(longest.as_str()));
+            assert_eq!(poll_after, Some(std::time::Duration::from_secs(7)));
+        }
+        other => panic!("{other:?}"),
+    }
+    let label = |token: &str| convert::failure(pending(token), log).unwrap_err().label();
+    assert_eq!(label(&"o".repeat(4097)), "answer_too_large");
+    assert_eq!(label("two\nlines"), "answer_invalid");
+    assert_eq!(label("order 7, s3cr3t-token"), "answer_invalid");
+}
+
+#[test]
+fn conditions_are_passed_on_only_where_the_api_takes_them() {
+    let store = state(&[], &[]);
+    let passed = |type_: &str, reason: &str| {
+        let (type_, reason) = (type_.to_owned(), reason.to_owned());
+        let condition = Some(wit::Condition { type_, status: wit::ConditionStatus::Unknown, reason });
+        let failure = wit::Failure { condition, ..failure(wit::FailureKind::Permanent) };
+        convert::failure(failure, &store.data().log).unwrap().condition.is_some()
+    };
+    assert!(passed("InvalidRequest", "BadProfile"));
+    for (type_, reason) in [
+        ("Ready", "Issued"),
+        ("Approved", "Mine"),
+        ("Denied", "Mine"),
+        ("", "Reason"),
+        ("Type", ""),
+        ("lower", "Reason"),
+        ("With Space", "Reason"),
+        ("Type", "two\nlines"),
+        (&"T".repeat(317), "Reason"),
+    ] {
+        assert!(!passed(type_, reason), "{type_:?} {reason:?}");
+    }
+}
+
+#[test]
+fn a_secret_is_no_reason() {
+    let store = state(&[("token", b"S3cr3tToken")], &[]);
+    let (type_, reason) = ("InvalidRequest".to_owned(), "S3cr3tToken".to_owned());
+    let condition = Some(wit::Condition { type_, status: wit::ConditionStatus::TrueStatus, reason });
+    let failure = wit::Failure { condition, ..failure(wit::FailureKind::Permanent) };
+    assert_eq!(convert::failure(failure, &store.data().log).unwrap().condition, None);
+}
+
+#[test]
+fn the_last_line_on_stderr_is_kept() {
+    let store = state(&[("token", b"s3cr3t-token")], &[]);
+    let log = &store.data().log;
+    let write = |stream, text: &'static str| {
+        LineStream { log: log.clone(), stream }.write(Bytes::from_static(text.as_bytes())).unwrap();
+    };
+    write(Stream::Stderr, "first\nthread 'main' panicked at src/lib.rs:1:1:\nno ");
+    write(Stream::Stdout, "something else\n");
+    write(Stream::Stderr, "s3cr3t-token\nnote: run with `RUST_BACKTRACE=1` environment variable\n\n");
+    assert_eq!(log.last_line().as_deref(), Some("no [redacted]"));
+    write(Stream::Stderr, "no line end");
+    log.finish();
+    assert_eq!(log.last_line().as_deref(), Some("no line end"));
+    write(Stream::Stderr, Box::leak("x".repeat(1 << 20).into_boxed_str()));
+    log.finish();
+    assert_eq!(log.last_line().unwrap().len(), 512);
+}
+
+#[test]
+fn text_without_a_word_says_so() {
+    let store = state(&[("token", b"s3cr3t-token")], &[]);
+    let message = |message: &str| {
+        let failure = wit::Failure { message: message.into(), ..failure(wit::FailureKind::Issuer) };
+        convert::failure(failure, &store.data().log).unwrap().message
+    };
+    assert_eq!(message(" \n\u{0}"), "the plugin gave no reason");
+    assert_eq!(message("401: token s3cr3t-token refused"), "401: token [redacted] refused");
+}

@@ -1,0 +1,135 @@
+use super::*;
+use crate::{Inspection, LoadError};
+
+fn refused(bytes: &[u8]) -> LoadError {
+    runtime().inspect(bytes).unwrap_err()
+}
+
+#[test]
+fn whatever_is_not_a_component_is_named() {
+    assert_eq!(refused(b""), LoadError::Empty);
+    assert_eq!(refused(b"\0asm\x01\0\0\0"), LoadError::CoreModule);
+    let found = |bytes: &[u8]| match refused(bytes) {
+        LoadError::NotWasm { found } => found,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(b"\x7fELF\x02\x01\x01\0"), "an ELF file");
+    assert_eq!(found(b"\x1f\x8b\x08\0"), "gzip data, compressed once too often");
+    assert_eq!(found(b"(component)"), "WebAssembly text");
+    assert_eq!(found(b"AGFzbQ0AAQA="), "base64, encoded once too often");
+    assert_eq!(found(b"apiVersion: v1\nkind: ConfigMap\n"), "text");
+    assert_eq!(found(b"\0asm\x0d\0\x02\0"), "WebAssembly of an unknown version");
+    assert_eq!(found(b"\0as"), "something else");
+}
+
+#[test]
+fn machine_code_is_refused_whatever_it_would_do() {
+    let runtime = runtime();
+    let compiled = runtime.engine.precompile_component(&checking("")).unwrap();
+    assert_eq!(runtime.inspect(&compiled), Err(LoadError::Precompiled));
+}
+
+#[test]
+fn the_size_is_bounded() {
+    let wasm = checking("");
+    let limit = wasm.len() - 1;
+    let runtime =
+        Runtime::new(RuntimeConfig { max_component_bytes: limit, ..RuntimeConfig::default() }).unwrap();
+    assert_eq!(runtime.inspect(&wasm), Err(LoadError::TooLarge { bytes: wasm.len(), limit }));
+}
+
+#[test]
+fn an_inspection_lists_imports_and_exports() {
+    let wasm = checking("");
+    let inspection = runtime().inspect(&wasm).unwrap();
+    let Inspection { sha256, size, imports, exports } = &inspection;
+    assert_eq!((sha256.len(), *size), (64, wasm.len()));
+    let expected =
+        ["wasm-issuer:plugin/types@0.1.0", "wasi:io/poll@0.2.0", "wasi:clocks/monotonic-clock@0.2.0"];
+    assert_eq!(imports, &expected);
+    assert_eq!(exports, &["wasm-issuer:plugin/signer@0.1.0"]);
+    assert_eq!(inspection.fits(), Ok(()));
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_invalid() {
+    let runtime = runtime();
+    let wasm = checking("");
+    for len in [9, wasm.len() / 2, wasm.len() - 1] {
+        let error = runtime.load(wasm.get(..len).unwrap().to_vec()).await.err();
+        assert!(matches!(error, Some(LoadError::Invalid(_))), "{len}: {error:?}");
+    }
+    let error = runtime.load(checking("(drop (i64.const 0)) i32.add drop")).await.err();
+    assert!(matches!(error, Some(LoadError::Invalid(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn imports_that_nothing_provides_are_named() {
+    let runtime = runtime();
+    for name in [
+        "wasi:http/outgoing-handler@0.3.0",
+        "wasi:http/incoming-handler@0.2.0",
+        "wasi:io/poll@0.3.0",
+        "wasi:io/poll@0.2.0-rc-2023-11-10",
+        "wasi:keyvalue/store@0.2.0",
+        "wasm-issuer:plugin/keys@0.2.0",
+        "env",
+    ] {
+        let import = format!("(component (import \"{name}\" (instance))");
+        let error = runtime.load(edited(&[("(component", &import)])).await.err().unwrap();
+        assert!(
+            matches!(&error, LoadError::UnknownImport { name: found, .. } if found == name),
+            "{name}: {error:?}"
+        );
+        assert!(error.to_string().contains(name));
+    }
+}
+
+#[tokio::test]
+async fn other_worlds_are_told_apart() {
+    let runtime = runtime();
+    let wrong = async |edits: &[(&str, &str)]| match runtime.load(edited(edits)).await {
+        Err(LoadError::WrongWorld(why)) => why,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("loaded: {edits:?}"),
+    };
+    let why = wrong(&[("plugin/signer@0.1.0", "plugin/signer@0.2.0")]).await;
+    assert_eq!(
+        why,
+        "it exports `wasm-issuer:plugin/signer@0.2.0`, this operator calls `wasm-issuer:plugin/signer@0.1.0`"
+    );
+    let why = wrong(&[("wasm-issuer:plugin/signer@0.1.0", "wasi:cli/run@0.2.0")]).await;
+    assert_eq!(why, "`wasm-issuer:plugin/signer@0.1.0` is missing; it exports wasi:cli/run@0.2.0");
+    let why = wrong(&[("(export \"sign\" (func $sign))", "")]).await;
+    assert_eq!(why, "`wasm-issuer:plugin/signer@0.1.0` has no function `sign`");
+    let why = wrong(&[("(field \"is-ca\" bool)", "(field \"is-ca\" u8)")]).await;
+    assert!(why.starts_with("`sign` of `wasm-issuer:plugin/signer@0.1.0`: type mismatch"), "{why}");
+    let error = runtime.load(wat::parse_str("(component)").unwrap()).await.err().unwrap();
+    assert!(error.to_string().contains("it exports nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_later_patch_version_of_the_contract_fits() {
+    let wasm = edited(&[
+        ("plugin/signer@0.1.0", "plugin/signer@0.1.7"),
+        ("wasi:io/poll@0.2.0", "wasi:io/poll@0.2.99"),
+    ]);
+    let plugin = runtime().load(wasm).await.unwrap();
+    plugin.check(&session(Limits::default())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_digest_is_compiled_once_and_freed_after_use() {
+    let runtime = runtime();
+    let wasm = checking("");
+    let loads = futures::future::join_all((0..20).map(|_| runtime.load(wasm.clone()))).await;
+    let plugins: Vec<_> = loads.into_iter().map(Result::unwrap).collect();
+    let first = Arc::downgrade(&plugins[0]);
+    assert!(plugins.iter().all(|plugin| Arc::ptr_eq(plugin, &plugins[0])));
+    assert_eq!(plugins[0].sha256().len(), 64);
+    let other = runtime.load(checking("nop")).await.unwrap();
+    assert_ne!(other.sha256(), plugins[0].sha256());
+    drop(plugins);
+    assert!(first.upgrade().is_none());
+    runtime.load(wasm).await.unwrap();
+}

@@ -1,0 +1,349 @@
+//! What a user asks of an Issuer: the one spec of both kinds. The doc comments become the CRD's descriptions.
+
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use wasm_issuer_core::issuance::verify::Verification;
+
+use super::{GoDuration, ObjectName, Quantity};
+
+/// Which plugin issues the certificates, how it is configured, and what it is granted.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuerSpec {
+    /// The WebAssembly component that holds the CA's logic: exactly one of `configMap`, `image` and `builtin`.
+    pub plugin: PluginSpec,
+
+    /// The plugin's own configuration, a free-form object that the plugin receives as JSON. Its documentation says
+    /// what belongs in here. It is not a place for secrets: everyone who can read the Issuer can read it. Default: an
+    /// empty object.
+    #[serde(default)]
+    #[schemars(schema_with = "free_form_object")]
+    pub config: Map<String, Value>,
+
+    /// The Secret that holds the plugin's credentials, in the Issuer's namespace; for a WasmClusterIssuer, in the
+    /// operator's cluster resource namespace. The plugin uses its keys by name through handles (to sign, to compute an
+    /// HMAC, as a placeholder in a request header) and does not see the bytes, save for those that `secrets.reveal`
+    /// names. A change of the Secret takes effect within a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_secret_name: Option<ObjectName>,
+
+    /// What the plugin may do with the Secret beyond using it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub secrets: SecretsSpec,
+
+    /// What the plugin may reach over the network. Default: nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub http: HttpSpec,
+
+    /// How often the plugin checks that it could issue: the CA answers and the credentials work. A Go duration such as
+    /// `90s`, `1m30s` or `1h`, from 10s to 24h; each round varies a little, so that Issuers do not check in step.
+    /// Default: 1m.
+    #[serde(default = "default_check_interval")]
+    #[x_kube(validation = GoDuration::rule("10s", "24h"))]
+    pub check_interval: GoDuration,
+
+    /// The bounds of one call to the plugin.
+    #[serde(default)]
+    pub limits: LimitsSpec,
+
+    /// How failed requests are tried again. Default: the operator's flags.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry: RetrySpec,
+
+    /// What happens when a certificate's subject, key usages or lifetime differ from the request's: `Reported` publishes the
+    /// certificate with a warning Event and counts it, because a CA's profile may rightly decide them; `Strict` refuses
+    /// it. The other checks hold in both modes, and a certificate that fails one is never published: the public key and
+    /// the names are the CSR's, no CA flag that was not requested, an unbroken chain, valid now. Default: Reported.
+    #[serde(default)]
+    #[schemars(schema_with = "verification_schema")]
+    pub verification: Verification,
+}
+
+/// Where the plugin comes from.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.configMap), has(self.image), has(self.builtin)].exists_one(set, set)")
+    .message("exactly one of configMap, image and builtin must be set"))]
+pub struct PluginSpec {
+    /// The component is a key of a ConfigMap's `binaryData`, plain or gzip. `wasm-issuer plugin package` prints such a
+    /// ConfigMap; one holds at most 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapSource>,
+
+    /// The component is an OCI artifact with one layer of type application/wasm. Not supported by this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSource>,
+
+    /// The component is one that the operator's image ships, by its name: `in-memory-ca`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub builtin: Option<String>,
+
+    /// The SHA-256 digest of the component's bytes (after gunzip), 64 lower-case hex digits. A component with another
+    /// digest is refused. Works with every source. Default: no pin; `status.plugin.sha256` tells what was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub sha256: Option<String>,
+}
+
+/// A key of a ConfigMap.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+pub struct ConfigMapSource {
+    /// The ConfigMap, in the Issuer's namespace; for a WasmClusterIssuer, in the operator's cluster resource namespace.
+    pub name: ObjectName,
+
+    /// The key in `binaryData`. Default: plugin.wasm.
+    #[serde(default = "default_config_map_key")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+/// An OCI artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSource {
+    /// The reference, such as `registry.example/cfssl:1.2@sha256:...`. With a digest the registry cannot exchange the
+    /// component; a tag alone is resolved again with every check.
+    #[schemars(length(min = 1, max = 512), regex(pattern = "^[a-zA-Z0-9][-._:/@a-zA-Z0-9]*$"))]
+    pub reference: String,
+
+    /// A Secret of type `kubernetes.io/dockerconfigjson` with the registry's credentials, in the namespace in which the
+    /// other Secrets of this Issuer are. Default: none, the artifact is public.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_secret_name: Option<ObjectName>,
+}
+
+/// What the plugin may do with the Secret beyond using it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+pub struct SecretsSpec {
+    /// The keys of the Secret whose bytes the plugin may read. A plugin that reads a key can keep it and send it to any
+    /// host that it is allowed to reach, so grant only what its CA's protocol cannot do without. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub reveal: Vec<String>,
+}
+
+/// What the plugin may reach over the network.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpSpec {
+    /// The servers that the plugin may call: `scheme://host` or `scheme://host:port`, where the scheme is https or http
+    /// and `*.` in front of the host means every host below it: `https://cfssl.pki.svc:8888`,
+    /// `https://*.ca.example.com`. The operator's policy may narrow it. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "allowed_hosts_schema")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub allowed_hosts: Vec<String>,
+
+    /// A Secret whose key `ca.crt` holds the PEM certificates of the CAs that the servers' certificates must chain to,
+    /// instead of the public ones. Default: the public CAs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_secret_name: Option<ObjectName>,
+
+    /// A Secret of type `kubernetes.io/tls` with the client certificate and key (`tls.crt`, `tls.key`) for mutual TLS.
+    /// The operator does the handshake; the plugin does not see the key. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret_name: Option<ObjectName>,
+}
+
+/// The bounds of one call to the plugin.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+pub struct LimitsSpec {
+    /// How long a call may take, its HTTP requests included. A Go duration such as `500ms` or `10s`, from 100ms to 1m.
+    /// Default: 10s.
+    #[serde(default = "default_timeout")]
+    #[x_kube(validation = GoDuration::rule("100ms", "1m"))]
+    pub timeout: GoDuration,
+
+    /// How much memory a call may use: bytes, with Ki, Mi, Gi, k, M or G as the unit, from 1Mi to 1Gi. Default: 64Mi.
+    #[serde(default = "default_memory")]
+    #[x_kube(validation = Quantity::rule("1Mi", "1Gi"))]
+    pub memory: Quantity,
+}
+
+/// How failed requests are tried again.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.minBackoff) || !has(self.maxBackoff) || duration(self.minBackoff) <= duration(self.maxBackoff)")
+    .message("minBackoff must not be longer than maxBackoff"))]
+pub struct RetrySpec {
+    /// How long a request may be retried after passing errors before it becomes Failed, which costs its Certificate an
+    /// hour or more. It counts from the request's creation or approval, or from when the Issuer became ready, whichever
+    /// was last. A Go duration, from 1s to 8760h. Default: the operator's `--max-retry-duration`, 24h unless changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = GoDuration::rule("1s", "8760h"))]
+    pub max_duration: Option<GoDuration>,
+
+    /// The pause before the first new try; it doubles with each further one. A Go duration, from 100ms to 1h. Default:
+    /// the operator's `--min-backoff`, 1s unless changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = GoDuration::rule("100ms", "1h"))]
+    pub min_backoff: Option<GoDuration>,
+
+    /// The longest pause between two tries. A Go duration, from 1s to 24h. Default: the operator's `--max-backoff`, 5m
+    /// unless changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = GoDuration::rule("1s", "24h"))]
+    pub max_backoff: Option<GoDuration>,
+}
+
+/// The one source that a [`PluginSpec`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PluginSource<'a> {
+    /// A key of a ConfigMap.
+    ConfigMap(&'a ConfigMapSource),
+    /// An OCI artifact.
+    Image(&'a ImageSource),
+    /// A component in the operator's image.
+    Builtin(&'a str),
+}
+
+/// A [`PluginSpec`] names no source, or several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec.plugin: exactly one of configMap, image and builtin must be set")]
+pub struct SourceError;
+
+impl PluginSpec {
+    /// The source, as the CRD's rule guarantees it.
+    pub fn source(&self) -> Result<PluginSource<'_>, SourceError> {
+        match (&self.config_map, &self.image, self.builtin.as_deref()) {
+            (Some(source), None, None) => Ok(PluginSource::ConfigMap(source)),
+            (None, Some(source), None) => Ok(PluginSource::Image(source)),
+            (None, None, Some(name)) => Ok(PluginSource::Builtin(name)),
+            _ => Err(SourceError),
+        }
+    }
+
+    /// A plugin that the operator's image ships.
+    pub fn builtin(name: &str) -> Self {
+        Self { builtin: Some(name.to_owned()), ..Self::default() }
+    }
+}
+
+impl IssuerSpec {
+    /// A spec with that plugin and the defaults.
+    pub fn new(plugin: PluginSpec) -> Self {
+        Self {
+            plugin,
+            config: Map::new(),
+            auth_secret_name: None,
+            secrets: SecretsSpec::default(),
+            http: HttpSpec::default(),
+            check_interval: default_check_interval(),
+            limits: LimitsSpec::default(),
+            retry: RetrySpec::default(),
+            verification: Verification::default(),
+        }
+    }
+}
+
+impl Default for LimitsSpec {
+    fn default() -> Self {
+        Self { timeout: default_timeout(), memory: default_memory() }
+    }
+}
+
+fn default_check_interval() -> GoDuration {
+    GoDuration::from_secs(60)
+}
+
+fn default_timeout() -> GoDuration {
+    GoDuration::from_secs(10)
+}
+
+fn default_memory() -> Quantity {
+    Quantity::mebibytes(64)
+}
+
+fn default_config_map_key() -> String {
+    "plugin.wasm".to_owned()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Any object; what is nested in it is the plugin's affair.
+fn free_form_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "maxProperties": 128, "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// A rule in place of a pattern: no one could read this one in an error message.
+fn allowed_hosts_schema(_: &mut SchemaGenerator) -> Schema {
+    let label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+    let host = format!(r"((\*\.)?{label}(\.{label})*|\[[0-9a-f:.]+\])");
+    let rule = json!({
+        "rule": format!("self.matches(r'^https?://{host}(:[0-9]{{1,5}})?$')"),
+        "message": "must be https://host, https://host:port, http://host or http://host:port, without a path",
+    });
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": {"type": "string", "maxLength": 270, "x-kubernetes-validations": [rule]},
+    })
+}
+
+/// Without the variants' descriptions, which a structural schema has no place for.
+fn verification_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ["Reported", "Strict"]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(spec: Value) -> IssuerSpec {
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn the_smallest_spec_has_the_defaults() {
+        let spec = read(json!({"plugin": {"builtin": "in-memory-ca"}}));
+        assert_eq!(spec, IssuerSpec::new(PluginSpec::builtin("in-memory-ca")));
+        assert_eq!(spec.check_interval, GoDuration::from_secs(60));
+        assert_eq!(spec.limits.memory.bytes, 64 << 20);
+        assert_eq!(spec.verification, Verification::Reported);
+    }
+
+    #[test]
+    fn a_spec_is_written_as_it_was_read() {
+        let spec = json!({
+            "plugin": {"configMap": {"name": "cfssl-plugin", "key": "plugin.wasm"}, "sha256": "4f0c"},
+            "config": {"url": "https://cfssl.pki.svc:8888", "nested": {"list": [1, null, "x"]}},
+            "authSecretName": "cfssl-auth",
+            "secrets": {"reveal": ["token"]},
+            "http": {
+                "allowedHosts": ["https://cfssl.pki.svc:8888"],
+                "caBundleSecretName": "pki-root",
+                "clientCertSecretName": "mtls",
+            },
+            "checkInterval": "1m30s",
+            "limits": {"timeout": "500ms", "memory": "128Mi"},
+            "retry": {"maxDuration": "1h", "minBackoff": "1s", "maxBackoff": "1m"},
+            "verification": "Strict",
+        });
+        assert_eq!(serde_json::to_value(read(spec.clone())).unwrap(), spec);
+    }
+
+    #[test]
+    fn a_plugin_has_exactly_one_source() {
+        let source = |plugin: Value| {
+            let plugin: PluginSpec = serde_json::from_value(plugin).unwrap();
+            plugin.source().map(|source| format!("{source:?}")).map_err(|_| ())
+        };
+        assert!(source(json!({"configMap": {"name": "a"}})).unwrap().contains("plugin.wasm"));
+        assert!(source(json!({"image": {"reference": "r/p:1"}})).unwrap().starts_with("Image"));
+        assert_eq!(source(json!({"builtin": "a", "configMap": null})), Ok("Builtin(\"a\")".to_owned()));
+        assert_eq!(source(json!({})), Err(()));
+        assert_eq!(source(json!({"builtin": "a", "configMap": {"name": "b"}})), Err(()));
+    }
+
+    #[test]
+    fn names_that_leave_the_namespace_are_refused_without_the_crd_too() {
+        let spec = json!({"plugin": {"builtin": "a"}, "authSecretName": "../../other/secrets/x"});
+        assert!(serde_json::from_value::<IssuerSpec>(spec).is_err());
+    }
+}

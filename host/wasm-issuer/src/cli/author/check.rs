@@ -1,0 +1,119 @@
+//! `wasm-issuer plugin check`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+use wasm_issuer_runtime::{Plugin, Session};
+
+use super::Verdict;
+use super::host::{self, PluginFacts, PluginFile};
+use super::issuer::{Issuer, IssuerArgs};
+use super::output::{self, Format, OutputArgs, Timings};
+use super::problem::{Call, Problem};
+
+const EXAMPLES: &str = "\
+Examples:
+  wasm-issuer plugin check my_ca.wasm --config config.yaml
+  wasm-issuer plugin check my_ca.wasm --issuer issuer.yaml --secret my-secret/ -o json
+
+Exit codes:
+  0  the check passed
+  1  it failed
+  2  wrong usage, or a file that cannot be read
+  3  the plugin says that it is pending";
+
+/// Arguments of `wasm-issuer plugin check`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CheckArgs {
+    /// The component, plain or gzip. `-` reads stdin.
+    plugin: PathBuf,
+    #[command(flatten)]
+    issuer: IssuerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Serialize)]
+struct Report {
+    result: &'static str,
+    plugin: PluginFacts,
+    issuer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Box<Problem>>,
+    timings: Timings,
+}
+
+/// Run the command.
+pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
+    let file = PluginFile::read(&args.plugin)?;
+    let issuer = args.issuer.validate(&args.plugin)?;
+    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.text());
+    let mut timings = Timings::default();
+    let problem = host::block_on(async {
+        Ok(match prepare(file, issuer, &mut timings).await? {
+            Ok(ready) => ready.check(&mut timings).await.err(),
+            Err(problem) => Some(problem),
+        })
+    })?;
+    let verdict = problem.as_ref().map_or(Verdict::Fine, |problem| problem.verdict());
+    match args.output.output {
+        Format::Json => {
+            let result = match verdict {
+                Verdict::Fine => "passed",
+                Verdict::Failed => "failed",
+                Verdict::Pending => "pending",
+            };
+            output::json(&Report { result, plugin: facts, issuer: issuer_name, problem, timings })?;
+        }
+        Format::Text => match problem {
+            None => {
+                output::stdout(&format!("check passed: {name} for {issuer_name} ({})\n", timings.text()))?
+            }
+            Some(problem) => {
+                output::stderr(&format!("check failed: {name} for {issuer_name}\n{}", problem.text()))?;
+            }
+        },
+    }
+    Ok(verdict)
+}
+
+/// A plugin with what its Issuer lends it.
+pub struct Ready {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// What it is lent.
+    pub session: Arc<Session>,
+}
+
+/// Load a plugin for an Issuer, as far as that works.
+pub async fn prepare(
+    file: PluginFile,
+    issuer: Issuer,
+    timings: &mut Timings,
+) -> anyhow::Result<Result<Ready, Box<Problem>>> {
+    let wasm = match file.wasm {
+        Ok(wasm) => wasm,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let found = host::sha256(&wasm);
+    if let Some(pin) = issuer.spec.plugin.sha256.as_ref().filter(|pin| **pin != found) {
+        return Ok(Err(Problem::pin(&found, pin)));
+    }
+    let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
+    timings.add("compile", took);
+    Ok(plugin.map(|plugin| Ready { plugin, session: issuer.session() }).map_err(Box::from))
+}
+
+impl Ready {
+    /// Call `check`.
+    pub async fn check(&self, timings: &mut Timings) -> Result<(), Box<Problem>> {
+        let started = Instant::now();
+        let checked = self.plugin.check(&self.session).await;
+        timings.add("check", started.elapsed());
+        checked.map_err(|error| Problem::of(Call::Check, error))
+    }
+}

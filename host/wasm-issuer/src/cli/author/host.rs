@@ -1,0 +1,117 @@
+//! A plugin file and the runtime for it.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use wasm_issuer_runtime::egress::EgressConfig;
+use wasm_issuer_runtime::{LoadError, Plugin, Runtime, RuntimeConfig};
+
+use super::input::{self, quoted};
+use super::output::{self, size};
+use super::problem::Problem;
+use crate::operator::gunzip;
+
+/// How long compiling takes before it is worth a line.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The file of a plugin, uncompressed.
+pub struct PluginFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// The component, or what is wrong with the compressed one.
+    pub wasm: Result<Vec<u8>, Box<Problem>>,
+}
+
+/// Which plugin, for JSON.
+#[derive(Serialize)]
+pub struct PluginFacts {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+}
+
+impl PluginFile {
+    /// Read a component, plain or gzip. What is in the file is judged later: by then there is a result to report.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let bytes = input::read(path, "the plugin", input::MAX_COMPONENT).map_err(|error| {
+            anyhow::anyhow!(
+                "{error:#}; `cargo build --target wasm32-wasip2 --release` writes plugins into \
+                 target/wasm32-wasip2/release/"
+            )
+        })?;
+        let wasm = gunzip(bytes, &path.display().to_string());
+        let wasm = wasm.map_err(|error| Problem::unusable("gzip", error.to_string()));
+        Ok(Self { path: path.to_owned(), wasm })
+    }
+
+    /// What it is, for JSON.
+    pub fn facts(&self) -> PluginFacts {
+        let wasm = self.wasm.as_ref().ok();
+        PluginFacts {
+            file: self.path.display().to_string(),
+            sha256: wasm.map(|wasm| sha256(wasm)),
+            bytes: wasm.map(Vec::len),
+        }
+    }
+
+    /// `my_ca.wasm (sha256 4f0c12345678)`
+    pub fn text(&self) -> String {
+        let digest = self.wasm.as_ref().map(|wasm| sha256(wasm)).unwrap_or_default();
+        format!("{} (sha256 {})", self.path.display(), digest.get(..12).unwrap_or_default())
+    }
+}
+
+/// The SHA-256 of bytes in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+}
+
+/// A runtime as the operator's.
+pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
+    Ok(Runtime::new(RuntimeConfig {
+        egress: EgressConfig::default().with_proxy_from_env(),
+        ..RuntimeConfig::default()
+    })?)
+}
+
+/// Compile and link a plugin. What takes long is announced where somebody looks.
+pub async fn load(
+    runtime: &Arc<Runtime>,
+    file: &Path,
+    wasm: Vec<u8>,
+) -> (Result<Arc<Plugin>, LoadError>, Duration) {
+    let started = Instant::now();
+    let bytes = wasm.len();
+    let loading = runtime.load(wasm);
+    tokio::pin!(loading);
+    let plugin = tokio::select! {
+        plugin = &mut loading => plugin,
+        () = tokio::time::sleep(PATIENCE) => {
+            let shown = std::io::stderr().is_terminal();
+            if shown {
+                let _ = output::stderr(&format!("compiling {} ({}) ...", quoted(file), size(bytes)));
+            }
+            let plugin = loading.await;
+            if shown {
+                let _ = output::stderr("\r\x1b[2K");
+            }
+            plugin
+        }
+    };
+    (plugin, started.elapsed())
+}
+
+/// Run a command's asynchronous part.
+pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the executor")?
+        .block_on(future)
+}

@@ -1,0 +1,337 @@
+//! The request that a plugin is to sign: a CSR from a file, or one made on the spot.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use clap::Args;
+use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
+use wasm_issuer_core::x509::{Csr, Usages, usages};
+
+use super::csr::{self, Names};
+use super::host::sha256;
+use super::input::{self, quoted};
+use super::key::{KeyAlgorithm, NewKey};
+use crate::api::GoDuration;
+
+/// cert-manager's default for `spec.duration`: 90 days.
+const DEFAULT_DURATION: Duration = Duration::from_secs(90 * 24 * 3600);
+/// cert-manager's default for `spec.usages`.
+const DEFAULT_USAGES: [&str; 2] = ["digital signature", "key encipherment"];
+/// Who creates requests in a cluster where cert-manager makes them from Certificates.
+const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
+/// ub-common-name of RFC 5280, which cert-manager enforces.
+const MAX_COMMON_NAME: usize = 64;
+
+/// The request: a CSR, or names to make one with a new key. One of --csr, --dns, --ip, --uri, --email and --common-name
+/// is needed.
+#[derive(Args)]
+#[command(next_help_heading = "The request")]
+pub struct RequestArgs {
+    /// A PKCS#10 request, PEM or DER. `-` reads stdin. What it says about usages and CA is the default for them.
+    #[arg(long, value_name = "FILE")]
+    csr: Option<PathBuf>,
+    /// A DNS name. Repeatable.
+    #[arg(long, value_name = "NAME", conflicts_with = "csr", value_parser = ascii)]
+    dns: Vec<String>,
+    /// An IP address. Repeatable.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "csr")]
+    ip: Vec<IpAddr>,
+    /// A URI. Repeatable.
+    #[arg(long, value_name = "URI", conflicts_with = "csr", value_parser = ascii)]
+    uri: Vec<String>,
+    /// An email address. Repeatable.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "csr", value_parser = ascii)]
+    email: Vec<String>,
+    /// The subject's common name.
+    #[arg(long, value_name = "NAME", conflicts_with = "csr", value_parser = common_name)]
+    common_name: Option<String>,
+    /// The kind of key to make.
+    #[arg(long, value_enum, value_name = "KEY", conflicts_with = "csr", default_value = "ecdsa-p256")]
+    key_algorithm: KeyAlgorithm,
+    /// Where to write the new key, readable by its owner only. Without, it is thrown away.
+    #[arg(long, value_name = "FILE", conflicts_with = "csr")]
+    key_out: Option<PathBuf>,
+    /// Where to write the new CSR, to go on with it when the plugin says that it is pending.
+    #[arg(long, value_name = "FILE", conflicts_with = "csr")]
+    csr_out: Option<PathBuf>,
+    /// The lifetime to ask for [default: 2160h]
+    #[arg(long, value_name = "DURATION")]
+    duration: Option<GoDuration>,
+    /// A key usage or extended key usage by cert-manager's name, such as "server auth". Repeatable. [default: those of
+    /// the CSR, else "digital signature" and "key encipherment"]
+    #[arg(long, value_name = "USAGE")]
+    usage: Vec<String>,
+    /// Ask for a CA certificate (isCA).
+    #[arg(long)]
+    ca: bool,
+    /// An annotation of the request. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    annotation: Vec<(String, String)>,
+    /// Go on with a request that was pending: the token that the plugin returned.
+    #[arg(long, value_name = "TOKEN")]
+    resume: Option<String>,
+}
+
+/// A request to sign, and what was made for it.
+pub struct Request {
+    /// What the plugin gets.
+    pub sign: SignRequest,
+    /// What to keep.
+    pub made: Option<Made>,
+}
+
+/// What was made for a request.
+pub struct Made {
+    key: NewKey,
+    key_out: Option<PathBuf>,
+    csr_out: Option<PathBuf>,
+}
+
+impl RequestArgs {
+    /// Read or make the CSR, and apply cert-manager's defaults, as the operator does.
+    pub fn validate(self, namespace: String, issuer: &str) -> anyhow::Result<Request> {
+        ensure!(
+            self.resume.is_none() || self.csr.is_some(),
+            "--resume goes on with a request that was pending: give its CSR with --csr FILE"
+        );
+        let (csr, made, is_ca, usages) = match &self.csr {
+            Some(path) => {
+                let csr = read_csr(path)?;
+                let is_ca = self.ca || csr.is_ca() == Some(true);
+                let usages = self.usages(Some(&csr), is_ca);
+                let wanted = Usages::parse(&usages).map_err(usage_help)?;
+                if let Some(contradiction) = csr.contradiction(is_ca, &wanted) {
+                    bail!(
+                        "the CSR {}: the operator would refuse it, {contradiction} (--ca, --usage)",
+                        quoted(path)
+                    );
+                }
+                (csr, None, is_ca, usages)
+            }
+            None => {
+                let usages = self.usages(None, self.ca);
+                let wanted = Usages::parse(&usages).map_err(usage_help)?;
+                let (csr, made) = self.make(&wanted)?;
+                (csr, Some(made), self.ca, usages)
+            }
+        };
+        let sign = SignRequest {
+            namespace: Some(namespace),
+            name: format!("{issuer}-request"),
+            uid: uid(csr.der()),
+            csr,
+            duration: self.duration.map_or(DEFAULT_DURATION, |duration| duration.0),
+            is_ca,
+            usages,
+            annotations: self.annotation,
+            requester: Requester { username: REQUESTER.to_owned(), ..Requester::default() },
+            resume: self.resume,
+        };
+        Ok(Request { sign, made })
+    }
+
+    fn make(&self, wanted: &Usages) -> anyhow::Result<(Csr, Made)> {
+        let names = Names {
+            common_name: self.common_name.clone(),
+            dns: self.dns.clone(),
+            ip: self.ip.clone(),
+            uri: self.uri.clone(),
+            email: self.email.clone(),
+        };
+        ensure!(
+            names != Names::default(),
+            "nothing to sign: give --csr FILE, or names for a new request with --dns, --ip, --uri, --email or --common-name"
+        );
+        if let Some(path) = self.key_out.as_deref().filter(|path| path.exists()) {
+            bail!(
+                "--key-out {} is there already, and a key is never overwritten: give another name",
+                quoted(path)
+            );
+        }
+        let key = NewKey::generate(self.key_algorithm).context("cannot make a key")?;
+        let der = csr::build(&names, self.ca, wanted, &key.key).context("cannot make a CSR")?;
+        let csr = Csr::from_pem_or_der(&der).context("cannot make a CSR of that")?;
+        Ok((csr, Made { key, key_out: self.key_out.clone(), csr_out: self.csr_out.clone() }))
+    }
+
+    fn usages(&self, csr: Option<&Csr>, is_ca: bool) -> Vec<String> {
+        if !self.usage.is_empty() {
+            return with_cert_sign(self.usage.clone(), is_ca);
+        }
+        if let Some(csr) = csr
+            && (csr.key_usage().is_some() || csr.ext_key_usage().is_some())
+        {
+            return usages_of(csr);
+        }
+        with_cert_sign(DEFAULT_USAGES.map(str::to_owned).into(), is_ca)
+    }
+}
+
+impl Made {
+    /// Write what was made where the arguments want it, and say where it is.
+    pub fn keep(&self, csr: &Csr) -> anyhow::Result<String> {
+        if let Some(path) = &self.csr_out {
+            input::write(
+                path,
+                wasm_issuer_core::x509::pem::encode("CERTIFICATE REQUEST", csr.der()).as_bytes(),
+            )?;
+        }
+        match &self.key_out {
+            Some(path) => {
+                input::write_private(path, self.key.pem.as_bytes())?;
+                Ok(format!("written to {}", path.display()))
+            }
+            None => Ok("thrown away (--key-out FILE keeps it)".to_owned()),
+        }
+    }
+
+    /// Whether a later call can go on with this request.
+    pub fn can_go_on(&self) -> Option<&Path> {
+        self.csr_out.as_deref()
+    }
+}
+
+fn with_cert_sign(mut usages: Vec<String>, is_ca: bool) -> Vec<String> {
+    if is_ca && !usages.iter().any(|usage| usage == "cert sign") {
+        usages.push("cert sign".to_owned());
+    }
+    usages
+}
+
+/// What a CSR itself asks for.
+fn usages_of(csr: &Csr) -> Vec<String> {
+    let key_usages = csr::bits(csr.key_usage().unwrap_or_default()).map(|(name, _)| name.to_owned());
+    key_usages.chain(csr.ext_key_usage().into_iter().flatten().map(usages::extended_name)).collect()
+}
+
+fn read_csr(path: &Path) -> anyhow::Result<Csr> {
+    let bytes = input::read(path, "the CSR", input::MAX_TEXT)?;
+    let named = |error| anyhow!("{}: {error}", quoted(path));
+    Csr::from_pem_or_der(&bytes).map_err(named)
+}
+
+/// The same for the same CSR, like the uid of a request that is tried again.
+fn uid(csr: &[u8]) -> String {
+    let digest = sha256(csr);
+    let part = |range: std::ops::Range<usize>| digest.get(range).unwrap_or_default();
+    format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(12..15), part(15..18), part(18..30))
+}
+
+fn usage_help(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!(
+        "{error}; --usage takes cert-manager's names, such as \"digital signature\", \"key encipherment\", \
+         \"server auth\", \"client auth\" and \"cert sign\""
+    )
+}
+
+fn ascii(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is empty".to_owned()),
+        text if !text.is_ascii() => {
+            Err("only ASCII: write an international name in its xn-- form".to_owned())
+        }
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn common_name(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        1..=MAX_COMMON_NAME => Ok(text.to_owned()),
+        count => Err(format!("a common name has 1 to {MAX_COMMON_NAME} characters, not {count}")),
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("KEY=VALUE is expected".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        request: RequestArgs,
+    }
+
+    fn request(args: &[&str]) -> anyhow::Result<Request> {
+        let line = Line::try_parse_from(["test"].iter().chain(args))?;
+        line.request.validate("team-a".into(), "my-ca")
+    }
+
+    #[test]
+    fn cert_managers_defaults_apply() {
+        let sign = request(&["--dns", "a.example"]).unwrap().sign;
+        assert_eq!(sign.usages, DEFAULT_USAGES);
+        assert_eq!((sign.duration, sign.is_ca), (DEFAULT_DURATION, false));
+        assert_eq!((sign.namespace.as_deref(), sign.name.as_str()), (Some("team-a"), "my-ca-request"));
+        let ca = request(&["--common-name", "CA", "--ca", "--usage", "crl sign"]).unwrap().sign;
+        assert_eq!(ca.usages, ["crl sign", "cert sign"]);
+    }
+
+    #[test]
+    fn a_csr_says_what_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (csr, key) = (folder.path().join("csr"), folder.path().join("key"));
+        let (csr, key) = (csr.to_str().unwrap(), key.to_str().unwrap());
+        let args = [
+            "--dns",
+            "a",
+            "--ca",
+            "--usage",
+            "server auth",
+            "--usage",
+            "signing",
+            "--csr-out",
+            csr,
+            "--key-out",
+            key,
+        ];
+        let made = request(&args).unwrap();
+        made.made.unwrap().keep(&made.sign.csr).unwrap();
+        let read = request(&["--csr", csr, "--resume", "order-1"]).unwrap().sign;
+        assert!(read.is_ca);
+        assert_eq!(read.usages, ["digital signature", "cert sign", "server auth"]);
+        assert_eq!((read.uid.as_str(), read.resume.as_deref()), (made.sign.uid.as_str(), Some("order-1")));
+        let error = format!("{:#}", request(&["--csr", csr, "--usage", "client auth"]).err().unwrap());
+        assert!(error.contains("the operator would refuse it, the CSR's key usages differ"), "{error}");
+        let error = format!("{:#}", request(&["--dns", "a", "--key-out", key]).err().unwrap());
+        assert!(error.contains("a key is never overwritten"), "{error}");
+    }
+
+    #[test]
+    fn wrong_arguments_say_what_is_wrong() {
+        let long = "x".repeat(65);
+        let cases: [(&[&str], &str); 10] = [
+            (&[], "nothing to sign: give --csr FILE"),
+            (&["--dns", ""], "it is empty"),
+            (&["--dns", "bücher.example"], "xn--"),
+            (&["--common-name", &long], "1 to 64 characters"),
+            (&["--ip", "10.0.0.256"], "invalid IP address"),
+            (&["--dns", "a", "--usage", "tls"], "--usage takes cert-manager's names"),
+            (&["--dns", "a", "--annotation", "x"], "KEY=VALUE is expected"),
+            (&["--dns", "a", "--resume", "t"], "--csr"),
+            (&["--dns", "a", "--csr", "x"], "cannot be used with"),
+            (&["--dns", "a", "--duration", "1d"], "not a duration such as"),
+        ];
+        for (args, wanted) in cases {
+            let error = request(args).err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.contains(wanted), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_uid_looks_like_one() {
+        let uid = uid(b"csr");
+        let lengths: Vec<_> = uid.split('-').map(str::len).collect();
+        assert_eq!((lengths, uid.clone()), (vec![8, 4, 4, 4, 12], super::uid(b"csr")));
+    }
+}

@@ -1,0 +1,303 @@
+//! `wasm-issuer plugin sign`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+use wasm_issuer_core::issuance::signer::SignRequest;
+use wasm_issuer_core::issuance::verify::{self, Mismatch, Verification, Verified};
+use wasm_issuer_core::x509::{Certificate, pem};
+
+use super::chain::{self, Finding, Outcome};
+use super::check::prepare;
+use super::describe::Description;
+use super::host::{self, PluginFacts, PluginFile};
+use super::issuer::{Issuer, IssuerArgs};
+use super::output::{self, Format, OutputArgs, Timings};
+use super::problem::{Call, Problem};
+use super::request::{Made, Request, RequestArgs};
+use super::{Verdict, input};
+
+const EXAMPLES: &str = "\
+Examples:
+  wasm-issuer plugin sign my_ca.wasm --dns web.example.com
+
+  wasm-issuer plugin sign my_ca.wasm --issuer issuer.yaml --secret my-secret/ \\
+    --dns web.example.com --usage 'server auth' --duration 24h \\
+    --key-algorithm rsa-3072 --key-out tls.key --out tls.crt --ca-out ca.crt
+
+  wasm-issuer plugin sign my_ca.wasm --csr web.csr -o json
+
+  wasm-issuer plugin sign my_ca.wasm --csr web.csr --resume order-17    # after exit code 3
+
+The chain goes to stdout, what was verified and everything else to stderr.
+
+Exit codes:
+  0  signed, and verified against the request
+  1  the plugin failed, or its certificate was refused
+  2  wrong usage, or a file that cannot be read or written
+  3  the plugin has accepted the request and is not done (pending)";
+
+/// Arguments of `wasm-issuer plugin sign`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct SignArgs {
+    /// The component, plain or gzip. `-` reads stdin.
+    plugin: PathBuf,
+    #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
+    issuer: IssuerArgs,
+    /// Refuse a certificate whose subject, usages or lifetime differ from the request's (spec.verification: Strict).
+    #[arg(long, help_heading = "The Issuer")]
+    strict: bool,
+    /// Do not call `check` first.
+    #[arg(long, help_heading = "The request")]
+    no_check: bool,
+    /// Write the chain to this file instead of stdout.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Write the CA certificates (status.ca) to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    ca_out: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    result: &'static str,
+    plugin: PluginFacts,
+    issuer: String,
+    request: RequestFacts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
+    certificates: Vec<Description>,
+    verification: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Box<Problem>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    timings: Timings,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestFacts {
+    name: String,
+    uid: String,
+    duration_seconds: u64,
+    #[serde(rename = "isCA")]
+    is_ca: bool,
+    usages: Vec<String>,
+}
+
+/// What came of a request.
+enum Answer {
+    Issued(Verified),
+    /// Signed, but not what was asked for.
+    Refused(Mismatch),
+    Failed(Call, Box<Problem>),
+}
+
+/// Run the command.
+pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
+    let file = PluginFile::read(&args.plugin)?;
+    let mut issuer = args.issuer.validate(&args.plugin)?;
+    if args.strict {
+        issuer.spec.verification = Verification::Strict;
+    }
+    let Request { sign, made } =
+        args.request.validate(issuer.request_namespace.clone(), &issuer.identity.name)?;
+    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.text());
+    let mut timings = Timings::default();
+    let answer = host::block_on(ask(file, issuer, &sign, !args.no_check, &mut timings))?;
+    let is_kept = match &answer {
+        Answer::Issued(_) => true,
+        Answer::Failed(_, problem) => problem.verdict() == Verdict::Pending,
+        Answer::Refused(_) => false,
+    };
+    if let Answer::Issued(verified) = &answer {
+        if let Some(path) = &args.out {
+            input::write(path, verified.certificate.as_bytes())?;
+        }
+        if let (Some(path), Some(ca)) = (&args.ca_out, &verified.ca) {
+            input::write(path, ca.as_bytes())?;
+        }
+    }
+    let key = made.as_ref().filter(|_| is_kept).map(|made| made.keep(&sign.csr)).transpose()?;
+    let report = report(answer, facts, issuer_name, &sign, key, timings)?;
+    let verdict = match report.result {
+        "issued" => Verdict::Fine,
+        "pending" => Verdict::Pending,
+        _ => Verdict::Failed,
+    };
+    match args.output.output {
+        Format::Json => output::json(&report)?,
+        Format::Text => {
+            output::stderr(&text(&report, &name, made.as_ref()))?;
+            if let (Some(chain), None) = (&report.certificate, &args.out) {
+                output::stdout(chain)?;
+            }
+        }
+    }
+    Ok(verdict)
+}
+
+/// Check, sign and verify, as far as that goes.
+async fn ask(
+    file: PluginFile,
+    issuer: Issuer,
+    request: &SignRequest,
+    check: bool,
+    timings: &mut Timings,
+) -> anyhow::Result<Answer> {
+    let policy = issuer.spec.verification;
+    let ready = match prepare(file, issuer, timings).await? {
+        Ok(ready) => ready,
+        Err(problem) => return Ok(Answer::Failed(Call::Check, problem)),
+    };
+    if check && let Err(problem) = ready.check(timings).await {
+        return Ok(Answer::Failed(Call::Check, problem));
+    }
+    let started = Instant::now();
+    let signed = ready.plugin.sign(&ready.session, request).await;
+    timings.add("sign", started.elapsed());
+    let signed = match signed {
+        Ok(signed) => signed,
+        Err(error) => return Ok(Answer::Failed(Call::Sign, Problem::of(Call::Sign, error))),
+    };
+    let started = Instant::now();
+    let verified = verify::verify(request, &signed, Timestamp::now(), policy);
+    timings.add("verify", started.elapsed());
+    Ok(match verified {
+        Ok(verified) => Answer::Issued(verified),
+        Err(mismatch) => Answer::Refused(mismatch),
+    })
+}
+
+fn report(
+    answer: Answer,
+    plugin: PluginFacts,
+    issuer: String,
+    request: &SignRequest,
+    key: Option<String>,
+    timings: Timings,
+) -> anyhow::Result<Report> {
+    let facts = RequestFacts {
+        name: request.name.clone(),
+        uid: request.uid.clone(),
+        duration_seconds: request.duration.as_secs(),
+        is_ca: request.is_ca,
+        usages: request.usages.clone(),
+    };
+    let report = Report {
+        result: "failed",
+        plugin,
+        issuer,
+        request: facts,
+        certificate: None,
+        ca: None,
+        certificates: Vec::new(),
+        verification: Vec::new(),
+        problem: None,
+        key,
+        timings,
+    };
+    Ok(match answer {
+        Answer::Issued(verified) => Report {
+            result: "issued",
+            certificates: describe(&verified.certificate)?,
+            verification: findings(&verified),
+            certificate: Some(verified.certificate),
+            ca: verified.ca,
+            ..report
+        },
+        Answer::Refused(mismatch) => Report {
+            result: "refused",
+            problem: Some(Problem::refused(&mismatch)),
+            verification: vec![Finding::new(mismatch.field, Outcome::Refused, mismatch.message)],
+            ..report
+        },
+        Answer::Failed(Call::Check, problem) => {
+            Report { result: "checkFailed", problem: Some(problem), ..report }
+        }
+        Answer::Failed(Call::Sign, problem) => {
+            let result = if problem.verdict() == Verdict::Pending { "pending" } else { "failed" };
+            Report { result, problem: Some(problem), ..report }
+        }
+    })
+}
+
+fn describe(chain: &str) -> anyhow::Result<Vec<Description>> {
+    let (blocks, _) = pem::blocks(chain.as_bytes(), usize::MAX)?;
+    let mut descriptions = Vec::new();
+    for block in blocks {
+        descriptions.push(Description::of(&Certificate::parse(&block.decode()?)?));
+    }
+    Ok(descriptions)
+}
+
+/// The rules of [`verify::verify`], and where the CA decided otherwise than requested.
+fn findings(verified: &Verified) -> Vec<Finding> {
+    let holds = [
+        ("publicKey", "the CSR's"),
+        ("subjectAltName", "those of the CSR, none beyond them"),
+        ("basicConstraints", "a CA if and only if one was asked for"),
+        ("chain", "each certificate is signed by the next"),
+        ("ca", "leads to the CA certificate that goes with it"),
+        ("validity", "all are valid now"),
+        ("subject", "the CSR's"),
+        ("keyUsage", "as requested"),
+        ("extendedKeyUsage", "as requested"),
+        ("duration", "as requested, within 30 s"),
+    ];
+    let finding =
+        |(rule, detail): (&'static str, &str)| match verified.warnings.iter().find(|w| w.field == rule) {
+            Some(warning) => Finding::new(rule, Outcome::Warning, &warning.message),
+            None => Finding::new(rule, Outcome::Ok, detail),
+        };
+    holds.into_iter().filter(|(rule, _)| *rule != "ca" || verified.ca.is_some()).map(finding).collect()
+}
+
+fn text(report: &Report, plugin: &str, made: Option<&Made>) -> String {
+    let issuer = &report.issuer;
+    let mut text = match report.result {
+        "issued" => format!("signed by {plugin} for {issuer}\n"),
+        "refused" => format!("refused: what {plugin} returned for {issuer}; nothing would be published\n"),
+        "pending" => format!("pending: {plugin} for {issuer} has accepted the request and is not done\n"),
+        "checkFailed" => format!("check failed: {plugin} for {issuer}, so nothing was signed\n"),
+        _ => format!("sign failed: {plugin} for {issuer}\n"),
+    };
+    for (at, description) in report.certificates.iter().enumerate() {
+        let title = if at == 0 { "certificate".to_owned() } else { format!("issuer {at}") };
+        text.push_str(&format!("\n{title}\n{}", description.text()));
+    }
+    if report.result == "issued" {
+        text.push_str(&format!("\nverified against the request\n{}", chain::text(&report.verification)));
+    }
+    if let Some(problem) = &report.problem {
+        text.push_str(&problem.text());
+    }
+    if let Some(resume) = report.problem.as_ref().and_then(|problem| problem.resume.as_ref()) {
+        text.push_str(&match made.map(Made::can_go_on) {
+            Some(None) => {
+                "\nto go on with such a request, keep it: --csr-out FILE, then --csr FILE --resume TOKEN\n"
+                    .to_owned()
+            }
+            Some(Some(csr)) => format!("\ngo on with: --csr {} --resume {resume:?}\n", csr.display()),
+            None => format!("\ngo on with: --resume {resume:?}\n"),
+        });
+    }
+    text.push('\n');
+    if let Some(key) = &report.key {
+        text.push_str(&format!("private key: {key}\n"));
+    }
+    text.push_str(&format!("timings: {}\n", report.timings.text()));
+    text
+}

@@ -1,0 +1,169 @@
+//! `wasm-issuer run`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::sync::watch;
+use tracing::{debug, info};
+use wasm_issuer_core::issuance::backoff::Backoff;
+use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_runtime::egress::EgressConfig;
+
+use crate::api::{GoDuration, Quantity};
+use crate::operator::{self, Options, RequestLimits};
+use crate::policy::Policy;
+
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Arguments of `wasm-issuer run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// The namespace of the ConfigMaps and Secrets that WasmClusterIssuers name. In a cluster the default is the
+    /// operator's own namespace.
+    #[arg(long, env = "WASM_ISSUER_CLUSTER_RESOURCE_NAMESPACE", value_name = "NAMESPACE")]
+    cluster_resource_namespace: Option<String>,
+    /// The folder that holds the builtin plugins, one <NAME>.wasm each.
+    #[arg(long, env = "WASM_ISSUER_BUILTIN_DIR", default_value = "/plugins", value_name = "FOLDER")]
+    builtin_dir: PathBuf,
+    /// A private folder for compiled plugins, so that a restart does not compile them again. What is in it is native
+    /// code that the operator runs: nobody else may write there. Default: none.
+    #[arg(long, env = "WASM_ISSUER_CACHE_DIR", value_name = "FOLDER")]
+    cache_dir: Option<PathBuf>,
+    /// How much memory compiling one plugin may take, in a process of its own. The pod's limit must leave room for it.
+    #[arg(long, default_value = "768Mi", value_name = "QUANTITY")]
+    compiler_memory: Quantity,
+    /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/security.md). Default: tenants
+    /// reach public hosts by https and reveal nothing, administrators decide for themselves.
+    #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where /healthz, /readyz and /metrics are served.
+    #[arg(
+        long,
+        env = "WASM_ISSUER_HEALTH_ADDRESS",
+        default_value = "[::]:8081",
+        value_name = "ADDRESS:PORT"
+    )]
+    health_address: SocketAddr,
+    /// How long a request may be retried after passing errors before it becomes Failed, which costs its Certificate an
+    /// hour or more. It counts from the request's creation or approval, or from when its Issuer became ready, whichever
+    /// was last. An Issuer's spec.retry.maxDuration comes first.
+    #[arg(long, default_value = "24h", value_name = "DURATION")]
+    max_retry_duration: GoDuration,
+    /// The shortest time between two tries of a request.
+    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    min_backoff: GoDuration,
+    /// The longest time between two tries of a request.
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    max_backoff: GoDuration,
+    /// How many requests are worked on at a time.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    max_in_flight: usize,
+    /// How many of them may be for one Issuer.
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    max_in_flight_per_issuer: usize,
+    /// How many of them may be of one namespace.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    max_in_flight_per_namespace: usize,
+}
+
+/// Run the operator until SIGTERM or SIGINT.
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the executor")?;
+    runtime.block_on(async {
+        let (client, api_server) = client().await?;
+        let options = args.options(egress(api_server).await)?;
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            if let Ok(signal) = shutdown().await {
+                info!(signal, "stopping");
+                stop.send_replace(true);
+            }
+        });
+        Ok(operator::run(client, options, stopped).await?)
+    })
+}
+
+impl RunArgs {
+    fn options(self, egress: EgressConfig) -> anyhow::Result<Options> {
+        let namespace = match self.cluster_resource_namespace {
+            Some(namespace) => namespace,
+            None => std::fs::read_to_string(NAMESPACE_FILE)
+                .map(|namespace| namespace.trim().to_owned())
+                .context(
+                    "outside a cluster, --cluster-resource-namespace is needed: the namespace of the Secrets and \
+                     ConfigMaps of WasmClusterIssuers",
+                )?,
+        };
+        let policy = self.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
+        let at_least_one = |n: usize| n.max(1);
+        Ok(Options {
+            cluster_resource_namespace: namespace,
+            builtin_dir: self.builtin_dir,
+            cache_dir: self.cache_dir,
+            health_address: self.health_address,
+            retry: RetryPolicy {
+                max_duration: self.max_retry_duration.0,
+                backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
+            },
+            compiler_memory: self.compiler_memory.bytes,
+            policy,
+            egress,
+            limits: RequestLimits {
+                total: at_least_one(self.max_in_flight),
+                per_issuer: at_least_one(self.max_in_flight_per_issuer),
+                per_namespace: at_least_one(self.max_in_flight_per_namespace),
+            },
+            instance: std::env::var("POD_NAME")
+                .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
+        })
+    }
+}
+
+/// A client, and where it finds the API server.
+async fn client() -> anyhow::Result<(kube::Client, http::Uri)> {
+    // Two crates of the tree could each bring a provider; this makes the choice explicit.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut config = kube::Config::infer()
+        .await
+        .context("no API server to talk to: neither in a cluster nor with a readable kubeconfig")?;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    let api_server = config.cluster_url.clone();
+    let client = kube::Client::try_from(config).context("cannot make a client for the API server")?;
+    Ok((client, api_server))
+}
+
+/// The way of plugins to the network: the proxy that this process's environment names, and no API server.
+async fn egress(api_server: http::Uri) -> EgressConfig {
+    let service = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+    let service_port = std::env::var("KUBERNETES_SERVICE_PORT").ok().and_then(|port| port.parse().ok());
+    let known = [
+        api_server.host().map(|host| (host.to_owned(), api_server.port_u16().unwrap_or(443))),
+        service.map(|host| (host, service_port.unwrap_or(443))),
+        Some(("kubernetes.default.svc".to_owned(), 443)),
+    ];
+    let mut egress = EgressConfig::default().with_proxy_from_env();
+    for (host, port) in known.into_iter().flatten() {
+        match egress.clone().with_api_server(&host, port).await {
+            Ok(more) => egress = more,
+            // Outside a cluster the Service has no address.
+            Err(error) => debug!(host, %error, "not an address of the API server"),
+        }
+    }
+    egress
+}
+
+async fn shutdown() -> std::io::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

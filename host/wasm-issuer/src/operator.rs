@@ -1,0 +1,159 @@
+//! The operator: watches Issuers and CertificateRequests and does what the decisions in [`wasm_issuer_core::issuance`] say.
+//!
+//! | task | what it does | ends when |
+//! |---|---|---|
+//! | `requests` | watches CertificateRequests, queues them fairly, handles many at a time | told to stop |
+//! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
+//! | `events` | publishes Events behind the work | all others have ended |
+//! | `health` | answers probes | the process ends |
+//!
+//! If one of them ends before its time the process ends with an error: Kubernetes restarts it, and nothing that
+//! matters lives in memory alone.
+
+mod apply;
+mod events;
+mod health;
+mod issuer;
+mod issuers;
+mod lending;
+mod loading;
+mod metrics;
+mod observe;
+mod queue;
+mod registry;
+mod requests;
+mod sign;
+mod sources;
+mod watches;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+pub use queue::Limits as RequestLimits;
+pub use sources::{SourceError, gunzip};
+use thiserror::Error;
+use tokio::sync::watch;
+use tracing::info;
+use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_runtime::egress::EgressConfig;
+use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError};
+
+use crate::policy::Policy;
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
+    pub cluster_resource_namespace: String,
+    /// The folder of builtin plugins.
+    pub builtin_dir: PathBuf,
+    /// Where compiled plugins are kept; none compiles anew after each start.
+    pub cache_dir: Option<PathBuf>,
+    /// What compiling one plugin may take, in bytes.
+    pub compiler_memory: u64,
+    /// Where probes are answered and metrics are served.
+    pub health_address: SocketAddr,
+    /// What applies where an Issuer's spec has no `retry`.
+    pub retry: RetryPolicy,
+    /// What Issuers may grant to their plugins.
+    pub policy: Policy,
+    /// How plugins' requests leave this process.
+    pub egress: EgressConfig,
+    /// How many requests are in flight.
+    pub limits: RequestLimits,
+    /// How this process is called in Events: its pod's name.
+    pub instance: String,
+}
+
+/// Why the operator ended.
+#[derive(Debug, Error)]
+pub enum OperatorError {
+    /// The plugin runtime did not start.
+    #[error("cannot start the plugin runtime: {0}")]
+    Runtime(#[from] RuntimeError),
+    /// This program cannot start itself to compile plugins.
+    #[error("cannot find this program itself, which compiles plugins in a process of its own: {0}")]
+    Compiler(std::io::Error),
+    /// The probes' address is taken, for instance.
+    #[error("cannot serve probes at {0}: {1}")]
+    Health(SocketAddr, std::io::Error),
+    /// A task ended that must not.
+    #[error("the {0} task ended before its time")]
+    Ended(&'static str),
+}
+
+/// How many Issuers load a plugin at a time.
+const LOADS: usize = 4;
+/// How long queued Events may take when the operator is stopped.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
+
+/// Run until `stop` says so, then finish what is in flight.
+pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
+    let runtime = Runtime::new(RuntimeConfig {
+        cache_dir: options.cache_dir,
+        compiler: Some(
+            CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?,
+        ),
+        egress: options.egress,
+        ..RuntimeConfig::default()
+    })?;
+    let (registry, issuer_changes) = registry::Registry::new();
+    let metrics = Arc::new(metrics::Metrics::new());
+    let (events, publisher) = events::Events::start(client.clone(), options.instance, metrics.clone());
+    let synced = health::Synced::new();
+    let scrape = {
+        let (metrics, registry) = (metrics.clone(), registry.clone());
+        move || {
+            let (all, ready) = registry.count();
+            metrics.issuers.set(all as i64);
+            metrics.issuers_ready.set(ready as i64);
+            metrics.text()
+        }
+    };
+    let loader = Arc::new(loading::Loader {
+        client: client.clone(),
+        runtime,
+        sources: sources::Sources { client: client.clone(), builtins: options.builtin_dir },
+        watches: watches::Watches::new(client.clone()),
+        registry: registry.clone(),
+        events: events.clone(),
+        metrics: metrics.clone(),
+        cluster_resource_namespace: options.cluster_resource_namespace,
+        retry: options.retry,
+        policy: options.policy,
+        loads: tokio::sync::Semaphore::new(LOADS),
+        refusals: loading::Refusals::default(),
+        keys: Default::default(),
+    });
+    let signing = Arc::new(sign::Signing { client: client.clone(), registry, events, metrics });
+    let requests = requests::Requests::new(signing, synced.clone(), options.limits);
+
+    let issuers = tokio::spawn(issuers::run(client.clone(), loader, synced.clone()));
+    let requests = tokio::spawn(requests.run(client, issuer_changes, stop.clone()));
+    let health = tokio::spawn(health::serve(options.health_address, synced, scrape));
+    info!(probes = %options.health_address, "started");
+
+    let aborts = [issuers.abort_handle(), health.abort_handle()];
+    let result = tokio::select! {
+        // Checked first: the requests' task ends by itself when it is told to stop.
+        biased;
+        ended = requests => match ended {
+            Ok(()) if *stop.borrow() => Ok(()),
+            _ => Err(OperatorError::Ended("requests")),
+        },
+        _ = issuers => Err(OperatorError::Ended("issuers")),
+        served = health => match served {
+            Ok(Err(error)) => Err(OperatorError::Health(options.health_address, error)),
+            _ => Err(OperatorError::Ended("health")),
+        },
+    };
+    for abort in aborts {
+        abort.abort();
+    }
+    // Every sender of Events has to go before the publisher ends; tasks of Issuers may still hold some.
+    let _ = tokio::time::timeout(LAST_EVENTS, publisher).await;
+    result
+}

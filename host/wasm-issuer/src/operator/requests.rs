@@ -1,0 +1,263 @@
+//! Watches CertificateRequests and hands them, fairly, to [`Signing`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, info, warn};
+use wasm_issuer_core::issuance::plan::Next;
+use wasm_issuer_core::issuance::request::Tries;
+
+use super::health::Synced;
+use super::observe::{Observed, RequestKey, observe};
+use super::queue::{Lane, Limits, Queue};
+use super::registry::IssuerKey;
+use super::sign::{Handled, Signing};
+use crate::api::cert_manager::CertificateRequest;
+
+/// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
+const DRAIN: Duration = Duration::from_secs(25);
+/// When to look again at a request whose handling panicked.
+const AFTER_PANIC: Duration = Duration::from_secs(60);
+
+struct Entry {
+    observed: Arc<Observed>,
+    tries: Tries,
+    /// Rather than for a time.
+    waits_for_issuer: bool,
+}
+
+/// The unfinished requests, and what happens to them.
+pub struct Requests {
+    signing: Arc<Signing>,
+    synced: Synced,
+    entries: HashMap<RequestKey, Entry>,
+    by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
+    queue: Queue<RequestKey, Option<IssuerKey>>,
+    running: JoinSet<Handled>,
+    /// Which request a task handles, and which version of it.
+    handles: HashMap<Id, (RequestKey, Arc<Observed>)>,
+    listed: HashSet<RequestKey>,
+}
+
+impl Requests {
+    /// No requests yet.
+    pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits) -> Self {
+        Self {
+            signing,
+            synced,
+            entries: HashMap::new(),
+            by_issuer: HashMap::new(),
+            queue: Queue::new(limits),
+            running: JoinSet::new(),
+            handles: HashMap::new(),
+            listed: HashSet::new(),
+        }
+    }
+
+    /// Handle requests until `stop` says so; then let those in flight finish.
+    pub async fn run(
+        mut self,
+        client: Client,
+        mut issuer_changes: mpsc::UnboundedReceiver<IssuerKey>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let synced = self.synced.clone();
+        tokio::select! {
+            () = synced.issuers() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
+        let mut events = kube::runtime::watcher(api, watcher::Config::default()).default_backoff().boxed();
+        loop {
+            self.dispatch();
+            let wake = self.queue.next_wake();
+            let timer = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            self.signing.metrics.requests.set(self.entries.len() as i64);
+            self.signing.metrics.in_flight.set(self.running.len() as i64);
+            tokio::select! {
+                Some(event) = events.next() => match event {
+                    Ok(event) => self.observe(event),
+                    Err(error) => error!(
+                        %error,
+                        "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
+                    ),
+                },
+                Some(done) = self.running.join_next_with_id() => self.handled(done),
+                Some(issuer) = issuer_changes.recv() => self.issuer_changed(&issuer),
+                () = timer => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        self.drain().await;
+    }
+
+    async fn drain(mut self) {
+        let left = self.running.len();
+        info!(in_flight = left, "stopping: requests in flight are finished first");
+        if timeout(DRAIN, async { while self.running.join_next().await.is_some() {} }).await.is_err() {
+            warn!(
+                in_flight = self.running.len(),
+                "stopping without the rest; they are tried again after the start"
+            );
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        while let Some(key) = self.queue.pop(now) {
+            let Some(entry) = self.entries.get(&key) else {
+                self.queue.done(&key);
+                continue;
+            };
+            let (signing, observed, tries) = (self.signing.clone(), entry.observed.clone(), entry.tries);
+            let handle = self.running.spawn(async move { signing.handle(observed, tries).await });
+            self.handles.insert(handle.id(), (key, entry.observed.clone()));
+        }
+    }
+
+    fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(guard) => {
+                if let Some(key) = self.apply(guard) {
+                    self.listed.insert(key);
+                }
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
+                for key in gone {
+                    self.forget(&key);
+                }
+                self.synced.mark("CertificateRequest");
+            }
+            Event::Apply(guard) => {
+                self.apply(guard);
+            }
+            Event::Delete(guard) => {
+                if let Ok(request) = guard.0
+                    && let Some(observed) = observe(request)
+                {
+                    self.forget(&observed.key);
+                }
+            }
+        }
+    }
+
+    /// Take in a version of a request, and queue it if something about it is news.
+    fn apply(&mut self, guard: DeserializeGuard<CertificateRequest>) -> Option<RequestKey> {
+        let request = match guard.0 {
+            Ok(request) => request,
+            Err(invalid) => {
+                let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+                warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
+                return None;
+            }
+        };
+        let observed = Arc::new(observe(request)?);
+        let key = observed.key.clone();
+        if observed.view.is_finished() {
+            // Nothing of a finished request stays in memory.
+            self.forget(&key);
+            return None;
+        }
+        let lane = lane(&observed);
+        let old = self.entries.get(&key);
+        if old.is_some_and(|old| old.observed.uid == observed.uid && old.observed.view.is_finished()) {
+            return Some(key);
+        }
+        let is_news = old.is_none_or(|old| old.observed.differs(&observed));
+        let same = old.filter(|old| old.observed.uid == observed.uid);
+        let (tries, waits_for_issuer) = same.map(|old| (old.tries, old.waits_for_issuer)).unwrap_or_default();
+        if let Some(issuer) = &observed.issuer {
+            self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
+        }
+        self.entries.insert(key.clone(), Entry { observed, tries, waits_for_issuer });
+        if is_news {
+            self.queue.push(key.clone(), lane);
+        }
+        Some(key)
+    }
+
+    fn handled(&mut self, done: Result<(Id, Handled), tokio::task::JoinError>) {
+        let (id, handled) = match done {
+            Ok((id, handled)) => (id, Some(handled)),
+            Err(error) => {
+                error!(%error, "handling a request failed in an unforeseen way");
+                (error.id(), None)
+            }
+        };
+        let Some((key, version)) = self.handles.remove(&id) else { return };
+        let queued_again = self.queue.done(&key);
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let unchanged = Arc::ptr_eq(&entry.observed, &version);
+        let lane = lane(&entry.observed);
+        let Some(handled) = handled else {
+            self.queue.push_at(key, lane, Instant::now() + AFTER_PANIC);
+            return;
+        };
+        if entry.observed.uid == version.uid {
+            entry.tries = handled.tries;
+            if handled.finished {
+                match handled.now {
+                    // Kept until the watch has brought it: an older version that comes before is no news then.
+                    Some(now) => entry.observed = now,
+                    None => self.forget(&key),
+                }
+                return;
+            }
+        }
+        // The watch may have brought a newer version meanwhile; what was written is then part of it or coming.
+        if let Some(now) = handled.now.filter(|_| unchanged) {
+            entry.observed = now;
+        }
+        entry.waits_for_issuer = handled.next == Next::WithIssuer;
+        if let Next::After(delay) = handled.next
+            && !queued_again
+        {
+            self.queue.push_at(key, lane, Instant::now() + delay);
+        }
+    }
+
+    fn issuer_changed(&mut self, issuer: &IssuerKey) {
+        for key in self.by_issuer.get(issuer).into_iter().flatten() {
+            // One that waits for its next try goes on waiting: that the CA wished for it is no reason to come early.
+            if let Some(entry) = self.entries.get(key)
+                && (entry.waits_for_issuer || self.queue.is_running(key))
+            {
+                self.queue.push(key.clone(), lane(&entry.observed));
+            }
+        }
+    }
+
+    fn forget(&mut self, key: &RequestKey) {
+        self.queue.forget(key);
+        let Some(issuer) = self.entries.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
+            return;
+        };
+        if let Some(keys) = self.by_issuer.get_mut(&issuer) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_issuer.remove(&issuer);
+            }
+        }
+    }
+}
+
+fn lane(observed: &Observed) -> Lane<Option<IssuerKey>> {
+    Lane { issuer: observed.issuer.clone(), namespace: observed.key.namespace.clone() }
+}

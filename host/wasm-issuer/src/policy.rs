@@ -1,0 +1,307 @@
+//! The operator's policy: what Issuers may grant to their plugins, however much their authors wish for.
+//!
+//! A grant needs two keys: the Issuer's spec asks, and the policy, which only whoever runs the operator can write,
+//! allows. A WasmIssuer belongs to a tenant, so its defaults are narrow; a WasmClusterIssuer belongs to an
+//! administrator, so its are wide.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+use wasm_issuer_runtime::egress::AddressPolicy;
+
+use crate::api::{GoDuration, IssuerSpec, PluginSource, Quantity};
+
+/// The policy: a YAML file, unknown fields refused. What it leaves out keeps its default.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Policy {
+    /// The bounds of WasmIssuers.
+    pub wasm_issuers: Bounds,
+    /// The bounds of WasmClusterIssuers.
+    pub wasm_cluster_issuers: Bounds,
+}
+
+/// What the Issuers of one kind may have.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Bounds {
+    /// Where plugins may come from: `configMap`, `image`, `builtin`.
+    pub sources: Vec<SourceKind>,
+    /// The SHA-256 digests of the plugins that may run; empty means any.
+    pub sha256: Vec<String>,
+    /// What `spec.http.allowedHosts` may name: `scheme://host[:port]`, where `*` is any host, `*.suffix` every host below
+    /// it, and a missing port any port.
+    pub allowed_hosts: Vec<HostBound>,
+    /// Whether plugins may reach private addresses (RFC 1918, RFC 6598, RFC 4193): the cluster's own services, for
+    /// instance.
+    pub private_addresses: bool,
+    /// Networks whose addresses plugins may reach although they are private or loopback. Link-local addresses, a
+    /// cloud's metadata service among them, and the API server's are never reached.
+    pub allow_addresses: Vec<IpNet>,
+    /// Networks whose addresses plugins never reach, whatever the two above allow.
+    pub deny_addresses: Vec<IpNet>,
+    /// Whether `spec.secrets.reveal` may name keys.
+    pub reveal: bool,
+    /// The most that `spec.limits.timeout` may be.
+    pub max_timeout: GoDuration,
+    /// The most that `spec.limits.memory` may be.
+    pub max_memory: Quantity,
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SourceKind {
+    /// `spec.plugin.configMap`
+    ConfigMap,
+    /// `spec.plugin.image`
+    Image,
+    /// `spec.plugin.builtin`
+    Builtin,
+}
+
+/// An entry of [`Bounds::allowed_hosts`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostBound {
+    scheme: String,
+    /// `*`, `*.suffix` or a host.
+    host: String,
+    port: Option<u16>,
+}
+
+/// Why a policy could not be read.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// The file.
+    #[error("cannot read the policy {0}: {1}")]
+    Read(String, std::io::Error),
+    /// Its content.
+    #[error("the policy {0} is not one: {1}")]
+    Invalid(String, String),
+}
+
+/// A spec wants more than the policy allows.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the operator's policy does not allow {wish}; it allows {allowed} ({field} in the policy)")]
+pub struct Violation {
+    wish: String,
+    allowed: String,
+    field: String,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let tenant = Bounds {
+            sources: vec![SourceKind::ConfigMap, SourceKind::Image, SourceKind::Builtin],
+            sha256: vec![],
+            allowed_hosts: vec![HostBound::any("https")],
+            private_addresses: false,
+            allow_addresses: vec![],
+            deny_addresses: vec![],
+            reveal: false,
+            max_timeout: GoDuration::from_secs(30),
+            max_memory: Quantity::mebibytes(256),
+        };
+        let admin = Bounds {
+            allowed_hosts: vec![HostBound::any("https"), HostBound::any("http")],
+            private_addresses: true,
+            reveal: true,
+            max_timeout: GoDuration::from_secs(60),
+            max_memory: Quantity::mebibytes(1024),
+            ..tenant.clone()
+        };
+        Self { wasm_issuers: tenant, wasm_cluster_issuers: admin }
+    }
+}
+
+impl Policy {
+    /// Read a policy file.
+    pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| PolicyError::Read(name.clone(), e))?;
+        Self::parse(&text).map_err(|e| PolicyError::Invalid(name, e))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let given: Option<Value> = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+        let mut policy = serde_json::to_value(Self::default()).map_err(|e| e.to_string())?;
+        put_over(&mut policy, given.unwrap_or_default());
+        serde_json::from_value(policy).map_err(|e| e.to_string())
+    }
+
+    /// The bounds of a kind.
+    pub fn bounds(&self, namespaced: bool) -> &Bounds {
+        if namespaced { &self.wasm_issuers } else { &self.wasm_cluster_issuers }
+    }
+
+    /// Whether a spec stays within its kind's bounds.
+    pub fn check(&self, namespaced: bool, spec: &IssuerSpec) -> Result<(), Violation> {
+        let bounds = self.bounds(namespaced);
+        let kind = kind_field(namespaced);
+        let refuse = |field: &str, wish: String, allowed: String| {
+            Err(Violation { wish, allowed, field: format!("{kind}.{field}") })
+        };
+        let source = spec.plugin.source().ok().map(SourceKind::of);
+        if let Some(source) = source.filter(|source| !bounds.sources.contains(source)) {
+            let wish = format!("spec.plugin.{source}");
+            return refuse("sources", wish, list(&bounds.sources));
+        }
+        for entry in &spec.http.allowed_hosts {
+            if !bounds.allowed_hosts.iter().any(|bound| bound.covers(entry)) {
+                let wish = format!("{entry:?} in spec.http.allowedHosts");
+                return refuse("allowedHosts", wish, list(&bounds.allowed_hosts));
+            }
+        }
+        if let Some(key) = spec.secrets.reveal.first().filter(|_| !bounds.reveal) {
+            return refuse("reveal", format!("{key:?} in spec.secrets.reveal"), "none".into());
+        }
+        if spec.limits.timeout.0 > bounds.max_timeout.0 {
+            let wish = format!("{} for spec.limits.timeout", spec.limits.timeout);
+            return refuse("maxTimeout", wish, format!("up to {}", bounds.max_timeout));
+        }
+        if spec.limits.memory > bounds.max_memory {
+            let wish = format!("{} for spec.limits.memory", spec.limits.memory);
+            return refuse("maxMemory", wish, format!("up to {}", bounds.max_memory));
+        }
+        Ok(())
+    }
+
+    /// Whether a plugin of that digest may run.
+    pub fn check_digest(&self, namespaced: bool, sha256: &str) -> Result<(), Violation> {
+        let allowed = &self.bounds(namespaced).sha256;
+        if allowed.is_empty() || allowed.iter().any(|digest| digest == sha256) {
+            return Ok(());
+        }
+        Err(Violation {
+            wish: format!("the plugin with SHA-256 {sha256}"),
+            allowed: list(allowed),
+            field: format!("{}.sha256", kind_field(namespaced)),
+        })
+    }
+}
+
+impl Bounds {
+    /// Which addresses plugins may reach.
+    pub fn addresses(&self) -> AddressPolicy {
+        AddressPolicy {
+            private: self.private_addresses,
+            allow: self.allow_addresses.clone(),
+            deny: self.deny_addresses.clone(),
+        }
+    }
+}
+
+fn kind_field(namespaced: bool) -> &'static str {
+    if namespaced { "wasmIssuers" } else { "wasmClusterIssuers" }
+}
+
+/// Objects are merged, everything else is replaced.
+fn put_over(base: &mut Value, given: Value) {
+    match (base, given) {
+        (Value::Object(base), Value::Object(given)) => {
+            for (key, value) in given {
+                put_over(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (_, Value::Null) => {}
+        (base, given) => *base = given,
+    }
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    match items {
+        [] => "none".to_owned(),
+        items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl SourceKind {
+    fn of(source: PluginSource<'_>) -> Self {
+        match source {
+            PluginSource::ConfigMap(_) => Self::ConfigMap,
+            PluginSource::Image(_) => Self::Image,
+            PluginSource::Builtin(_) => Self::Builtin,
+        }
+    }
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ConfigMap => "configMap",
+            Self::Image => "image",
+            Self::Builtin => "builtin",
+        })
+    }
+}
+
+impl HostBound {
+    fn any(scheme: &str) -> Self {
+        Self { scheme: scheme.to_owned(), host: "*".to_owned(), port: None }
+    }
+
+    /// Whether everything that this entry of `spec.http.allowedHosts` grants is within the bound.
+    fn covers(&self, entry: &str) -> bool {
+        let Ok(entry) = entry.parse::<Self>() else { return false };
+        let entry_port = entry.port.or(match entry.scheme.as_str() {
+            "https" => Some(443),
+            "http" => Some(80),
+            _ => None,
+        });
+        let host = match self.host.strip_prefix('*') {
+            Some("") => true,
+            // `*.b` covers `a.b` and `*.a.b`, and `*.b` itself, but not `b`.
+            Some(suffix) => entry.host.ends_with(suffix) && entry.host.len() > suffix.len(),
+            None => self.host == entry.host,
+        };
+        self.scheme == entry.scheme && host && (self.port.is_none() || self.port == entry_port)
+    }
+}
+
+impl FromStr for HostBound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fail = || format!("{text:?} is not scheme://host[:port], such as https://*.example.com:8443");
+        let (scheme, rest) = text.split_once("://").ok_or_else(fail)?;
+        // An address in brackets holds colons of its own.
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port.parse().map_err(|_| fail())?)),
+            _ => (rest, None),
+        };
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let star_is_first = !host.trim_start_matches("*.").contains('*') || host == "*";
+        let plain = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
+        if !plain || !star_is_first || !matches!(scheme, "https" | "http") {
+            return Err(fail());
+        }
+        Ok(Self { scheme: scheme.to_owned(), host, port })
+    }
+}
+
+impl fmt::Display for HostBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl Serialize for HostBound {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostBound {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;
