@@ -20,9 +20,9 @@ operator_install() {
 }
 
 operator_start() {
-  KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER:-target/debug/wasm-issuer}" run \
+  KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER_BINARY:-target/debug/wasm-issuer}" run \
     --cluster-resource-namespace wasm-issuer \
-    --builtin-dir target/wasm32-wasip2/plugin \
+    --builtin-dir "${WASM_ISSUER_PLUGINS:-target/wasm32-wasip2/plugin}" \
     --health-address 127.0.0.1:0 \
     "$@" >>"$OPERATOR_LOG" 2>&1 &
   OPERATOR_PID=$!
