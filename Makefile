@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS
 unexport CARGO_BUILD_TARGET KUBECONFIG
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
 # The test cluster and the CFSSL servers, which lock each other out.
-GO_BUILDS := test/cluster/build.sh --cert-manager && test/cfssl/build.sh
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made
@@ -25,17 +25,17 @@ help: ## List what can be made
 .PHONY: demo
 demo: setup-go ## Issue a certificate on a real API server and show it (builds for 20 to 30 minutes the first time)
 	$(call say,building)
-	@test/together.sh rust '10 minutes alone on 2 cores' '$(MAKE) build plugins' \
-	  go '' 'test/cluster/build.sh --cert-manager'
+	@test/together.sh rust '10 minutes alone on 2 cores' '$(MAKE) --no-print-directory build plugins' \
+	  go '' 'test/cluster/build.sh --cert-manager >/dev/null'
 	$(call say,running the demo: test/demo.sh)
 	@test/cluster/run.sh --cert-manager -- test/demo.sh
 
 .PHONY: test
 test: setup-go ## Run all tests and count them (after the demo some minutes of building)
 	$(call say,building)
-	@test/together.sh rust '15 minutes alone on 2 cores' '$(MAKE) build plugins test-plugins build-tests' \
+	@test/together.sh rust '15 minutes alone on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) test-unit test-cluster
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-cluster
 
 .PHONY: test-all
 test-all: lint-tools lint demo test ## Run everything, also what needs tools that are built first
@@ -85,7 +85,7 @@ test-plugins: setup ## Build the components that only tests use
 
 .PHONY: cluster
 cluster: setup-go ## Build the servers that tests run against, once (about 15 minutes on 2 cores)
-	@{ $(GO_BUILDS); } >/dev/null
+	@$(GO_BUILDS)
 
 .PHONY: bench-attack
 bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostile plugins do their worst (release build: about 10 minutes more)
