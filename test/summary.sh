@@ -18,7 +18,7 @@ skipped=$(skips | wc -l)
 if [ "$skipped" -gt 0 ]; then
 	echo
 	echo "!!! $skipped tests had nothing to do here:"
-	skips | sed 's/^[^:]* is skipped: //' | sort | uniq -c | sed 's/^ *\([0-9]*\) /!!!   \1 skipped: /'
+	skips | sed 's|.* is skipped: ||' | sort | uniq -c | sed 's/^ *\([0-9]*\) /!!!   \1 skipped: /'
 	echo
 fi
 [ "$code" = 0 ] || echo "the tests failed: exit code $code (see above)"
