@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts that build Go modules share. Sourced, after `set -euo pipefail`; sets $cache.
 #
 #   WASM_ISSUER_CACHE   where builds are kept (default: ${XDG_CACHE_HOME:-~/.cache}/wasm-issuer)
