@@ -39,4 +39,4 @@ pub use observer::{Denial, DenialReason, Failure, Observer};
 pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
 pub use placeholder::Placeholders;
 pub use session::{HttpGrant, HttpLimits, HttpSession};
-pub use tls::{ClientIdentity, Roots, SecretKey, TlsInputError};
+pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};

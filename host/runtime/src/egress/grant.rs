@@ -21,9 +21,8 @@ struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
-    /// This host.
     Is(Host),
-    /// Every host below this name, itself not among them.
+    /// Every host below this name; the name itself is not among them.
     Below(String),
 }
 
@@ -86,7 +85,7 @@ impl Grant {
         self.entries.iter().any(|entry| entry.allows(origin))
     }
 
-    /// Whether nothing is granted.
+    /// Whether the plugin may call no server at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
-use wasm_issuer_runtime::AuthSecret;
+use wasm_issuer_runtime::SecretData;
 use wasm_issuer_runtime::egress::{
-    ClientIdentity, Denial, Failure, Grant, HttpGrant, Observer, Roots, SecretKey,
+    ClientIdentity, Denial, Failure, Grant, HttpGrant, Observer, Roots, ValueLocation,
 };
 
 use super::events::Events;
@@ -63,7 +63,7 @@ impl Dependency {
 /// What is lent.
 pub struct Lent {
     /// The Secret that the plugin uses through handles.
-    pub secret: Option<AuthSecret>,
+    pub secret: Option<SecretData>,
     /// What it may reach.
     pub http: HttpGrant,
 }
@@ -100,28 +100,28 @@ impl Loader {
     }
 }
 
-fn roots(secret: &AuthSecret) -> Result<Roots, CheckFailure> {
+fn roots(secret: &SecretData) -> Result<Roots, CheckFailure> {
     let (pem, key) = value(secret, "ca.crt", Dependency::CaBundle)?;
     Roots::from_pem(pem, &key).map_err(retry)
 }
 
-fn client_identity(secret: &AuthSecret) -> Result<ClientIdentity, CheckFailure> {
+fn client_identity(secret: &SecretData) -> Result<ClientIdentity, CheckFailure> {
     let (chain, chain_key) = value(secret, "tls.crt", Dependency::ClientCert)?;
     let (private_key, private_key_key) = value(secret, "tls.key", Dependency::ClientCert)?;
     ClientIdentity::from_pem((chain, &chain_key), (private_key, &private_key_key)).map_err(retry)
 }
 
 fn value<'a>(
-    secret: &'a AuthSecret,
+    secret: &'a SecretData,
     key: &str,
     dependency: Dependency,
-) -> Result<(&'a [u8], SecretKey), CheckFailure> {
-    let AuthSecret { namespace, name, data } = secret;
-    let Some(value) = data.get(key) else {
+) -> Result<(&'a [u8], ValueLocation), CheckFailure> {
+    let SecretData { namespace, name, values } = secret;
+    let Some(value) = values.get(key) else {
         let field = dependency.field();
         return Err(retry(format!(r#"Secret "{namespace}/{name}" (named by {field}) has no key "{key}""#)));
     };
-    let key = SecretKey { namespace: namespace.clone(), secret: name.clone(), key: key.to_owned() };
+    let key = ValueLocation { namespace: namespace.clone(), secret: name.clone(), key: key.to_owned() };
     Ok((value, key))
 }
 

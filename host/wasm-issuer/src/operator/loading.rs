@@ -14,7 +14,9 @@ use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::keys::EphemeralKeys;
-use wasm_issuer_runtime::{IssuerIdentity, Limits, LoadError, Plugin, Runtime, Session, SessionInit};
+use wasm_issuer_runtime::{
+    CallLimits, ComponentBytes, IssuerIdentity, LoadError, Plugin, Runtime, Session, SessionInit,
+};
 
 use super::events::Events;
 use super::issuer::{IssuerObject, reference};
@@ -199,10 +201,10 @@ impl Loader {
             secret: lent.secret,
             reveal: spec.secrets.reveal.iter().cloned().collect(),
             keys: self.keys_of(&object.uid),
-            limits: Limits {
+            limits: CallLimits {
                 timeout: spec.limits.timeout.0,
                 memory: usize::try_from(spec.limits.memory.bytes).unwrap_or(usize::MAX),
-                ..Limits::default()
+                ..CallLimits::default()
             },
             http: lent.http,
             observer: Arc::new(DenialReporter {
@@ -221,7 +223,8 @@ impl Loader {
         source: &str,
     ) -> Result<Arc<Plugin>, CheckFailure> {
         // Before it is compiled: what may not run is not even looked into.
-        let found = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wasm));
+        let component = ComponentBytes::new(wasm);
+        let found = component.sha256().to_owned();
         if let Some(pin) = spec.sha256.as_ref().filter(|pin| **pin != found) {
             return Err(retry(format!(
                 "{source}: the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pin}"
@@ -233,7 +236,7 @@ impl Loader {
         if let Some(error) = self.refusals.get(&found) {
             return Err(retry(format!("{source}: {error}")));
         }
-        self.runtime.load(wasm).await.map_err(|error| {
+        self.runtime.load(component).await.map_err(|error| {
             self.refusals.put(found, &error);
             retry(format!("{source}: {error}"))
         })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt};
 use thiserror::Error;
-use wasm_issuer_runtime::AuthSecret;
+use wasm_issuer_runtime::SecretData;
 use zeroize::Zeroizing;
 
 use super::lending::{Dependency, Versions};
@@ -179,7 +179,7 @@ impl Sources {
         field: &'static str,
         name: &str,
         namespace: &str,
-    ) -> Result<(AuthSecret, Option<String>), SourceError> {
+    ) -> Result<(SecretData, Option<String>), SourceError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let found = read(api.get_opt(name), format!(r#"Secret "{namespace}/{name}""#)).await?;
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
@@ -193,7 +193,7 @@ impl Sources {
             return Err(SourceError::EmptySecret { namespace, name, field });
         }
         let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
-        Ok((AuthSecret { name, namespace, data }, version))
+        Ok((SecretData { namespace, name, values: data }, version))
     }
 }
 

@@ -99,9 +99,9 @@ pub async fn prepare(
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
     };
-    let found = host::sha256(&wasm);
-    if let Some(pin) = issuer.spec.plugin.sha256.as_ref().filter(|pin| **pin != found) {
-        return Ok(Err(Problem::pin(&found, pin)));
+    let found = wasm.sha256();
+    if let Some(pin) = issuer.spec.plugin.sha256.as_ref().filter(|pin| *pin != found) {
+        return Ok(Err(Problem::pin(found, pin)));
     }
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
     timings.add("compile", took);

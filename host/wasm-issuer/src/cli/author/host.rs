@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Serialize;
 use wasm_issuer_runtime::egress::EgressConfig;
-use wasm_issuer_runtime::{LoadError, Plugin, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
 
 use super::input::{self, quoted};
 use super::output::{self, size};
@@ -23,7 +23,7 @@ pub struct PluginFile {
     /// Where it was read.
     pub path: PathBuf,
     /// The component, or what is wrong with the compressed one.
-    pub wasm: Result<Vec<u8>, Box<Problem>>,
+    pub wasm: Result<ComponentBytes, Box<Problem>>,
 }
 
 /// Which plugin, for JSON.
@@ -46,6 +46,7 @@ impl PluginFile {
             )
         })?;
         let wasm = gunzip(bytes, &path.display().to_string());
+        let wasm = wasm.map(ComponentBytes::new);
         let wasm = wasm.map_err(|error| Problem::unusable("gzip", error.to_string()));
         Ok(Self { path: path.to_owned(), wasm })
     }
@@ -55,14 +56,14 @@ impl PluginFile {
         let wasm = self.wasm.as_ref().ok();
         PluginFacts {
             file: self.path.display().to_string(),
-            sha256: wasm.map(|wasm| sha256(wasm)),
-            bytes: wasm.map(Vec::len),
+            sha256: wasm.map(|wasm| wasm.sha256().to_owned()),
+            bytes: wasm.map(|wasm| wasm.as_slice().len()),
         }
     }
 
     /// `my_ca.wasm (sha256 4f0c12345678)`
     pub fn text(&self) -> String {
-        let digest = self.wasm.as_ref().map(|wasm| sha256(wasm)).unwrap_or_default();
+        let digest = self.wasm.as_ref().map(ComponentBytes::sha256).unwrap_or_default();
         format!("{} (sha256 {})", self.path.display(), digest.get(..12).unwrap_or_default())
     }
 }
@@ -84,10 +85,10 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
 pub async fn load(
     runtime: &Arc<Runtime>,
     file: &Path,
-    wasm: Vec<u8>,
+    wasm: ComponentBytes,
 ) -> (Result<Arc<Plugin>, LoadError>, Duration) {
     let started = Instant::now();
-    let bytes = wasm.len();
+    let bytes = wasm.as_slice().len();
     let loading = runtime.load(wasm);
     tokio::pin!(loading);
     let plugin = tokio::select! {

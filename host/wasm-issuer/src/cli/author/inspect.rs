@@ -104,7 +104,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => {
             let runtime = host::runtime()?;
             let component = match runtime.inspect(&wasm) {
-                Ok(inspection) => Some(Component::new(inspection, &wasm, &args, &name)?),
+                Ok(inspection) => Some(Component::new(inspection, wasm.as_slice(), &args, &name)?),
                 Err(_) => None,
             };
             // Not by the names alone: also the types of all functions have to be right.

@@ -10,7 +10,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSche
 use serde_json::{Map, Value};
 use wasm_issuer_core::issuance::GROUP;
 use wasm_issuer_runtime::egress::HttpGrant;
-use wasm_issuer_runtime::{AuthSecret, IssuerIdentity, Limits, Session, SessionInit};
+use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SecretData, Session, SessionInit};
 
 use super::http::{HttpArgs, Reporter};
 use super::input::{self, quoted};
@@ -70,7 +70,7 @@ pub struct Issuer {
     pub request_namespace: String,
     /// What it asks for.
     pub spec: IssuerSpec,
-    secret: Option<AuthSecret>,
+    secret: Option<SecretData>,
     http: HttpGrant,
 }
 
@@ -107,10 +107,10 @@ impl IssuerArgs {
                 )
             }
             (None, None, _) => None,
-            (Some(folder), name, _) => Some(AuthSecret {
+            (Some(folder), name, _) => Some(SecretData {
                 name: name.as_ref().map_or_else(|| file_name(folder), ToString::to_string),
                 namespace: namespace.clone(),
-                data: secret::read(folder)?,
+                values: secret::read(folder)?,
             }),
         };
         let own_namespace = (kind == Kind::Namespaced).then(|| namespace.clone());
@@ -138,10 +138,10 @@ impl Issuer {
             secret: self.secret,
             reveal: self.spec.secrets.reveal.into_iter().collect(),
             keys: Default::default(),
-            limits: Limits {
+            limits: CallLimits {
                 timeout: self.spec.limits.timeout.0,
                 memory: usize::try_from(self.spec.limits.memory.bytes).unwrap_or(usize::MAX),
-                ..Limits::default()
+                ..CallLimits::default()
             },
             http: self.http,
             observer: Arc::new(Reporter),

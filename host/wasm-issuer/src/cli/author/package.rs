@@ -95,17 +95,18 @@ pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
     if let Err(error) = host::runtime()?.inspect(&wasm).and_then(|inspection| inspection.fits()) {
         return failed(error.into());
     }
-    let packed = Packed::new(&wasm)?;
+    let packed = Packed::new(wasm.as_slice())?;
+    let bytes = wasm.as_slice().len();
     if !packed.fits() {
-        output::stderr(&format!("not packaged: {path}: {}\n", too_large(wasm.len(), &packed)))?;
+        output::stderr(&format!("not packaged: {path}: {}\n", too_large(bytes, &packed)))?;
         return Ok(Verdict::Failed);
     }
     let namespace = args.namespace.as_deref();
-    output::stdout(&config_map(&name, namespace, &args.key, &packed.bytes, &host::sha256(&wasm)))?;
+    output::stdout(&config_map(&name, namespace, &args.key, &packed.bytes, wasm.sha256()))?;
     let stored = if packed.gzip { "gzip" } else { "as it is" };
     output::stderr(&format!(
         "packaged {path}: {}, stored {stored} in {}; a ConfigMap holds 1 MiB\n",
-        size(wasm.len()),
+        size(bytes),
         size(packed.bytes.len())
     ))?;
     Ok(Verdict::Fine)

@@ -1,5 +1,8 @@
-//! What bytes must be to be compiled at all. Nothing here runs or compiles anything.
+//! A component's bytes, and what they must be to be compiled at all. Nothing here runs or compiles anything.
 
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
 use wasm_issuer_core::text::clean;
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
@@ -49,12 +52,44 @@ const IMPORTS: [(&str, (u64, u64), &[&str]); 8] = [
     ),
 ];
 
+/// The bytes of what should be a component, with their digest: it is computed once, here.
+#[derive(Clone)]
+pub struct ComponentBytes {
+    wasm: Vec<u8>,
+    sha256: String,
+}
+
+impl ComponentBytes {
+    /// Take the bytes as they are, whatever they are.
+    pub fn new(wasm: Vec<u8>) -> Self {
+        let sha256 = hex::encode(digest(&SHA256, &wasm));
+        Self { wasm, sha256 }
+    }
+
+    /// The SHA-256 of the bytes: 64 hexadecimal digits, in lower case.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The bytes as they were given.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.wasm
+    }
+}
+
+/// Only what identifies them: a component may have megabytes.
+impl fmt::Debug for ComponentBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComponentBytes").field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
 /// What the bytes of a component say about themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// 64 hexadecimal digits: the SHA-256 of the bytes.
     pub sha256: String,
-    /// The size in bytes.
+    /// How many bytes there are.
     pub size: usize,
     /// The names of all imports, in the component's order.
     pub imports: Vec<String>,
@@ -63,14 +98,15 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    pub(super) fn of(wasm: &[u8], limit: usize) -> Result<Self, LoadError> {
+    pub(super) fn of(component: &ComponentBytes, limit: usize) -> Result<Self, LoadError> {
+        let wasm = component.as_slice();
         sniff(wasm, limit)?;
         let (imports, exports) =
             names(wasm).map_err(|error| LoadError::Invalid(clean(&error.to_string(), 500)))?;
-        Ok(Self { sha256: sha256(wasm), size: wasm.len(), imports, exports })
+        Ok(Self { sha256: component.sha256.clone(), size: wasm.len(), imports, exports })
     }
 
-    /// Whether a plugin with these imports and exports can be loaded, as far as names tell.
+    /// Refuse imports that nothing provides, and exports that are not a plugin's, as far as names tell.
     pub fn fits(&self) -> Result<(), LoadError> {
         if let Some(name) = self.imports.iter().find(|name| !is_available(name)) {
             return Err(LoadError::UnknownImport { name: clean(name, 200), hint: hint(name) });
@@ -184,8 +220,4 @@ fn hint(import: &str) -> &'static str {
     } else {
         "a plugin may import wasm-issuer:plugin 0.1 and WASI 0.2 (cli, clocks, filesystem, http, io, random, sockets)"
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }

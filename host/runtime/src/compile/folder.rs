@@ -13,20 +13,20 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest};
 use wasmtime::Engine;
 
-use super::Artifact;
+use super::artifact::Artifact;
 use crate::error::RuntimeError;
 
 const DIGEST: usize = 32;
-/// How many are kept.
+/// The least recently used ones over this number are removed.
 const MAX_FILES: usize = 64;
 
-/// The folder.
-pub struct Artifacts {
+/// A folder of artifacts, by the digest of their component.
+pub struct ArtifactFolder {
     dir: PathBuf,
     engine: u64,
 }
 
-impl Artifacts {
+impl ArtifactFolder {
     /// Make a folder within `parent`, which may be a mounted volume with a mode of its own.
     pub fn open(parent: &Path, engine: &Engine) -> Result<Self, RuntimeError> {
         let dir = parent.join("plugins");
@@ -53,6 +53,7 @@ impl Artifacts {
         self.dir.join(format!("{sha256}-{:016x}", self.engine))
     }
 
+    /// What was kept for a component, if it is whole.
     pub fn get(&self, sha256: &str) -> Option<Artifact> {
         let path = self.path(sha256);
         let mut bytes = fs::read(&path).ok()?;
@@ -104,8 +105,8 @@ impl Artifacts {
 mod tests {
     use super::*;
 
-    fn open(dir: &Path) -> Result<Artifacts, RuntimeError> {
-        Artifacts::open(dir, &Engine::new(&crate::engine::config()).unwrap())
+    fn open(dir: &Path) -> Result<ArtifactFolder, RuntimeError> {
+        ArtifactFolder::open(dir, &Engine::new(&crate::engine::config()).unwrap())
     }
 
     #[test]
@@ -124,7 +125,7 @@ mod tests {
         open(dir.path()).unwrap().put("abc", &Artifact(b"code".to_vec()));
         let mut config = crate::engine::config();
         config.epoch_interruption(false);
-        let other = Artifacts::open(dir.path(), &Engine::new(&config).unwrap()).unwrap();
+        let other = ArtifactFolder::open(dir.path(), &Engine::new(&config).unwrap()).unwrap();
         assert!(other.get("abc").is_none());
     }
 

@@ -20,7 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::egress::{Roots, SecretKey};
+use super::until;
+use crate::egress::{Roots, ValueLocation};
 
 /// A server and how many connections were made to it, and are open.
 #[derive(Clone)]
@@ -41,13 +42,7 @@ impl Server {
 
     /// Waits until so many connections are open.
     pub async fn until_open(&self, count: usize) {
-        for _ in 0..500 {
-            if self.open() == count {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("{} connections are open, not {count}", self.open());
+        until(&format!("{count} open connections"), || self.open() == count).await;
     }
 
     async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
@@ -217,6 +212,12 @@ pub struct Ca {
     pub pem: String,
 }
 
+impl Default for Ca {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Ca {
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
@@ -247,8 +248,8 @@ impl Ca {
     }
 }
 
-pub fn key_name(key: &str) -> SecretKey {
-    SecretKey { namespace: "team-a".into(), secret: "pki".into(), key: key.into() }
+pub fn key_name(key: &str) -> ValueLocation {
+    ValueLocation { namespace: "team-a".into(), secret: "pki".into(), key: key.into() }
 }
 
 /// A server with a certificate, which asks for client certificates of a CA if one is given.

@@ -14,7 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpHooks as _};
 
-use crate::egress::*;
+use super::AGES;
+use crate::egress::{
+    Connector, Denial, EgressConfig, Failure, Grant, HttpCall, HttpGrant, HttpLimits, HttpSession, Observer,
+    Resolver, Stream,
+};
 
 /// Resolves names and opens connections as it was told, and remembers what it was asked for.
 #[derive(Default)]
@@ -109,7 +113,7 @@ pub fn plugin(net: &Arc<Net>, hosts: &[&str]) -> Plugin {
 pub fn plugin_with(config: EgressConfig, grant: HttpGrant, limits: HttpLimits) -> Plugin {
     let session = HttpSession::new(config, grant, limits);
     let watcher = Arc::new(Watcher::default());
-    let call = call(&session, &watcher, Duration::from_secs(10));
+    let call = call(&session, &watcher, AGES);
     Plugin { watcher, session, call }
 }
 

@@ -16,7 +16,7 @@ pub struct MemoryPool {
 }
 
 impl MemoryPool {
-    /// `own` is what each call may use without asking the pool.
+    /// Both in bytes; `own` is what each call may use without asking the pool.
     pub fn new(limit: usize, own: usize) -> Arc<Self> {
         Arc::new(Self { limit, own, used: AtomicUsize::new(0) })
     }
@@ -24,10 +24,6 @@ impl MemoryPool {
     /// How much of what a call uses is the pool's.
     fn share(&self, used: usize) -> usize {
         used.saturating_sub(self.own)
-    }
-
-    pub fn limit(&self) -> usize {
-        self.limit
     }
 
     #[cfg(test)]
@@ -65,6 +61,7 @@ pub struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
+    /// `limit` is for this call, in bytes.
     pub fn new(limit: usize, pool: Arc<MemoryPool>) -> Self {
         Self { limit, used: 0, last: 0, refusal: None, pool }
     }
@@ -72,6 +69,11 @@ impl MemoryLimiter {
     /// Whether memory was refused: a plugin that traps afterwards most likely did so for the lack of it.
     pub fn refusal(&self) -> Option<Refusal> {
         self.refusal
+    }
+
+    /// What all calls may hold together, in bytes.
+    pub fn pool_limit(&self) -> usize {
+        self.pool.limit
     }
 
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
