@@ -14,6 +14,8 @@ WASM_ISSUER_PLUGINS ?= $(CARGO_TARGET_DIR)/wasm32-wasip2/plugin
 export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS
 # Nothing here is for another platform, nor for the user's own cluster.
 unexport CARGO_BUILD_TARGET KUBECONFIG
+# Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
+HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
 # The test cluster and the CFSSL servers, which lock each other out.
 GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh; } >/dev/null
@@ -43,24 +45,23 @@ test-all: lint-tools lint demo test ## Run everything, also what needs tools tha
 .PHONY: test-unit
 test-unit: plugins test-plugins ## Run the tests that need no cluster
 	$(call say,unit tests and plugin tests)
-	$(CARGO) test --locked $(UNIT_TESTS)
+	$(CARGO) test $(HOST)
 
 .PHONY: test-cluster
 test-cluster: build plugins test-plugins cluster ## Run the tests against a real API server
 	$(call say,building the cluster tests)
-	$(CARGO) test --locked -p wasm-issuer-e2e --no-run
+	$(CARGO) test $(HOST) --test cluster --no-run
 	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
 	@test/cfssl/run.sh $(CARGO) test --locked -p cfssl -- --ignored
 	$(call say,cluster tests)
-	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
+	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 
-UNIT_TESTS := --workspace --exclude wasm-issuer-e2e --exclude in-memory-ca --exclude '*-plugin'
 .PHONY: build-tests
 build-tests: setup
-	$(CARGO) test --locked $(UNIT_TESTS) --no-run
-	$(CARGO) test --locked -p wasm-issuer-e2e --no-run
+	$(CARGO) test $(HOST) --no-run
+	$(CARGO) test $(HOST) --test cluster --no-run
 
 .PHONY: setup setup-go
 setup: ## Check, and install where rustup can, what the Rust builds need
@@ -71,7 +72,7 @@ setup-go: ## The same, and Go
 .PHONY: build
 build: setup ## Build the operator and CLI
 	$(call say,building wasm-issuer (the first time wasmtime too: about 8 minutes on 2 cores))
-	$(CARGO) build --locked -p wasm-issuer
+	$(CARGO) build $(HOST) --bin wasm-issuer
 
 .PHONY: plugins
 plugins: setup ## Build the plugins that the image ships
@@ -91,7 +92,7 @@ cluster: setup-go ## Build the servers that tests run against, once (about 15 mi
 bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostile plugins do their worst (release build: about 10 minutes more)
 	$(call say,building the release binary and the benchmark)
 	$(CARGO) build --locked --release -p wasm-issuer
-	$(CARGO) build --locked -p wasm-issuer-e2e --example attack
+	$(CARGO) build $(HOST) --example attack
 	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/attack"
 
 .PHONY: bench-load
@@ -104,7 +105,7 @@ bench-load: plugins ## Measure a start with fifty plugins, with an empty cache f
 lint: setup ## Check formatting, lints, licences, spelling, scripts and generated files
 	$(call say,lint)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -p wasm-issuer-core -p wasm-issuer-runtime -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
+	$(CARGO) clippy $(HOST) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
 	@for script in .ci/run deploy/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
