@@ -34,9 +34,9 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
-	@test/cfssl/run.sh $(CARGO) test --locked -p cfssl -- --ignored
+	$(CARGO) test --locked -p cfssl -- --ignored
 	$(call say,cluster tests)
-	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
+	@test/cluster/run.sh --cert-manager -- $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
 
 .PHONY: build
 build: ## Build the operator and CLI
@@ -74,7 +74,7 @@ bench-load: plugins ## Measure a start with fifty plugins, with an empty cache f
 lint: ## Check formatting, lints, scripts and generated files
 	$(call say,lint)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -p wasm-issuer-core -p wasm-issuer-runtime -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
+	$(CARGO) clippy --locked --all-targets -p wasm-issuer-core -p wasm-issuer-runtime -p wasm-issuer -p wasm-issuer-sdk -p cfssl-fixture -p wasm-issuer-e2e -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
 	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh test/cfssl/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that CFSSL's multirootca, cfssl and cfssljson exist, and builds what is missing, from the Go module at the
+# Makes sure that CFSSL's multirootca and cfssl exist, and builds what is missing, from the Go module at the
 # version in server/go.mod (about 1 minute on 2 cores, once).
 # stdout: the folder that holds them. stderr: everything else.
 #
@@ -11,7 +11,7 @@ cache=${WASM_ISSUER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wasm-issuer}
 module=github.com/cloudflare/cfssl
 version=$(awk -v m="$module" '$1 == m { print $2 }' "$here/server/go.mod")
 bin=$cache/cfssl-$version/bin
-commands=(multirootca cfssl cfssljson)
+commands=(multirootca cfssl)
 
 say() { echo "cfssl: $*" >&2; }
 die() { say "$*"; exit 1; }
