@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod cluster;
 pub mod csr;
 pub mod der;
+pub mod issuance;
 pub mod keys;
 pub mod object;
 pub mod operator;
@@ -26,10 +27,11 @@ pub mod test;
 pub use certificate::Issued;
 pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster, skip};
 pub use csr::Csr;
+pub use issuance::{cluster_issuer_ref, issuer_ref};
 pub use keys::{Key, KeyKind};
 pub use object::{Kind, Object};
 pub use operator::Operator;
-pub use test::{Test, cluster_issuer_ref, issuer_ref};
+pub use test::Test;
 
 /// How long anything may take that is waited for. A wait ends when it happens, so this costs nothing until it does not,
 /// and a build may have all cores meanwhile: that must fail no test.
