@@ -21,5 +21,6 @@ pub use certificate::Certificate;
 pub use csr::{Csr, CsrError};
 pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;
+pub use parse::{BasicConstraints, Extensions};
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};

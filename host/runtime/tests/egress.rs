@@ -7,7 +7,7 @@
 
 /// For the shared modules, which are the library's own tests.
 mod egress {
-    pub use wasm_issuer::egress::*;
+    pub use wasm_issuer_runtime::egress::*;
 }
 #[allow(dead_code, reason = "shared with the library's own tests, which use all of it")]
 #[path = "../src/egress/tests/net.rs"]
@@ -25,13 +25,13 @@ use rcgen::{CertificateParams, KeyPair};
 use server::{Ca, Server, drain};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use wasm_issuer::egress::{AddressPolicy, Grant, HttpGrant};
-use wasm_issuer::plugin::{
+use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
+use wasm_issuer_core::x509::Csr;
+use wasm_issuer_runtime::egress::{AddressPolicy, Grant, HttpGrant};
+use wasm_issuer_runtime::{
     AuthSecret, Breakage, CallError, IssuerIdentity, Limits, Plugin, Runtime, RuntimeConfig, Session,
     SessionInit,
 };
-use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
-use wasm_issuer_core::x509::Csr;
 use zeroize::Zeroizing;
 
 const URL: &str = "http://ca.example.com/";

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use wasm_issuer::plugin::{CompilerProcess, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig};
 
 const PLUGINS: u8 = 50;
 

@@ -26,7 +26,8 @@ pub struct Certificate<'a> {
     not_before: Duration,
     not_after: Duration,
     spki: &'a [u8],
-    pub(crate) extensions: Extensions<'a>,
+    /// The extensions that are judged, parsed.
+    pub extensions: Extensions<'a>,
 }
 
 impl<'a> Certificate<'a> {

@@ -76,9 +76,13 @@ pub struct BasicConstraints {
 /// The extensions that are judged; all others are skipped.
 #[derive(Clone, Debug, Default)]
 pub struct Extensions<'a> {
+    /// RFC 5280 section 4.2.1.9.
     pub basic_constraints: Option<BasicConstraints>,
+    /// RFC 5280 section 4.2.1.3.
     pub key_usage: Option<KeyUsage>,
+    /// RFC 5280 section 4.2.1.12: the purposes' OIDs.
     pub ext_key_usage: Option<BTreeSet<ObjectIdentifier>>,
+    /// RFC 5280 section 4.2.1.6.
     pub subject_alt_name: Option<GeneralNames<'a>>,
 }
 

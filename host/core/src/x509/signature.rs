@@ -155,7 +155,7 @@ fn check_rsa(key: &[u8]) -> Result<(), SignatureError> {
 }
 
 /// The length in bits of a big-endian number without leading zero bytes.
-pub(crate) fn bit_len(bytes: &[u8]) -> usize {
+pub fn bit_len(bytes: &[u8]) -> usize {
     bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 /// How log records are written.
 #[derive(Args)]
 pub struct LoggingArgs {
-    /// What is logged: a level, or levels by module as in `info,wasm_issuer::plugin=debug`.
+    /// What is logged: a level, or levels by module as in `info,wasm_issuer_runtime=debug`.
     #[arg(long, global = true, env = "WASM_ISSUER_LOG", default_value = "info", value_name = "FILTER")]
     log_level: String,
     /// How records look.

@@ -16,7 +16,6 @@ use super::registry::{IssuerKey, IssuerKind};
 use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
 };
-use crate::api::{self};
 
 /// cert-manager's default for `spec.duration`: 90 days.
 const DEFAULT_DURATION: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 3600);

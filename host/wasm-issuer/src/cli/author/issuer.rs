@@ -314,7 +314,7 @@ spec:
         let read = issuer(WHOLE, &["--issuer", "FILE"]).unwrap();
         assert_eq!(read.text(), "WasmIssuer team-a/my-ca");
         assert_eq!(read.spec.limits.timeout, GoDuration::from_secs(5));
-        assert_eq!(read.spec.verification, Verification::Strict);
+        assert_eq!(read.spec.verification, wasm_issuer_core::issuance::verify::Verification::Strict);
         let args = ["--issuer", "FILE", "--kind", "WasmClusterIssuer", "--name", "b", "--timeout", "1s"];
         let read = issuer(WHOLE, &args).unwrap();
         assert_eq!((read.text().as_str(), read.spec.limits.timeout.0.as_secs()), ("WasmClusterIssuer b", 1));

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rcgen::{CertificateParams, KeyPair};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use wasm_issuer::plugin::{
+use wasm_issuer_core::issuance::signer::{Failure, FailureKind, Requester, SignRequest, Signed};
+use wasm_issuer_core::x509::{Certificate, Csr, pem};
+use wasm_issuer_runtime::{
     AuthSecret, Breakage, CallError, CompilerProcess, IssuerIdentity, Limits, LoadError, Phase, Plugin,
     Runtime, RuntimeConfig, Session, SessionInit,
 };
-use wasm_issuer_core::issuance::signer::{Failure, FailureKind, Requester, SignRequest, Signed};
-use wasm_issuer_core::x509::{Certificate, Csr, pem};
 use zeroize::Zeroizing;
 
 fn component(name: &str) -> Vec<u8> {
@@ -162,7 +162,7 @@ fn compile_bomb() -> Vec<u8> {
     function += "(i64.const 0)";
     (1..=variables).for_each(|i| function += &format!(" local.get {i} i64.add"));
     function += ")";
-    let fixture = include_str!("../src/tests/fixture.wat");
+    let fixture = include_str!("../../runtime/src/tests/fixture.wat");
     wat::parse_str(fixture.replace(";; MORE", &function)).unwrap()
 }
 
