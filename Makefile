@@ -54,9 +54,9 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
-	@test/cfssl/run.sh $(CARGO) test --locked -p cfssl -- --ignored
+	$(CARGO) test $(HOST) --lib -- --ignored api::tests::real
 	$(call say,cluster tests)
-	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
+	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 
 .PHONY: build-tests
 build-tests: setup

@@ -14,7 +14,7 @@ operator_install() {
   for file in namespace rbac approver user-roles; do
     kubectl apply --server-side -f "deploy/install/$file.yaml" >/dev/null
   done
-  kubectl wait --for=condition=Established --timeout=20s \
+  kubectl wait --for=condition=Established --timeout=60s \
     crd/wasmissuers.wasm-issuer.dev crd/wasmclusterissuers.wasm-issuer.dev >/dev/null
   test/cluster/kubeconfig-for.sh wasm-issuer wasm-issuer "$CLUSTER_WORKDIR/operator.kubeconfig"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that CFSSL's multirootca, cfssl and cfssljson exist, and builds what is missing, from the Go module at the
+# Makes sure that CFSSL's multirootca and cfssl exist, and builds what is missing, from the Go module at the
 # version in server/go.mod (about 1 minute on 2 cores, once).
 # stdout: the folder that holds them. stderr: everything else.
 set -euo pipefail
@@ -10,7 +10,7 @@ source "$here/../go.sh"
 module=github.com/cloudflare/cfssl
 version=$(awk -v m="$module" '$1 == m { print $2 }' "$here/server/go.mod")
 bin=$cache/cfssl-$version/bin
-commands=(multirootca cfssl cfssljson)
+commands=(multirootca cfssl)
 
 complete() {
 	local command
