@@ -10,7 +10,7 @@ use wasm_issuer_core::issuance::signer::SignRequest;
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verification, Verified};
 use wasm_issuer_core::x509::{Certificate, pem};
 
-use super::chain::{self, Finding, Outcome};
+use super::chain::{self, Finding, Ruling};
 use super::check::prepare;
 use super::describe::Description;
 use super::host::{self, PluginFile, PluginIdentity};
@@ -218,7 +218,7 @@ fn report(
         Answer::Refused(mismatch) => Report {
             result: "refused",
             problem: Some(Problem::refused(&mismatch)),
-            verification: vec![Finding::new(mismatch.field, Outcome::Refused, mismatch.message)],
+            verification: vec![Finding::new(mismatch.field, Ruling::Refused, mismatch.message)],
             ..report
         },
         Answer::Failed(Call::Check, problem) => {
@@ -256,8 +256,8 @@ fn findings(verified: &Verified) -> Vec<Finding> {
     ];
     let finding =
         |(rule, detail): (&'static str, &str)| match verified.warnings.iter().find(|w| w.field == rule) {
-            Some(warning) => Finding::new(rule, Outcome::Warning, &warning.message),
-            None => Finding::new(rule, Outcome::Ok, detail),
+            Some(warning) => Finding::new(rule, Ruling::Warning, &warning.message),
+            None => Finding::new(rule, Ruling::Ok, detail),
         };
     holds.into_iter().filter(|(rule, _)| *rule != "ca" || verified.ca.is_some()).map(finding).collect()
 }
