@@ -47,3 +47,6 @@ pub use spec::{HttpSpec, IssuerSpec, LimitsSpec, RetrySpec, SecretsSpec};
 
 /// The API version of the Issuer kinds.
 pub const VERSION: &str = "v1alpha1";
+
+#[cfg(test)]
+mod schema_tests;
