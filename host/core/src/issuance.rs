@@ -8,6 +8,7 @@ pub mod condition;
 pub mod issuer;
 pub mod plan;
 pub mod request;
+pub mod request_spec;
 pub mod signer;
 pub mod verify;
 

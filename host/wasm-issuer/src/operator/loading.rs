@@ -142,8 +142,8 @@ impl Loader {
         read: &mut Versions,
     ) -> Result<Prepared, CheckFailure> {
         let spec = &object.spec;
-        let namespaced = object.key.kind == IssuerKind::Namespaced;
-        self.policy.check(namespaced, spec).map_err(permanent)?;
+        let kind = object.key.kind;
+        self.policy.check(kind, spec).map_err(permanent)?;
         let config = serde_json::Value::Object(spec.config.clone()).to_string();
         if config.len() > MAX_CONFIG {
             let (kib, max) = (config.len() >> 10, MAX_CONFIG >> 10);
@@ -152,7 +152,7 @@ impl Loader {
             )));
         }
         let namespace = self.namespace_of(&object.key);
-        let lent = self.lend(spec, namespace, self.policy.bounds(namespaced), read).await?;
+        let lent = self.lend(spec, namespace, self.policy.bounds(kind), read).await?;
         let source = spec.plugin.source().map_err(permanent)?;
         if spec.plugin.config_map.is_some() {
             read.insert(Dependency::Plugin, None);
@@ -160,7 +160,7 @@ impl Loader {
         // Few at a time: each holds a component in memory, and what is gzip may be large.
         let turn = self.loads.acquire().await.map_err(retry)?;
         let component = self.sources.component(source, namespace, read).await.map_err(retry)?;
-        let plugin = self.load(&spec.plugin, namespaced, component.wasm, &component.source).await?;
+        let plugin = self.load(&spec.plugin, kind, component.wasm, &component.source).await?;
         drop(turn);
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
@@ -218,7 +218,7 @@ impl Loader {
     async fn load(
         &self,
         spec: &PluginSpec,
-        namespaced: bool,
+        kind: IssuerKind,
         wasm: Vec<u8>,
         source: &str,
     ) -> Result<Arc<Plugin>, CheckFailure> {
@@ -231,7 +231,7 @@ impl Loader {
             )));
         }
         self.policy
-            .check_digest(namespaced, &found)
+            .check_digest(kind, &found)
             .map_err(|violation| retry(format!("{source}: {violation}")))?;
         if let Some(error) = self.refusals.get(&found) {
             return Err(retry(format!("{source}: {error}")));

@@ -7,20 +7,15 @@ use serde_json::{Value, json};
 use wasm_issuer_core::issuance::condition::Condition;
 use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
+use wasm_issuer_core::issuance::request_spec::RequestSpec;
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::issuance::{FIELD_MANAGER, GROUP};
 use wasm_issuer_core::x509::Csr;
-use wasm_issuer_core::x509::usages::Usages;
 
 use super::registry::{IssuerKey, IssuerKind};
 use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
 };
-
-/// cert-manager's default for `spec.duration`: 90 days.
-const DEFAULT_DURATION: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 3600);
-/// cert-manager's default for `spec.usages`.
-const DEFAULT_USAGES: [&str; 2] = ["digital signature", "key encipherment"];
 
 /// Which CertificateRequest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,30 +101,18 @@ impl Observed {
         let pem = self.spec.csr_pem().map_err(|e| format!("spec.request is not base64: {e}"))?;
         let csr = Csr::from_pem_or_der(&pem).map_err(|e| format!("spec.request: {e}"))?;
         let duration = self.spec.duration().map_err(|e| format!("spec.duration: {e}"))?;
-        let duration = duration.map_or(DEFAULT_DURATION, |d| d.0);
-        if duration.as_secs() == 0 {
-            return Err("spec.duration: a certificate is valid for at least a second".to_owned());
-        }
-        let given = self.spec.usages.as_deref().unwrap_or_default();
-        let mut usages: Vec<String> = match given {
-            [] => DEFAULT_USAGES.map(str::to_owned).into(),
-            given => given.to_vec(),
-        };
-        if self.spec.is_ca && !usages.iter().any(|u| u == "cert sign") {
-            usages.push("cert sign".to_owned());
-        }
-        let wanted = Usages::parse(&usages).map_err(|e| format!("spec.usages: {e}"))?;
-        if let Some(contradiction) = csr.contradiction(self.spec.is_ca, &wanted) {
-            return Err(format!("encoded CSR error: {contradiction}"));
-        }
+        let usages = self.spec.usages.as_deref().unwrap_or_default();
+        let spec =
+            RequestSpec::new(duration.map(|d| d.0), self.spec.is_ca, usages).map_err(|e| e.to_string())?;
+        spec.check(&csr).map_err(|e| e.to_string())?;
         Ok(SignRequest {
             namespace: Some(self.key.namespace.clone()),
             name: self.key.name.clone(),
             uid: self.uid.clone(),
             csr,
-            duration,
-            is_ca: self.spec.is_ca,
-            usages,
+            duration: spec.duration,
+            is_ca: spec.is_ca,
+            usages: spec.usages,
             annotations: self.annotations.clone(),
             requester: Requester {
                 username: self.spec.username.clone(),

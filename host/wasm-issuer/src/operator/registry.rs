@@ -10,45 +10,7 @@ use wasm_issuer_core::issuance::request::{IssuerView, RetryPolicy};
 use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_runtime::{Plugin, Session};
 
-/// One of the two kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IssuerKind {
-    /// `WasmIssuer`
-    Namespaced,
-    /// `WasmClusterIssuer`
-    Cluster,
-}
-
-impl IssuerKind {
-    /// The kind's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Namespaced => "WasmIssuer",
-            Self::Cluster => "WasmClusterIssuer",
-        }
-    }
-}
-
-/// Which Issuer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IssuerKey {
-    /// Its kind.
-    pub kind: IssuerKind,
-    /// The namespace of a WasmIssuer.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::fmt::Display for IssuerKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ", self.kind.as_str())?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        f.write_str(&self.name)
-    }
-}
+pub use crate::api::{IssuerKey, IssuerKind};
 
 /// A checked plugin with what the Issuer lends it.
 pub struct Serving {

@@ -20,15 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The file of a plugin, uncompressed.
 pub struct PluginFile {
-    /// Where it was read.
+    /// Where it was read; `-` is stdin.
     pub path: PathBuf,
     /// The component, or what is wrong with the compressed one.
     pub wasm: Result<ComponentBytes, Box<Problem>>,
 }
 
-/// Which plugin, for JSON.
+/// What tells one plugin from another, for JSON.
 #[derive(Serialize)]
-pub struct PluginFacts {
+pub struct PluginIdentity {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
@@ -51,10 +51,9 @@ impl PluginFile {
         Ok(Self { path: path.to_owned(), wasm })
     }
 
-    /// What it is, for JSON.
-    pub fn facts(&self) -> PluginFacts {
+    pub fn facts(&self) -> PluginIdentity {
         let wasm = self.wasm.as_ref().ok();
-        PluginFacts {
+        PluginIdentity {
             file: self.path.display().to_string(),
             sha256: wasm.map(|wasm| wasm.sha256().to_owned()),
             bytes: wasm.map(|wasm| wasm.as_slice().len()),
@@ -73,7 +72,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
 }
 
-/// A runtime as the operator's.
+/// A runtime with the operator's defaults, and the proxy that the environment names.
 pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     Ok(Runtime::new(RuntimeConfig {
         egress: EgressConfig::default().with_proxy_from_env(),
@@ -81,7 +80,7 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     })?)
 }
 
-/// Compile and link a plugin. What takes long is announced where somebody looks.
+/// Compiles and links a plugin, and tells how long that took. What takes long is announced where somebody looks.
 pub async fn load(
     runtime: &Arc<Runtime>,
     file: &Path,
