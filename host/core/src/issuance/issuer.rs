@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::backoff::Backoff;
 use super::condition::{self, Condition, FALSE, PLUGIN_CURRENT, READY, TRUE, UNKNOWN};
 use super::plan::{Moment, Next, Notice, Plan, SYNC_FAILED, SYNCED};
+use super::signer::{Failure, FailureKind};
 use crate::text::{self, MAX_MESSAGE};
 
 /// The delays between checks of an Issuer that is not ready. What it waits for is watched where it can be.
@@ -56,6 +57,30 @@ pub struct CheckFailure {
     pub permanent: bool,
     /// The CA's own wish for when to ask again.
     pub after: Option<Duration>,
+}
+
+impl CheckFailure {
+    /// A failure that may pass by itself.
+    pub fn passing(error: impl ToString) -> Self {
+        Self { message: error.to_string(), permanent: false, after: None }
+    }
+
+    /// A failure that only a change of the Issuer mends.
+    pub fn permanent(error: impl ToString) -> Self {
+        Self { message: error.to_string(), permanent: true, after: None }
+    }
+}
+
+impl From<Failure> for CheckFailure {
+    /// A check that is pending has not passed, and one that blames the Issuer says no more than that it failed.
+    fn from(Failure { kind, message, .. }: Failure) -> Self {
+        let (permanent, after) = match kind {
+            FailureKind::Permanent => (true, None),
+            FailureKind::Retry { after } | FailureKind::Pending { poll_after: after, .. } => (false, after),
+            FailureKind::Issuer => (false, None),
+        };
+        Self { message, permanent, after }
+    }
 }
 
 /// What happened before; in memory only.

@@ -18,13 +18,13 @@ pub enum ApplyError {
     /// The object is not the one that was read: changed, or deleted and made anew.
     #[error("the object has changed since it was read")]
     Conflict,
-    /// The object is gone.
+    /// There is no such object any more.
     #[error("the object is gone")]
     Gone,
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", WRITE_TIMEOUT.as_secs())]
     TimedOut,
-    /// Anything else.
+    /// The API server refused, or could not be reached.
     #[error(transparent)]
     Other(kube::Error),
 }
@@ -35,7 +35,7 @@ impl ApplyError {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
-            Self::TimedOut => "timed-out",
+            Self::TimedOut => "timed_out",
             Self::Other(_) => "error",
         }
     }

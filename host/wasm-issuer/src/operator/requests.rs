@@ -1,4 +1,8 @@
-//! Watches CertificateRequests and hands them, fairly, to [`Signing`].
+//! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
+
+mod observe;
+mod queue;
+mod sign;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,11 +20,13 @@ use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::Next;
 use wasm_issuer_core::issuance::request::Tries;
 
+use self::observe::{Observed, RequestKey, observe};
+pub use self::queue::Limits;
+use self::queue::{Lane, Queue};
+use self::sign::Handled;
+pub use self::sign::Signing;
 use super::health::Synced;
-use super::observe::{Observed, RequestKey, observe};
-use super::queue::{Lane, Limits, Queue};
 use super::registry::IssuerKey;
-use super::sign::{Handled, Signing};
 use crate::api::cert_manager::CertificateRequest;
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -49,7 +55,6 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// No requests yet.
     pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits) -> Self {
         Self {
             signing,

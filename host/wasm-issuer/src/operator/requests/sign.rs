@@ -1,26 +1,27 @@
 //! Handles one request once: look, decide, act, and report when to look again.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_core::issuance::plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
+use wasm_issuer_core::issuance::plan::{Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, GRACE, Gate, Tries};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_core::issuance::{condition, verify};
 use wasm_issuer_runtime::CallError;
 
-use super::apply::{ApplyError, apply_status};
-use super::events::Events;
-use super::metrics::Metrics;
 use super::observe::{Observed, RequestKey, observe};
-use super::registry::{self, Feedback, Registry, Serving};
 use crate::api::cert_manager::CertificateRequest;
+use crate::operator::apply::{ApplyError, apply_status};
+use crate::operator::clock::{moment, now};
+use crate::operator::events::Events;
+use crate::operator::metrics::Metrics;
+use crate::operator::registry::{self, Feedback, Registry, Serving};
 
 /// How long a status that holds what a CA has done is tried to be written before signing starts over.
 const KEEP_WRITING: std::time::Duration = std::time::Duration::from_secs(600);
@@ -62,16 +63,6 @@ pub struct Handled {
     pub tries: Tries,
     /// When to look again.
     pub next: Next,
-}
-
-/// Now, with a random number.
-pub fn moment() -> Moment {
-    Moment { now: now(), jitter: rand::random() }
-}
-
-/// Now in whole seconds, as the API keeps times: what comes back from there compares equal.
-fn now() -> Timestamp {
-    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default()
 }
 
 impl Signing {
@@ -169,7 +160,7 @@ impl Signing {
         serving: &Serving,
         request: &SignRequest,
     ) -> Result<Signed, Failure> {
-        let call = serving.plugin.sign(&serving.session, request);
+        let call = serving.signer.sign(request);
         tokio::pin!(call);
         let outcome = tokio::select! {
             outcome = &mut call => outcome,
@@ -202,7 +193,7 @@ impl Signing {
 
     async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
         let body = observed.apply_body(status);
-        let written = apply_status(&self.client, &observed.collection(), &observed.key.name, &body).await;
+        let written = apply_status(&self.client, &observed.collection, &observed.key.name, &body).await;
         self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
         let version = written?;
         Ok(observed.with_status(status, version))
@@ -216,7 +207,7 @@ impl Signing {
         plan: Plan<RequestStatus>,
         mut tries: Tries,
     ) -> Handled {
-        let reference = current.reference();
+        let reference = current.reference.clone();
         let Some(status) = plan.status else {
             self.events.publish(&reference, plan.events);
             return Handled { now: None, finished: false, tries, next: plan.next };
