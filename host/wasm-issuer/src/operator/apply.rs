@@ -8,6 +8,7 @@ use kube::core::Request;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_issuer_core::issuance::FIELD_MANAGER;
+use wasm_issuer_core::issuance::write::WriteFailure;
 
 /// A write may be retried by the client while the API server is overloaded; it does not wait for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,6 +38,16 @@ impl ApplyError {
             Self::Gone => "gone",
             Self::TimedOut => "timed_out",
             Self::Other(_) => "error",
+        }
+    }
+}
+
+impl From<&ApplyError> for WriteFailure {
+    fn from(error: &ApplyError) -> Self {
+        match error {
+            ApplyError::Conflict => Self::Conflict,
+            ApplyError::Gone => Self::Gone,
+            ApplyError::TimedOut | ApplyError::Other(_) => Self::Unanswered,
         }
     }
 }

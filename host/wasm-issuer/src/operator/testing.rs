@@ -5,8 +5,10 @@
 //! be true in the end, not which calls lead there, and stays true when the operator finds a better way.
 
 mod api_server;
+mod http;
 mod objects;
 mod plugin;
+mod store;
 
 pub use api_server::{ApiServer, Call, Fault};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};

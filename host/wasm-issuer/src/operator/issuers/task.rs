@@ -9,11 +9,9 @@ use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
-use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition;
-use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerStatus};
-use wasm_issuer_core::issuance::plan::{Next, Notice, Plan};
-use wasm_issuer_core::issuance::request::GRACE;
+use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerPlan, IssuerStatus};
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::dependency::{Dependency, Versions};
 use super::object::ObservedIssuer;
@@ -26,9 +24,6 @@ use crate::operator::events::Events;
 use crate::operator::registry::{Feedback, IssuerEntry, IssuerKey, Registry, Serving};
 
 const FEEDBACK_CAPACITY: usize = 64;
-/// How long an Issuer has to sign without a relapse until earlier ones are forgotten.
-const RELAPSE_MEMORY: Duration = Duration::from_secs(60);
-const WRITE_BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -80,7 +75,6 @@ pub struct IssuerTask {
     /// Watches of what the spec names, and the versions that were read.
     watched: Vec<Watch>,
     read: Versions,
-    write_failures: u32,
 }
 
 struct Watch {
@@ -106,7 +100,6 @@ impl IssuerTask {
             refused: None,
             watched: Vec::new(),
             read: Versions::new(),
-            write_failures: 0,
         }
     }
 
@@ -164,7 +157,7 @@ impl IssuerTask {
         };
         let ready = attempt.result.is_ok();
         let interval = self.current.spec.check_interval.0;
-        let plan = issuer::checked(&self.current.state, &attempt, &mut self.history, interval, moment());
+        let plan = issuer::checked(&self.current.state, &attempt, self.history, interval, moment());
         let serving = self.prepared.as_ref().filter(|_| ready).map(|p| p.serving.clone());
         self.execute(plan, serving).await
     }
@@ -188,7 +181,7 @@ impl IssuerTask {
         tokio::pin!(preparation);
         tokio::select! {
             preparation = &mut preparation => preparation,
-            () = sleep(GRACE) => {
+            () = sleep(FIRST_STATUS_AFTER) => {
                 if let Some(status) = issuer::initializing(&self.current.state, Timestamp::now()) {
                     self.write(status, vec![]).await;
                 }
@@ -220,11 +213,9 @@ impl IssuerTask {
                 () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
                 () = timer => return Wake::Due,
                 Some(feedback) = self.news.recv() => match feedback {
-                    // Calls that were under way at the relapse prove nothing.
-                    Feedback::Signed if self.relapsed.is_none_or(|at| at.elapsed() > RELAPSE_MEMORY) => {
-                        self.history.relapses = 0;
+                    Feedback::Signed => {
+                        self.history = self.history.signed(self.relapsed.map(|at| at.elapsed()));
                     }
-                    Feedback::Signed => {}
                     failed => return Wake::Feedback(failed),
                 },
             }
@@ -239,7 +230,7 @@ impl IssuerTask {
             return Wake::Due;
         }
         self.relapsed = Some(Instant::now());
-        let plan = issuer::relapsed(&self.current.state, &message, &mut self.history, moment());
+        let plan = issuer::relapsed(&self.current.state, &message, self.history, moment());
         let next = self.execute(plan, None).await;
         loop {
             match self.wait(next).await {
@@ -259,17 +250,19 @@ impl IssuerTask {
         self.current = self.object.borrow_and_update().as_ref().clone();
     }
 
-    /// Carry out a plan, and let the requests know.
-    async fn execute(&mut self, plan: Plan<IssuerStatus>, serving: Option<Arc<Serving>>) -> Next {
-        if let Some(status) = plan.status
-            && !self.write(status, plan.events).await
-        {
-            self.write_failures = self.write_failures.saturating_add(1);
-            let delay = WRITE_BACKOFF.delay(self.write_failures, rand::random(), None);
+    /// Carry out a plan, remember what it taught, and let the requests know.
+    async fn execute(&mut self, plan: IssuerPlan, serving: Option<Arc<Serving>>) -> Next {
+        let landed = match plan.status {
+            Some(status) => self.write(status, plan.events).await,
+            None => true,
+        };
+        if !landed {
+            let (history, delay) = History::unwritten(plan.remember, rand::random());
+            self.history = history;
             self.publish(None);
             return Next::After(delay);
         }
-        self.write_failures = 0;
+        self.history = History::written(plan.remember);
         self.publish(serving);
         plan.next
     }

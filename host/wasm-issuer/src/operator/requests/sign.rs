@@ -1,18 +1,21 @@
 //! Handles one request once: look, decide, act, and report when to look again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
-use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_core::issuance::plan::{Next, Notice, Plan, RequestStatus, SYNC_FAILED};
-use wasm_issuer_core::issuance::request::{self, GRACE, Gate, Tries};
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
+use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
-use wasm_issuer_core::issuance::verify::Verification;
-use wasm_issuer_core::issuance::{condition, verify};
+use wasm_issuer_core::issuance::verify::{self, Verification, Verified};
+use wasm_issuer_core::issuance::write::{
+    self, AfterWrite, Found, Wanted, WriteFailure, is_wanted, unwritten,
+};
+use wasm_issuer_core::issuance::{condition, outcome};
 use wasm_issuer_runtime::CallError;
 
 use super::observe::{Observed, RequestKey, observe};
@@ -21,36 +24,18 @@ use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
-use crate::operator::registry::{self, Feedback, Registry, Serving};
-
-/// How long a status that holds what a CA has done is tried to be written before signing starts over.
-const KEEP_WRITING: std::time::Duration = std::time::Duration::from_secs(600);
-/// The delays after a write that failed.
-const WRITE_BACKOFF: Backoff =
-    Backoff { min: std::time::Duration::from_millis(200), max: std::time::Duration::from_secs(30) };
+use crate::operator::registry::{self, Feedback, IssuerEntry, Registry, Serving};
 
 /// What handling a request needs.
 pub struct Signing {
-    /// The client.
+    /// Writes statuses, and reads requests whose status did not land.
     pub client: Client,
-    /// The Issuers.
+    /// Where the Issuers' side puts what serves.
     pub registry: Arc<Registry>,
     /// Where Events go.
     pub events: Events,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-}
-
-/// What has become of a request whose status could not be written.
-enum Newest {
-    /// It is another version of the same request, and wants its certificate.
-    Wanted(Arc<Observed>),
-    /// It was denied.
-    Unwanted,
-    /// It was deleted, or made anew, or somebody finished it.
-    Gone,
-    /// The API server does not say.
-    Unknown,
 }
 
 /// What handling a request came to.
@@ -66,24 +51,15 @@ pub struct Handled {
 }
 
 impl Signing {
-    /// Handle a request.
-    pub async fn handle(&self, observed: Arc<Observed>, mut tries: Tries) -> Handled {
+    /// Handle a request of which `tries` is remembered.
+    pub async fn handle(&self, observed: Arc<Observed>, tries: Tries) -> Handled {
         let entry = observed.issuer.as_ref().and_then(|key| self.registry.get(key));
         let mut current = observed;
-        let plan = match request::gate(&current.view, &registry::view(entry.as_ref()), &mut tries, moment()) {
+        let plan = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now()) {
             Gate::Act(plan) => plan,
-            Gate::AwaitPlugin if !tries.told_waiting => {
-                tries.told_waiting = true;
-                Plan { status: None, events: vec![], next: Next::After(GRACE) }
-            }
-            Gate::AwaitPlugin => Plan {
-                status: request::initializing(&current.view, now()),
-                events: vec![],
-                next: Next::WithIssuer,
-            },
             Gate::Sign => match entry.as_ref().and_then(|e| e.serving.as_ref().map(|s| (e, s))) {
-                Some((entry, serving)) => self.sign(&mut current, serving, entry, &mut tries).await,
-                None => Plan { status: None, events: vec![], next: Next::WithIssuer },
+                Some((entry, serving)) => self.sign(&mut current, serving, entry, tries).await,
+                None => Plan::idle(Next::WithIssuer, tries),
             },
         };
         self.execute(current, plan, tries).await
@@ -94,30 +70,23 @@ impl Signing {
         &self,
         current: &mut Arc<Observed>,
         serving: &Arc<Serving>,
-        entry: &registry::IssuerEntry,
-        tries: &mut Tries,
-    ) -> Plan<RequestStatus> {
+        entry: &IssuerEntry,
+        tries: Tries,
+    ) -> RequestPlan {
         let request = match current.sign_request() {
             Ok(request) => request,
-            Err(message) => return request::invalid(&current.view, &message, now()),
+            Err(message) => return outcome::invalid(&current.view, &message, tries, now()),
         };
         let started = Instant::now();
-        let outcome = self.call(current, serving, &request).await;
+        let signed = self.call(current, serving, &request).await;
         let took = started.elapsed();
-        let verified = match outcome {
-            Ok(signed) => self.verify(&request, &signed, serving.verification).map_err(|why| Failure {
-                kind: FailureKind::Permanent,
-                message: format!("the certificate that the plugin returned was refused: {why}"),
-                condition: None,
-            }),
-            Err(failure) => Err(failure),
-        };
+        let verified = signed.and_then(|signed| self.verify(&request, &signed, serving.verification));
         self.metrics.signed(outcome_label(&verified), took);
         match verified {
             Ok(verified) => {
                 // The channel is full only if the Issuer is busy, and then this news is not needed.
                 let _ = entry.feedback.try_send(Feedback::Signed);
-                request::issued(&current.view, verified, now())
+                outcome::issued(&current.view, verified, tries, now())
             }
             Err(failure) => {
                 if failure.kind == FailureKind::Issuer {
@@ -126,14 +95,8 @@ impl Signing {
                         Feedback::Failed { serving: serving.clone(), message: failure.message.clone() };
                     let _ = entry.feedback.send(news).await;
                 }
-                request::failure(
-                    &current.view,
-                    &failure,
-                    &serving.retry,
-                    entry.ready_since(),
-                    tries,
-                    moment(),
-                )
+                let since = entry.ready_since();
+                outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
             }
         }
     }
@@ -144,13 +107,13 @@ impl Signing {
         request: &SignRequest,
         signed: &Signed,
         policy: Verification,
-    ) -> Result<verify::Verified, verify::Mismatch> {
+    ) -> Result<Verified, Failure> {
         let verified = verify::verify(request, signed, Timestamp::now(), policy);
         match &verified {
             Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
             Err(mismatch) => self.metrics.mismatch(mismatch.field, true),
         }
-        verified
+        verified.map_err(|why| outcome::refused(&why))
     }
 
     /// Call the plugin. A call that takes longer than the grace time is announced in the status.
@@ -160,35 +123,38 @@ impl Signing {
         serving: &Serving,
         request: &SignRequest,
     ) -> Result<Signed, Failure> {
-        let call = serving.signer.sign(request);
-        tokio::pin!(call);
-        let outcome = tokio::select! {
-            outcome = &mut call => outcome,
-            () = tokio::time::sleep(GRACE) => {
-                if let Some(status) = request::initializing(&current.view, now()) {
-                    let mut written = self.write(current, &status).await;
-                    if let Err(ApplyError::Conflict) = written
-                        && let Newest::Wanted(newer) = self.newest(current).await
-                    {
-                        // Somebody else wrote a condition meanwhile.
-                        written = self.write(&newer, &status).await;
-                    }
-                    match written {
-                        Ok(newer) => *current = Arc::new(newer),
-                        // The final write meets the same obstacle and deals with it.
-                        Err(error) => debug!(request = %current.key.name, %error, "first status not written"),
-                    }
-                }
+        let mut call = serving.signer.sign(request);
+        let answer = tokio::select! {
+            answer = &mut call => answer,
+            () = sleep(FIRST_STATUS_AFTER) => {
+                self.announce(current).await;
                 call.await
             }
         };
-        outcome.map_err(|error| {
+        answer.map_err(|error| {
             if let CallError::Broken(breakage) = &error {
                 self.metrics.broke(breakage.label());
                 warn!(namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
             }
             error.into_failure()
         })
+    }
+
+    /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
+    async fn announce(&self, current: &mut Arc<Observed>) {
+        let Some(status) = request::initializing(&current.view, now()) else { return };
+        let mut written = self.write(current, &status).await;
+        if let Err(ApplyError::Conflict) = written {
+            // Somebody else wrote a condition meanwhile.
+            let found = self.read(current).await;
+            if let (Wanted::Yes, Found::There(newer)) = (is_wanted(found.view(|o| &o.view)), found) {
+                written = self.write(&newer, &status).await;
+            }
+        }
+        match written {
+            Ok(newer) => *current = Arc::new(newer),
+            Err(error) => debug!(request = %current.key.name, %error, "first status not written"),
+        }
     }
 
     async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
@@ -199,71 +165,56 @@ impl Signing {
         Ok(observed.with_status(status, version))
     }
 
-    /// Carry out a plan. What a CA has done is not lost by a write that fails: the write is tried again, not the
-    /// signing, which would leave a certificate or an order at the CA that nobody knows of.
-    async fn execute(
-        &self,
-        mut current: Arc<Observed>,
-        plan: Plan<RequestStatus>,
-        mut tries: Tries,
-    ) -> Handled {
+    /// Carry out a plan.
+    async fn execute(&self, mut current: Arc<Observed>, plan: RequestPlan, before: Tries) -> Handled {
         let reference = current.reference.clone();
         let Some(status) = plan.status else {
             self.events.publish(&reference, plan.events);
-            return Handled { now: None, finished: false, tries, next: plan.next };
+            return Handled { now: None, finished: false, tries: plan.remember, next: plan.next };
         };
-        let give_up = Instant::now() + KEEP_WRITING;
+        let began = Instant::now();
+        let mut failures = before.write_failures;
         loop {
             let error = match self.write(&current, &status).await {
                 Ok(newer) => {
-                    tries.write_failures = 0;
-                    let finished = newer.view.is_finished();
                     log(&newer);
                     self.events.publish(&reference, plan.events);
+                    let (finished, tries) = (newer.view.is_finished(), Tries::written(plan.remember));
                     return Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next };
                 }
-                Err(ApplyError::Gone) => return gone(tries),
                 Err(error) => error,
             };
-            tries.write_failures = tries.write_failures.saturating_add(1);
-            let delay = WRITE_BACKOFF.delay(tries.write_failures, rand::random(), None);
-            let later = |next| Handled { now: None, finished: false, tries, next: Next::After(next) };
-            let is_conflict = matches!(error, ApplyError::Conflict);
-            if !is_conflict {
+            failures = failures.saturating_add(1);
+            let tries = before.unwritten(plan.remember, failures);
+            let jitter = rand::random();
+            let why = WriteFailure::from(&error);
+            if why == WriteFailure::Unanswered {
                 self.report(&reference, &current.key, &error);
             }
-            match (is_costly(&status), Instant::now() < give_up) {
-                // The watch brings the newer version, and with it the next look.
-                (false, _) => return later(delay),
-                (true, false) => return later(KEEP_WRITING),
-                (true, true) if is_conflict => {}
-                (true, true) => tokio::time::sleep(delay).await,
+            match unwritten(&status, why, failures, began.elapsed(), jitter) {
+                AfterWrite::Forget => return Handled::gone(tries),
+                AfterWrite::LookAgain(delay) => return Handled::unwritten(tries, delay),
+                AfterWrite::WriteAgain(delay) => sleep(delay).await,
             }
-            match self.newest(&current).await {
-                Newest::Wanted(newer) => current = newer,
-                Newest::Unwanted => return later(delay),
-                Newest::Gone => return gone(tries),
-                Newest::Unknown => tokio::time::sleep(delay).await,
+            let found = self.read(&current).await;
+            match (is_wanted(found.view(|observed| &observed.view)), found) {
+                (Wanted::Yes, Found::There(newer)) => current = Arc::new(newer),
+                (Wanted::Yes, _) => sleep(write::delay(failures, jitter)).await,
+                (Wanted::Otherwise, _) => {
+                    return Handled::unwritten(tries, write::delay(failures, jitter));
+                }
+                (Wanted::No, _) => return Handled::gone(tries),
             }
         }
     }
 
     /// What has become of a request.
-    async fn newest(&self, old: &Observed) -> Newest {
+    async fn read(&self, old: &Observed) -> Found<Observed> {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let newer = match api.get_opt(&old.key.name).await {
-            Ok(newer) => newer.and_then(observe),
-            Err(_) => return Newest::Unknown,
-        };
-        match newer {
-            Some(newer) if newer.uid == old.uid && newer.spec == old.spec && !newer.view.is_finished() => {
-                if newer.view.is_approved() {
-                    Newest::Wanted(Arc::new(newer))
-                } else {
-                    Newest::Unwanted
-                }
-            }
-            _ => Newest::Gone,
+        match api.get_opt(&old.key.name).await.map(|newer| newer.and_then(observe)) {
+            Err(_) => Found::Unknown,
+            Ok(Some(newer)) if newer.uid == old.uid && newer.spec == old.spec => Found::There(newer),
+            Ok(_) => Found::Gone,
         }
     }
 
@@ -271,6 +222,16 @@ impl Signing {
         warn!(namespace = key.namespace, request = key.name, %error, "could not write the status");
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
         self.events.publish(reference, vec![Notice::warning("UnexpectedError", SYNC_FAILED, &note)]);
+    }
+}
+
+impl Handled {
+    fn gone(tries: Tries) -> Self {
+        Self { now: None, finished: true, tries, next: Next::Settled }
+    }
+
+    fn unwritten(tries: Tries, delay: Duration) -> Self {
+        Self { now: None, finished: false, tries, next: Next::After(delay) }
     }
 }
 
@@ -283,16 +244,6 @@ fn outcome_label<T>(outcome: &Result<T, Failure>) -> &'static str {
         Err(FailureKind::Issuer) => "issuer",
         Err(FailureKind::Pending { .. }) => "pending",
     }
-}
-
-/// Whether a plugin should not be asked again only because somebody else wrote to the object: it would leave a second
-/// certificate, or a second order, at the CA.
-fn is_costly(status: &RequestStatus) -> bool {
-    status.certificate.is_some() || condition::find(&status.conditions, condition::RESUME).is_some()
-}
-
-fn gone(tries: Tries) -> Handled {
-    Handled { now: None, finished: true, tries, next: Next::Settled }
 }
 
 fn log(observed: &Observed) {

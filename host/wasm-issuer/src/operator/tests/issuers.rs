@@ -96,7 +96,7 @@ async fn a_status_whose_write_conflicts_is_written_onto_the_newer_version() {
         let annotate = move |api: &ApiServer| {
             api.edit(&object, |value| value["metadata"]["annotations"] = json!({"somebody": "else"}));
         };
-        api.next(Call::WriteStatus(ca.clone()), Fault::after(annotate));
+        api.next(Call::WriteStatus(ca.clone()), Fault::overtaken(annotate));
     });
     bench.until_says(READY, CHECKED).await;
     a_moment().await;

@@ -147,7 +147,7 @@ async fn a_slow_plugin_is_announced() {
 async fn after_a_conflict_the_certificate_lands_on_the_newer_version() {
     let (bench, web) = Bench::with([Answer::good()]);
     let object = web.clone();
-    bench.api.next(Call::WriteStatus(web.clone()), Fault::after(move |api| annotate(api, &object)));
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object)));
     bench.until_ready_says(&web, ISSUED).await;
     a_while().await;
     assert_eq!(bench.signer.asked().len(), 1, "signing again would leave a second certificate at the CA");
@@ -180,6 +180,20 @@ async fn a_write_without_an_answer_is_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_certificate_that_cannot_be_written_is_given_up_after_ten_minutes() {
+    let (bench, web) = Bench::with([]);
+    bench.api.every(Call::WriteStatus(web.clone()), Fault::Code(403));
+    sleep(Duration::from_secs(590)).await;
+    assert_eq!(bench.signer.asked().len(), 1);
+    bench.api.until("another one", |_| bench.signer.asked().len() == 2).await;
+    let gap = bench.signer.times()[1] - bench.signer.times()[0];
+    assert!(gap > Duration::from_secs(1200), "{gap:?}: ten minutes of writes, and ten without anything");
+    bench.api.heal();
+    bench.until_ready_says(&web, ISSUED).await;
+    assert_eq!(bench.signer.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_certificate_whose_write_landed_without_an_answer_is_the_only_one() {
     let (bench, web) = Bench::with([Answer::good()]);
     bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
@@ -202,7 +216,7 @@ async fn an_order_whose_write_landed_without_an_answer_is_not_made_twice() {
 async fn an_order_whose_write_conflicts_is_not_made_twice() {
     let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);
     let object = web.clone();
-    bench.api.next(Call::WriteStatus(web.clone()), Fault::after(move |api| annotate(api, &object)));
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object)));
     bench.until_ready_says(&web, ISSUED).await;
     assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
 }
@@ -245,6 +259,8 @@ async fn a_late_watch_does_not_bring_back_what_is_finished() {
     bench.until_ready_says(&web, ISSUED).await;
     // The annotation, which is older than the certificate.
     bench.api.deliver_next(REQUESTS);
+    a_while().await;
+    bench.api.release(REQUESTS);
     a_while().await;
     assert_eq!(bench.signer.asked().len(), 1);
 }
@@ -328,5 +344,8 @@ async fn a_failure_that_cannot_be_written_counts_all_the_same() {
     let times = bench.signer.times();
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(gaps.len(), 2);
-    assert!(gaps[1] >= Duration::from_millis(1600), "the delay after the second failure, not the first: {gaps:?}");
+    assert!(
+        gaps[1] >= Duration::from_millis(1600),
+        "the delay after the second failure, not the first: {gaps:?}"
+    );
 }
