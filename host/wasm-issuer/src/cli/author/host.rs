@@ -67,11 +67,6 @@ impl PluginFile {
     }
 }
 
-/// The SHA-256 of bytes in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
-}
-
 /// A runtime with the operator's defaults, and the proxy that the environment names.
 pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     Ok(Runtime::new(RuntimeConfig {

@@ -5,12 +5,13 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use thiserror::Error;
 use wasm_issuer_runtime::SecretData;
 use zeroize::Zeroizing;
 
-use super::lending::{Dependency, Versions};
+use super::dependency::{Dependency, Versions};
+use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
 
 /// What gunzip may make of a ConfigMap's value: as much as a component may have, and no more.
@@ -104,15 +105,15 @@ pub struct Component {
 /// Reads from the cluster and from the folder of builtin plugins.
 #[derive(Clone)]
 pub struct Sources {
-    /// The client.
+    /// Reads ConfigMaps and Secrets.
     pub client: Client,
-    /// `<name>.wasm` files.
+    /// The folder of the builtin plugins, `<name>.wasm` each.
     pub builtins: PathBuf,
 }
 
 impl Sources {
-    /// Read a plugin. `namespace` is where the Issuer's ConfigMaps live. Notes the version of what it read, also of
-    /// a ConfigMap that turns out to be of no use.
+    /// Read a plugin. `namespace` is where the Issuer's ConfigMaps live. Notes in `read` the version of what it read,
+    /// also of a ConfigMap that turns out to be of no use.
     pub async fn component(
         &self,
         source: PluginSource<'_>,
@@ -141,7 +142,7 @@ impl Sources {
             let field = "spec.plugin.configMap.name";
             return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
         };
-        versions.insert(Dependency::Plugin, map.resource_version());
+        versions.insert(Dependency::Plugin, Version::of(Some(&map)));
         let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) else {
             if map.data.as_ref().is_some_and(|data| data.contains_key(&key)) {
                 return Err(SourceError::TextKey { namespace, name, key });
@@ -173,20 +174,20 @@ impl Sources {
         Err(SourceError::NoBuiltin { name: name.to_owned(), found: names.join(", ") })
     }
 
-    /// Read a Secret that a field of the Issuer names, with its resource version.
+    /// Read a Secret that a field of the Issuer names, with its version.
     pub async fn secret(
         &self,
         field: &'static str,
         name: &str,
         namespace: &str,
-    ) -> Result<(SecretData, Option<String>), SourceError> {
+    ) -> Result<(SecretData, Version), SourceError> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let found = read(api.get_opt(name), format!(r#"Secret "{namespace}/{name}""#)).await?;
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
         let Some(secret) = found else {
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
         };
-        let version = secret.resource_version();
+        let version = Version::of(Some(&secret));
         let data = secret.data.unwrap_or_default();
         // To a plugin no keys look like no Secret, and without one it may make a CA of its own.
         if data.is_empty() {
@@ -204,7 +205,7 @@ async fn read<T, E: std::fmt::Display>(
     reading.await.map_err(|error| SourceError::Unreadable { what, error: error.to_string() })
 }
 
-/// The bytes, uncompressed if they are gzip.
+/// The bytes of a component, unpacked if they are gzip, up to 16 MiB of them. `source` names them in the error.
 pub fn gunzip(bytes: Vec<u8>, source: &str) -> Result<Vec<u8>, SourceError> {
     if !bytes.starts_with(&GZIP_MAGIC) {
         return Ok(bytes);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use kube::Resource;
 use serde_json::{Value, json};
 use wasm_issuer_core::issuance::condition::Condition;
 use wasm_issuer_core::issuance::plan::RequestStatus;
@@ -12,24 +13,21 @@ use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::issuance::{FIELD_MANAGER, GROUP};
 use wasm_issuer_core::x509::Csr;
 
-use super::registry::{IssuerKey, IssuerKind};
 use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
 };
+use crate::api::{IssuerKey, IssuerKind};
 
 /// Which CertificateRequest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
 }
 
 /// An unfinished request for one of our kinds.
 #[derive(Clone, Debug)]
 pub struct Observed {
-    /// Which one.
     pub key: RequestKey,
     /// `metadata.uid`.
     pub uid: String,
@@ -41,8 +39,12 @@ pub struct Observed {
     pub view: RequestView,
     /// `metadata.annotations`.
     pub annotations: Vec<(String, String)>,
-    /// `spec`.
+    /// What is asked for, as it was written.
     pub spec: CertificateRequestSpec,
+    /// What its Events refer to.
+    pub reference: ObjectReference,
+    /// The URL path of the requests of its namespace.
+    pub collection: String,
 }
 
 /// What is to be kept of a request; none if it refers to somebody else's issuer.
@@ -50,6 +52,7 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
     if request.spec.issuer_ref.group != GROUP {
         return None;
     }
+    let reference = request.object_ref(&());
     let meta = request.metadata;
     let key = RequestKey { namespace: meta.namespace?, name: meta.name? };
     let issuer_ref = &request.spec.issuer_ref;
@@ -73,6 +76,8 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         },
     };
     Some(Observed {
+        collection: CertificateRequest::url_path(&(), Some(&key.namespace)),
+        reference,
         key,
         uid: meta.uid.unwrap_or_default(),
         resource_version: meta.resource_version.unwrap_or_default(),
@@ -145,8 +150,8 @@ impl Observed {
             failure_time: status.failure_time.map(Time),
         };
         json!({
-            "apiVersion": "cert-manager.io/v1",
-            "kind": "CertificateRequest",
+            "apiVersion": self.reference.api_version,
+            "kind": self.reference.kind,
             "metadata": {
                 "name": self.key.name,
                 "namespace": self.key.namespace,
@@ -154,23 +159,6 @@ impl Observed {
             },
             "status": status,
         })
-    }
-
-    /// The URL path of its collection.
-    pub fn collection(&self) -> String {
-        format!("/apis/cert-manager.io/v1/namespaces/{}/certificaterequests", self.key.namespace)
-    }
-
-    /// What its Events refer to.
-    pub fn reference(&self) -> ObjectReference {
-        ObjectReference {
-            api_version: Some("cert-manager.io/v1".to_owned()),
-            kind: Some("CertificateRequest".to_owned()),
-            name: Some(self.key.name.clone()),
-            namespace: Some(self.key.namespace.clone()),
-            uid: Some(self.uid.clone()),
-            ..ObjectReference::default()
-        }
     }
 }
 

@@ -5,47 +5,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
-use serde_json::json;
+use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
-use wasm_issuer_core::issuance::GROUP;
-use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_core::issuance::condition::{self, Condition};
-use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerState, IssuerStatus, PluginFacts};
-use wasm_issuer_core::issuance::plan::{Next, Notice, Plan};
-use wasm_issuer_core::issuance::request::GRACE;
+use wasm_issuer_core::issuance::condition;
+use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerPlan, IssuerStatus};
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
-use super::apply::{ApplyError, apply_status};
-use super::lending::{Dependency, Versions};
-use super::loading::{Loader, Prepared};
-use super::registry::{Feedback, IssuerEntry, IssuerKey, IssuerKind, Serving};
-use super::sign::moment;
-use super::watches::{Subscription, Version, Watched};
-use crate::api::{self, IssuerSpec, VERSION};
+use super::dependency::{Dependency, Versions};
+use super::object::ObservedIssuer;
+use super::prepare::{Preparation, Prepared, Preparer};
+use super::watches::{Subscription, Version, Watched, Watches};
+use crate::api;
+use crate::api::IssuerKey;
+use crate::operator::apply::{ApplyError, apply_status};
+use crate::operator::clock::moment;
+use crate::operator::events::Events;
+use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
 
 const FEEDBACK_CAPACITY: usize = 64;
-/// How long an Issuer has to sign without a relapse until earlier ones are forgotten.
-const RELAPSE_MEMORY: Duration = Duration::from_secs(60);
-const WRITE_BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// An Issuer as it was read.
-#[derive(Clone, Debug)]
-pub struct IssuerObject {
-    /// Which one.
-    pub key: IssuerKey,
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.resourceVersion`.
-    pub resource_version: String,
-    /// Its spec.
-    pub spec: IssuerSpec,
-    /// Its generation and status.
-    pub state: IssuerState,
+/// What the tasks of all Issuers share.
+pub struct Shared {
+    pub client: Client,
+    /// Makes Issuers ready.
+    pub preparer: Preparer,
+    /// Of what Issuers name.
+    pub watches: Watches,
+    /// Where the requests' side finds what serves.
+    pub registry: Arc<Registry>,
+    /// Where Events go.
+    pub events: Events,
+}
+
+impl Shared {
+    /// Drop what is kept for an Issuer that is gone.
+    pub fn forget(&self, key: &IssuerKey, uid: &str) {
+        self.preparer.forget(uid);
+        self.registry.remove(key, uid);
+    }
 }
 
 /// What wakes an Issuer's task.
@@ -59,11 +60,13 @@ enum Wake {
 
 /// The task of one Issuer.
 pub struct IssuerTask {
-    loader: Arc<Loader>,
-    object: watch::Receiver<Arc<IssuerObject>>,
+    shared: Arc<Shared>,
+    object: watch::Receiver<Arc<ObservedIssuer>>,
     /// The object with this task's own writes, which the watch brings later.
-    current: IssuerObject,
-    feedback: (mpsc::Sender<Feedback>, mpsc::Receiver<Feedback>),
+    current: ObservedIssuer,
+    /// For whoever signs for this Issuer.
+    feedback: mpsc::Sender<Feedback>,
+    news: mpsc::Receiver<Feedback>,
     history: History,
     /// When signing failed last by the Issuer's fault.
     relapsed: Option<Instant>,
@@ -73,7 +76,6 @@ pub struct IssuerTask {
     /// Watches of what the spec names, and the versions that were read.
     watched: Vec<Watch>,
     read: Versions,
-    write_failures: u32,
 }
 
 struct Watch {
@@ -84,20 +86,21 @@ struct Watch {
 
 impl IssuerTask {
     /// A task for the Issuer in this channel; it ends when the channel closes.
-    pub fn new(loader: Arc<Loader>, object: watch::Receiver<Arc<IssuerObject>>) -> Self {
+    pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<ObservedIssuer>>) -> Self {
         let current = object.borrow().as_ref().clone();
+        let (feedback, news) = mpsc::channel(FEEDBACK_CAPACITY);
         Self {
-            loader,
+            shared,
             object,
             current,
-            feedback: mpsc::channel(FEEDBACK_CAPACITY),
+            feedback,
+            news,
             history: History::default(),
             relapsed: None,
             prepared: None,
             refused: None,
             watched: Vec::new(),
             read: Versions::new(),
-            write_failures: 0,
         }
     }
 
@@ -131,8 +134,8 @@ impl IssuerTask {
 
     /// Watch what the spec names, before it is read. Watches that go on are not interrupted.
     fn watch_dependencies(&mut self) {
-        let namespace = self.loader.namespace_of(&self.current.key);
-        let watches = &self.loader.watches;
+        let namespace = self.shared.preparer.namespace_of(&self.current.key);
+        let watches = &self.shared.watches;
         let watch = |(dependency, what, name): (Dependency, Watched, &api::ObjectName)| {
             let share = watches.subscribe(what, namespace, name);
             let mut version = share.receiver();
@@ -144,47 +147,48 @@ impl IssuerTask {
 
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
     async fn attempt(&mut self, due: bool) -> Next {
-        let loader = self.loader.clone();
-        let object = self.current.clone();
-        let before = self.prepared.take();
-        let refused = self.refused.take();
-        // A watch without an answer tells of no change.
-        let due = due && self.watched.iter().all(|watch| watch.version.borrow().is_some());
-        let prepared = async {
-            match before {
-                Some(before) if due && refused.is_none() && before.generation == object.state.generation => {
-                    loader.recheck(before).await
-                }
-                before => loader.prepare(&object, before).await,
-            }
-        };
-        tokio::pin!(prepared);
-        let outcome = tokio::select! {
-            outcome = &mut prepared => outcome,
-            () = sleep(GRACE) => {
-                if let Some(status) = issuer::initializing(&self.current.state, Timestamp::now()) {
-                    self.write(status, vec![]).await;
-                }
-                prepared.await
-            }
-        };
-        self.prepared = outcome.prepared;
-        self.refused = outcome.refused.clone();
-        self.read = outcome.read;
+        let preparation = self.prepare(due).await;
+        self.prepared = preparation.prepared;
+        self.refused = preparation.refused.clone();
+        self.read = preparation.read;
         let attempt = Attempt {
-            result: outcome.result,
-            plugin: self.prepared.as_ref().map(|p| PluginFacts {
-                sha256: p.plugin.sha256().to_owned(),
-                source: p.source.clone(),
-                loaded_at: p.loaded_at,
-            }),
-            refused_plugin: outcome.refused,
+            result: preparation.result,
+            plugin: self.prepared.as_ref().map(Prepared::plugin_facts),
+            refused_plugin: preparation.refused,
         };
         let ready = attempt.result.is_ok();
         let interval = self.current.spec.check_interval.0;
-        let plan = issuer::checked(&self.current.state, &attempt, &mut self.history, interval, moment());
+        let plan = issuer::checked(&self.current.state, &attempt, self.history, interval, moment());
         let serving = self.prepared.as_ref().filter(|_| ready).map(|p| p.serving.clone());
         self.execute(plan, serving).await
+    }
+
+    /// Load and check. An Issuer without a status gets its first one where this takes longer than the grace time.
+    async fn prepare(&mut self, due: bool) -> Preparation {
+        let shared = self.shared.clone();
+        let object = self.current.clone();
+        let before = self.prepared.take();
+        let was_refused = self.refused.take().is_some();
+        // A watch without an answer tells of no change.
+        let due = due && self.watched.iter().all(|watch| *watch.version.borrow() != Version::Unknown);
+        let preparation = async {
+            match before {
+                Some(before) if due && !was_refused && before.generation == object.state.generation => {
+                    shared.preparer.recheck(before).await
+                }
+                before => shared.preparer.prepare(&object, before).await,
+            }
+        };
+        tokio::pin!(preparation);
+        tokio::select! {
+            preparation = &mut preparation => preparation,
+            () = sleep(FIRST_STATUS_AFTER) => {
+                if let Some(status) = issuer::initializing(&self.current.state, Timestamp::now()) {
+                    self.write(status, vec![]).await;
+                }
+                preparation.await
+            }
+        }
     }
 
     /// Wait for the next thing to do.
@@ -209,12 +213,10 @@ impl IssuerTask {
                 },
                 () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
                 () = timer => return Wake::Due,
-                Some(feedback) = self.feedback.1.recv() => match feedback {
-                    // Calls that were under way at the relapse prove nothing.
-                    Feedback::Signed if self.relapsed.is_none_or(|at| at.elapsed() > RELAPSE_MEMORY) => {
-                        self.history.relapses = 0;
+                Some(feedback) = self.news.recv() => match feedback {
+                    Feedback::Signed => {
+                        self.history = self.history.signed(self.relapsed.map(|at| at.elapsed()));
                     }
-                    Feedback::Signed => {}
                     failed => return Wake::Feedback(failed),
                 },
             }
@@ -229,7 +231,7 @@ impl IssuerTask {
             return Wake::Due;
         }
         self.relapsed = Some(Instant::now());
-        let plan = issuer::relapsed(&self.current.state, &message, &mut self.history, moment());
+        let plan = issuer::relapsed(&self.current.state, &message, self.history, moment());
         let next = self.execute(plan, None).await;
         loop {
             match self.wait(next).await {
@@ -249,17 +251,19 @@ impl IssuerTask {
         self.current = self.object.borrow_and_update().as_ref().clone();
     }
 
-    /// Carry out a plan, and let the requests know.
-    async fn execute(&mut self, plan: Plan<IssuerStatus>, serving: Option<Arc<Serving>>) -> Next {
-        if let Some(status) = plan.status
-            && !self.write(status, plan.events).await
-        {
-            self.write_failures = self.write_failures.saturating_add(1);
-            let delay = WRITE_BACKOFF.delay(self.write_failures, rand::random(), None);
+    /// Carry out a plan, remember what it taught, and let the requests know.
+    async fn execute(&mut self, plan: IssuerPlan, serving: Option<Arc<Serving>>) -> Next {
+        let landed = match plan.status {
+            Some(status) => self.write(status, plan.events).await,
+            None => true,
+        };
+        if !landed {
+            let (history, delay) = History::unwritten(plan.remember, rand::random());
+            self.history = history;
             self.publish(None);
             return Next::After(delay);
         }
-        self.write_failures = 0;
+        self.history = History::written(plan.remember);
         self.publish(serving);
         plan.next
     }
@@ -271,33 +275,23 @@ impl IssuerTask {
             generation: state.generation,
             ready: condition::find(&state.conditions, condition::READY).cloned(),
             serving,
-            feedback: self.feedback.0.clone(),
+            feedback: self.feedback.clone(),
         };
-        self.loader.registry.put(&self.current.key, entry);
+        self.shared.registry.put(&self.current.key, entry);
     }
 
     /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
     async fn write(&mut self, status: IssuerStatus, events: Vec<Notice>) -> bool {
         let object = &self.current;
-        let body = json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"),
-            "kind": object.key.kind.as_str(),
-            "metadata": {
-                "name": object.key.name,
-                "namespace": object.key.namespace,
-                "resourceVersion": object.resource_version,
-            },
-            "status": written(&status),
-        });
-        let written =
-            apply_status(&self.loader.client, &collection(&object.key), &object.key.name, &body).await;
+        let body = object.apply_body(&status);
+        let written = apply_status(&self.shared.client, &object.collection, &object.key.name, &body).await;
         match written {
             Ok(version) => {
                 if let Some(ready) = condition::find(&status.conditions, condition::READY) {
                     let (reason, message) = (&ready.reason, &ready.message);
                     info!(issuer = %object.key, reason, message, "status written");
                 }
-                self.loader.events.publish(&reference(object), events);
+                self.shared.events.publish(&object.reference, events);
                 self.current.resource_version = version;
                 self.current.state.conditions = status.conditions;
                 self.current.state.plugin = status.plugin;
@@ -320,7 +314,7 @@ async fn dependency_changed(watched: &mut [Watch], read: &Versions) {
             while watch.version.changed().await.is_ok() {
                 let version = watch.version.borrow_and_update().clone();
                 // The first answer of a new watch tells what was just read.
-                if version.is_some() && version.as_ref() != read.get(&watch.dependency) {
+                if version != Version::Unknown && Some(&version) != read.get(&watch.dependency) {
                     return;
                 }
             }
@@ -332,71 +326,4 @@ async fn dependency_changed(watched: &mut [Watch], read: &Versions) {
         std::future::pending::<()>().await;
     }
     futures::future::select_all(changes).await;
-}
-
-fn written(status: &IssuerStatus) -> api::IssuerStatus {
-    api::IssuerStatus {
-        conditions: status.conditions.iter().map(written_condition).collect(),
-        plugin: status
-            .plugin
-            .as_ref()
-            .map(|p| api::PluginStatus::new(p.sha256.clone(), p.source.clone(), Time(p.loaded_at))),
-        observed_generation: Some(status.observed_generation),
-    }
-}
-
-fn written_condition(condition: &Condition) -> MetaCondition {
-    MetaCondition {
-        type_: condition.type_.clone(),
-        status: condition.status.clone(),
-        reason: condition.reason.clone(),
-        message: condition.message.clone(),
-        last_transition_time: Time(condition.last_transition.unwrap_or_default()),
-        observed_generation: condition.observed_generation,
-    }
-}
-
-/// The state in an Issuer's status.
-pub fn state(generation: i64, status: Option<&api::IssuerStatus>) -> IssuerState {
-    let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
-    IssuerState {
-        generation,
-        conditions: conditions
-            .iter()
-            .map(|c| Condition {
-                type_: c.type_.clone(),
-                status: c.status.clone(),
-                reason: c.reason.clone(),
-                message: c.message.clone(),
-                last_transition: Some(c.last_transition_time.0),
-                observed_generation: c.observed_generation,
-            })
-            .collect(),
-        plugin: status.and_then(|s| s.plugin.as_ref()).map(|p| PluginFacts {
-            sha256: p.sha256.clone(),
-            source: p.source.clone(),
-            loaded_at: p.loaded_at.0,
-        }),
-    }
-}
-
-fn collection(key: &IssuerKey) -> String {
-    match (key.kind, &key.namespace) {
-        (IssuerKind::Namespaced, Some(namespace)) => {
-            format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/wasmissuers")
-        }
-        _ => format!("/apis/{GROUP}/{VERSION}/wasmclusterissuers"),
-    }
-}
-
-/// What its Events refer to.
-pub fn reference(object: &IssuerObject) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(format!("{GROUP}/{VERSION}")),
-        kind: Some(object.key.kind.as_str().to_owned()),
-        name: Some(object.key.name.clone()),
-        namespace: object.key.namespace.clone(),
-        uid: Some(object.uid.clone()),
-        ..ObjectReference::default()
-    }
 }

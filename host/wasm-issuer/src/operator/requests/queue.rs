@@ -9,27 +9,25 @@ use std::hash::Hash;
 
 use tokio::time::Instant;
 
-/// How many requests may be in flight.
+/// How many requests may be handled at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// In all.
+    /// All together.
     pub total: usize,
-    /// Of one Issuer.
+    /// Those of one Issuer.
     pub per_issuer: usize,
-    /// Of one namespace.
+    /// Those of one namespace.
     pub per_namespace: usize,
 }
 
 /// What a request's turn depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lane<I> {
-    /// Its Issuer.
     pub issuer: I,
-    /// Its namespace.
     pub namespace: String,
 }
 
-/// The queue.
+/// Requests `K` that wait for their turn, wait for a time, or are being handled; `I` names Issuers.
 pub struct Queue<K, I> {
     limits: Limits,
     entries: HashMap<K, Entry<I>>,
@@ -58,7 +56,6 @@ enum State {
 }
 
 impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
-    /// An empty queue.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
