@@ -109,6 +109,7 @@ lint: setup ## Check formatting, lints, licences, spelling, scripts and generate
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
 	@for script in .ci/run deploy/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
+	@test/circles.sh
 	@test/lint-tools.sh
 	@$(MAKE) --no-print-directory check-generated
 
