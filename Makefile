@@ -54,7 +54,7 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
-	$(CARGO) test $(HOST) --lib -- --ignored api::tests::real
+	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored api::tests::real | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 	$(call say,cluster tests)
 	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 

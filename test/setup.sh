@@ -27,7 +27,9 @@ check_tools() {
 # rust_lacks: what of rust-toolchain.toml is not there, as arguments for rustup, one to a line; nothing if all is.
 rust_lacks() {
 	local version item
-	if ! version=$(rustc --version 2>/dev/null) || ! cargo --version >/dev/null 2>&1; then
+	# One that is too old is another one, in front of rustup's: adding to it what it lacks would not help.
+	version=$(rustc --version 2>/dev/null | sed 's/^rustc \([0-9.]*\).*/\1/') || version=
+	if [ -z "$version" ] || ! at_least "$version" "$channel" || ! cargo --version >/dev/null 2>&1; then
 		echo "toolchain install $channel --no-self-update --profile minimal --component ${components//$'\n'/,} --target ${targets//$'\n'/,}"
 		return
 	fi

@@ -9,15 +9,16 @@ set -uo pipefail
 set -m # each command becomes a process group, which can be ended whole
 
 logs=$(mktemp -d)
-# The shell would tell of each command that it ends.
+# From here on the shell would tell on stderr of each command that it ends, so what is still said goes to 3.
 stop() {
 	exec 3>&2 2>/dev/null
 	for group in $(jobs -p); do kill -TERM -- "-$group"; done
 	wait
-	exec 2>&3 3>&-
 }
 trap 'rm -rf "$logs"' EXIT
-trap 'stop; exit 130' INT TERM HUP
+# Ended by the signal itself: a caller whose child exits goes on with what comes next.
+trap 'stop; trap - INT; kill -INT $$' INT
+trap 'stop; exit 143' TERM HUP
 
 # tell NAME USUALLY: its lines, from stdin.
 tell() {
@@ -50,6 +51,6 @@ for ((i = 0; i < together; i++)); do
 	stop
 	name=$(head -n 1 "$logs/failed" 2>/dev/null)
 	# Its end again, which the lines of the others may have come between.
-	[ $together = 1 ] || { echo "--- $name failed. The end of what it said:"; tail -n 30 "$logs/$name"; } >&2
+	[ $together = 1 ] || { echo "--- $name failed. The end of what it said:"; tail -n 30 "$logs/$name"; } >&3
 	exit 1
 done

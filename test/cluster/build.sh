@@ -51,19 +51,22 @@ build_cert_manager() {
 		mkdir -p "$work/out/crds"
 		cp "$here"/certmanager/* "$work"
 		say "downloading cert-manager $version"
-		if ! output=$(cd "$work" && go mod edit -require="$cert_manager_module@$version" && go mod download "$cert_manager_module@$version" 2>&1 9>&-); then
+		# With all that it needs: what is refused of it must show before anything is built.
+		if ! output=$(cd "$work" && go mod edit -require="$cert_manager_module@$version" 2>&1 9>&- &&
+			go list -mod=mod -deps . 2>&1 >/dev/null 9>&-); then
 			grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$output" ||
 				die "downloading cert-manager failed: $output"
-			say "the Go module proxy does not serve cert-manager $version"
-		elif go_build "$work" cert-manager "4 minutes on 2 cores" -mod=mod -o out/controller \
-			-ldflags "-s -w -X $cert_manager_module/pkg/util.AppVersion=$version" . &&
-			output=$(cd "$work" && go list -mod=mod -m -f '{{.Dir}}' "$cert_manager_module" 9>&-) &&
-			install -m 644 "$output"/deploy/crds/*.yaml "$work/out/crds"; then
-			mv "$work/out" "$cert_manager"
-			return
-		else
-			say "cert-manager $version cannot be built here (see above)"
+			say "the Go module proxy does not serve all of cert-manager $version"
+			continue
 		fi
+		# A build that fails is no reason for another version, and none to go on without.
+		go_build "$work" cert-manager "4 minutes on 2 cores" -mod=mod -o out/controller \
+			-ldflags "-s -w -X $cert_manager_module/pkg/util.AppVersion=$version" . ||
+			die "building cert-manager $version failed (see above)"
+		output=$(cd "$work" && go list -mod=mod -m -f '{{.Dir}}' "$cert_manager_module" 9>&-)
+		install -m 644 "$output"/deploy/crds/*.yaml "$work/out/crds"
+		mv "$work/out" "$cert_manager"
+		return
 	done
 	# Remembered for an hour, so that not every run asks again.
 	mkdir -p "$cert_manager"

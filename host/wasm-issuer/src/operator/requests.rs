@@ -182,7 +182,9 @@ impl Requests {
         }
         let lane = lane(&observed);
         let old = self.entries.get(&key);
-        if old.is_some_and(|old| old.observed.uid == observed.uid && old.observed.view.is_finished()) {
+        // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
+        // its order, or for what is finished.
+        if old.is_some_and(|old| observed.is_older_than(&old.observed)) {
             return Some(key);
         }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
@@ -209,7 +211,6 @@ impl Requests {
         let Some((key, version)) = self.handles.remove(&id) else { return };
         let queued_again = self.queue.done(&key);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        let unchanged = Arc::ptr_eq(&entry.observed, &version);
         let lane = lane(&entry.observed);
         let Some(handled) = handled else {
             self.queue.push_at(key, lane, Instant::now() + AFTER_PANIC);
@@ -226,8 +227,8 @@ impl Requests {
                 return;
             }
         }
-        // The watch may have brought a newer version meanwhile; what was written is then part of it or coming.
-        if let Some(now) = handled.now.filter(|_| unchanged) {
+        // The watch may have brought another version meanwhile, and may be behind this process's own write.
+        if let Some(now) = handled.now.filter(|now| !now.is_older_than(&entry.observed)) {
             entry.observed = now;
         }
         entry.next = handled.next;

@@ -89,6 +89,13 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
 }
 
 impl Observed {
+    /// Whether this is an earlier version of the same object, by their resource versions: for one kind those are numbers
+    /// that grow (Kubernetes 1.35 promises it, etcd always made it so). Others cannot be compared, so none is older.
+    pub fn is_older_than(&self, other: &Observed) -> bool {
+        let version = |o: &Observed| o.resource_version.parse::<u128>().ok();
+        self.uid == other.uid && version(self).zip(version(other)).is_some_and(|(this, that)| this < that)
+    }
+
     /// Whether something that matters to a decision differs: not the conditions that this operator writes, so that
     /// its own writes do not wake it.
     pub fn differs(&self, newer: &Observed) -> bool {

@@ -267,7 +267,6 @@ async fn a_late_watch_does_not_bring_back_what_is_finished() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "issue: One tenant cannot hurt another, row 11: the older version replaces the newer one"]
 async fn a_late_watch_does_not_lose_the_token_of_an_order() {
     let (bench, web) = Bench::with([]);
     bench.api.hold(REQUESTS);
