@@ -11,7 +11,7 @@ use super::objects::Object;
 use super::store::{Store, Target, version};
 
 /// How long a test waits, on the paused clock, for what must come.
-const PATIENCE: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// The API server. Clones are the same one.
 #[derive(Clone)]
@@ -188,7 +188,7 @@ impl ApiServer {
     pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let wait = async {
             while !done(self) {
-                sleep(Duration::from_millis(5)).await;
+                sleep(Duration::from_millis(20)).await;
             }
         };
         if timeout(PATIENCE, wait).await.is_err() {

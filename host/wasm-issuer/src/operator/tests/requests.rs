@@ -106,8 +106,13 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
     news
 }
 
-fn annotate(api: &ApiServer, object: &Object) {
-    api.edit(object, |value| value["metadata"]["annotations"] = json!({"somebody": "else"}));
+fn annotate(api: &ApiServer, object: &Object, value: &str) {
+    api.edit(object, |object| object["metadata"]["annotations"] = json!({"note": value}));
+}
+
+fn annotate_twice(api: &ApiServer, object: &Object) {
+    annotate(api, object, "a");
+    annotate(api, object, "b");
 }
 
 fn deny(api: &ApiServer, object: &Object) {
@@ -148,12 +153,12 @@ async fn a_slow_plugin_is_announced() {
 async fn after_a_conflict_the_certificate_lands_on_the_newer_version() {
     let (bench, web) = Bench::with([Answer::good()]);
     let object = web.clone();
-    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object)));
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object, "a")));
     bench.until_ready_says(&web, ISSUED).await;
     a_while().await;
     assert_eq!(bench.signer.asked().len(), 1, "signing again would leave a second certificate at the CA");
     assert_eq!(bench.times_written(&web), 2);
-    assert_eq!(bench.api.get(&web).unwrap()["metadata"]["annotations"]["somebody"], "else");
+    assert_eq!(bench.api.get(&web).unwrap()["metadata"]["annotations"]["note"], "a");
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,6 +202,7 @@ async fn a_certificate_that_cannot_be_written_is_given_up_after_ten_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_certificate_whose_write_landed_without_an_answer_is_the_only_one() {
     let (bench, web) = Bench::with([Answer::good()]);
+    bench.api.hold(REQUESTS);
     bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
     bench.until_ready_says(&web, ISSUED).await;
     let first = certificate(&bench.api, &web);
@@ -208,6 +214,7 @@ async fn a_certificate_whose_write_landed_without_an_answer_is_the_only_one() {
 #[tokio::test(start_paused = true)]
 async fn an_order_whose_write_landed_without_an_answer_is_not_made_twice() {
     let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);
+    bench.api.hold(REQUESTS);
     bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
     bench.until_ready_says(&web, ISSUED).await;
     assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
@@ -217,7 +224,7 @@ async fn an_order_whose_write_landed_without_an_answer_is_not_made_twice() {
 async fn an_order_whose_write_conflicts_is_not_made_twice() {
     let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);
     let object = web.clone();
-    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object)));
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::overtaken(move |api| annotate(api, &object, "a")));
     bench.until_ready_says(&web, ISSUED).await;
     assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
 }
@@ -238,8 +245,10 @@ async fn a_certificate_never_lands_on_another_request_of_the_same_name() {
     let (bench, web) = Bench::with([]);
     let (api, object) = (bench.api.clone(), web.clone());
     let swap = move || {
+        let mut twin = api.get(&object).unwrap();
+        twin["metadata"] = json!({});
         api.delete(&object);
-        api.put(&object, request("web").1);
+        api.put(&object, twin);
     };
     bench.signer.signs(Answer::good().meanwhile(swap).after(Duration::from_secs(1)));
     bench.signer.signs(Answer::pending("order-of-the-second"));
@@ -256,9 +265,9 @@ async fn a_late_watch_does_not_bring_back_what_is_finished() {
     let (bench, web) = Bench::with([]);
     bench.api.hold(REQUESTS);
     let (api, object) = (bench.api.clone(), web.clone());
-    bench.signer.signs(Answer::good().meanwhile(move || annotate(&api, &object)));
+    bench.signer.signs(Answer::good().meanwhile(move || annotate_twice(&api, &object)));
     bench.until_ready_says(&web, ISSUED).await;
-    // The annotation, which is older than the certificate.
+    // The first annotation, which is older than the certificate, and news.
     bench.api.deliver_next(REQUESTS);
     a_while().await;
     bench.api.release(REQUESTS);
@@ -271,9 +280,9 @@ async fn a_late_watch_does_not_lose_the_token_of_an_order() {
     let (bench, web) = Bench::with([]);
     bench.api.hold(REQUESTS);
     let (api, object) = (bench.api.clone(), web.clone());
-    bench.signer.signs(Answer::pending("order-7").meanwhile(move || annotate(&api, &object)));
+    bench.signer.signs(Answer::pending("order-7").meanwhile(move || annotate_twice(&api, &object)));
     bench.until_ready_says(&web, "False Pending: Signing still in progress. Reason: scripted").await;
-    // The annotation, which is older than the token.
+    // The first annotation, which is older than the token, and news.
     bench.api.deliver_next(REQUESTS);
     bench.until_ready_says(&web, ISSUED).await;
     assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
