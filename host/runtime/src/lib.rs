@@ -14,6 +14,7 @@ mod convert;
 pub mod egress;
 mod engine;
 mod error;
+mod fair;
 mod imports;
 mod limits;
 mod link;
