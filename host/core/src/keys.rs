@@ -49,7 +49,7 @@ pub enum KeyError {
     /// An algorithm that is not done here.
     #[error("{0} keys are not made here")]
     Unsupported(Algorithm),
-    /// Too much of something.
+    /// A key, a message or the number of keys is beyond what is accepted.
     #[error("{0}")]
     LimitExceeded(String),
     /// The bytes do not hold a key of an accepted kind.
@@ -116,7 +116,7 @@ impl PrivateKey {
         &self.public_key
     }
 
-    /// Hashes and signs.
+    /// Signs a message, at most [`MAX_MESSAGE_BYTES`] long. ECDSA signatures are DER.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         if message.len() > MAX_MESSAGE_BYTES {
             let length = message.len();

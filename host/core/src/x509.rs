@@ -14,7 +14,7 @@ pub mod pem;
 pub mod signature;
 pub mod usages;
 
-#[cfg(any(test, feature = "fixtures"))]
+#[cfg(test)]
 pub mod fixtures;
 
 pub use certificate::Certificate;

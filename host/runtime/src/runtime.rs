@@ -13,14 +13,14 @@ use wasmtime::component::Linker;
 
 use super::bindings::IssuerPluginPre;
 use super::compile::{Compiler, CompilerProcess};
+use super::component::{ComponentBytes, Inspection};
+use super::egress::EgressConfig;
 use super::error::{LoadError, RuntimeError};
-use super::limits::MemoryPool;
-use super::link::link;
-use super::load::Inspection;
+use super::lock::lock;
+use super::memory::MemoryPool;
 use super::state::CallState;
 use super::turns::Turns;
-use super::{engine, lock};
-use crate::egress::EgressConfig;
+use super::{engine, link};
 
 /// What most plugins need for a call.
 const OWN_MEMORY: usize = 2 << 20;
@@ -44,8 +44,8 @@ pub struct Runtime {
 pub struct RuntimeConfig {
     /// Where compiled plugins are kept across restarts. What is in it is run as native code.
     pub cache_dir: Option<PathBuf>,
-    /// What compiles plugins. Without, they are compiled in this process, where neither time nor memory can be limited:
-    /// for one's own plugins.
+    /// The process that compiles plugins. Without one they are compiled in this process, where neither time nor memory
+    /// can be limited: only for plugins that are trusted.
     pub compiler: Option<CompilerProcess>,
     /// The largest component that is accepted.
     pub max_component_bytes: usize,
@@ -98,11 +98,12 @@ impl Slot {
 }
 
 impl Runtime {
-    /// An engine, everything that plugins may import, and a thread that counts time for them.
+    /// A runtime without plugins, and a thread that counts time for those to come. Fails where the machine lacks what
+    /// wasmtime needs, or where others can use the cache folder.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
         let engine = Engine::new(&engine::config()).map_err(failed)?;
-        let linker = engine::linker(&engine).map_err(failed)?;
+        let linker = link::linker(&engine).map_err(failed)?;
         let compiler = Compiler::new(
             engine.clone(),
             config.compiler,
@@ -124,18 +125,18 @@ impl Runtime {
     }
 
     /// What a component's bytes say, without compiling it.
-    pub fn inspect(&self, wasm: &[u8]) -> Result<Inspection, LoadError> {
-        Inspection::of(wasm, self.max_component_bytes)
+    pub fn inspect(&self, component: &ComponentBytes) -> Result<Inspection, LoadError> {
+        Inspection::of(component, self.max_component_bytes)
     }
 
     /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now.
-    pub async fn load(self: &Arc<Self>, wasm: Vec<u8>) -> Result<Arc<Plugin>, LoadError> {
-        let inspection = self.inspect(&wasm)?;
+    pub async fn load(self: &Arc<Self>, component: ComponentBytes) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = self.inspect(&component)?;
         inspection.fits()?;
-        self.slot(inspection, wasm).await
+        self.slot(inspection, component).await
     }
 
-    fn slot(self: &Arc<Self>, inspection: Inspection, wasm: Vec<u8>) -> Shared<Loading> {
+    fn slot(self: &Arc<Self>, inspection: Inspection, component: ComponentBytes) -> Shared<Loading> {
         let mut plugins = lock(&self.plugins);
         plugins.retain(|_, slot| slot.is_alive());
         match plugins.get(&inspection.sha256) {
@@ -146,7 +147,7 @@ impl Runtime {
             _ => {}
         }
         let sha256 = inspection.sha256.clone();
-        let loading = self.clone().compile(inspection, wasm).boxed().shared();
+        let loading = self.clone().compile(inspection, component).boxed().shared();
         if let Some(weak) = loading.downgrade() {
             plugins.insert(sha256, Slot::Loading(weak));
         }
@@ -156,10 +157,10 @@ impl Runtime {
     async fn compile(
         self: Arc<Self>,
         inspection: Inspection,
-        wasm: Vec<u8>,
+        component: ComponentBytes,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let component = self.compiler.compile(&inspection.sha256, wasm).await?;
-        let pre = link(&self.linker, &component)?;
+        let component = self.compiler.compile(component).await?;
+        let pre = link::link(&self.linker, &component)?;
         let sha256 = inspection.sha256.clone();
         let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection });
         lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));

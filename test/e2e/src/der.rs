@@ -3,7 +3,7 @@
 use x509_cert::der::Encode;
 use x509_cert::der::asn1::ObjectIdentifier;
 
-/// One value: its tag and what is in it.
+/// One value: its tag, its length and what is in it.
 pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     match content.len() {
@@ -55,11 +55,11 @@ pub mod attribute {
     pub const DC: &str = "0.9.2342.19200300.100.1.25";
 }
 
-/// UTF8String.
+/// The tag of a UTF8String.
 pub const UTF8: u8 = 0x0c;
-/// PrintableString.
+/// The tag of a PrintableString.
 pub const PRINTABLE: u8 = 0x13;
-/// IA5String.
+/// The tag of an IA5String.
 pub const IA5: u8 = 0x16;
 
 /// A Name of these RDNs, each of one or more attributes: type, tag of the string, value.

@@ -11,7 +11,7 @@
 //!
 //! Not judged: name constraints, revocation, extensions beyond those named here.
 
-mod chain;
+pub mod chain;
 mod leaf;
 
 use std::fmt::Display;
@@ -49,13 +49,13 @@ pub struct Verified {
     pub not_after: Timestamp,
 }
 
-/// What is wrong with a certificate, with both values. The text is bounded and clean.
+/// What is wrong with a certificate, with both values where there are two. The text is bounded and clean.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct Mismatch {
     /// Which part of the certificate: one of few, for metrics.
     pub field: &'static str,
-    /// What differs.
+    /// What differs from what, for people.
     pub message: String,
 }
 
@@ -64,12 +64,17 @@ impl Mismatch {
         Self { field, message: message.into() }
     }
 
+    fn empty() -> Self {
+        Self::new(chain::CHAIN, "it holds no certificate")
+    }
+
     fn between(field: &'static str, requested: impl Display, found: impl Display) -> Self {
         Self::new(field, format!("the request has {requested}; the certificate has {found}"))
     }
 }
 
-/// Checks what a plugin returned.
+/// Checks what a plugin returned for `request`. The error is the first rule that does not hold; with
+/// [`Verification::Strict`] every difference is one.
 pub fn verify(
     request: &SignRequest,
     signed: &Signed,
@@ -78,7 +83,7 @@ pub fn verify(
 ) -> Result<Verified, Mismatch> {
     let ders = chain::decode(chain::CHAIN, &signed.chain)?;
     let whole = chain::parse(chain::CHAIN, &ders)?;
-    let leaf = whole.first().ok_or_else(|| Mismatch::new(chain::CHAIN, "it holds no certificate"))?;
+    let leaf = whole.first().ok_or_else(Mismatch::empty)?;
 
     leaf::enforce(request, leaf)?;
     let warnings = leaf::compare(request, leaf)?;
@@ -93,7 +98,7 @@ pub fn verify(
         Some(given) => {
             let ders = chain::decode(chain::CA, given)?;
             let authorities = chain::parse(chain::CA, &ders)?;
-            chain::check_anchored(published, &authorities, now)?;
+            chain::anchor(published, &authorities, now)?;
             Some(chain::encode(&authorities))
         }
         None => root.map(|root| chain::encode(slice::from_ref(root))),

@@ -74,7 +74,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The exact bytes.
+    /// The bytes that were parsed.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }

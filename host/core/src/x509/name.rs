@@ -32,7 +32,7 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// Reads `Name`.
+    /// Reads a `Name`, as in a subject or an issuer.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         let rdns = parse::sequence(der, |reader| {
             let mut rdns = Vec::new();
@@ -44,7 +44,7 @@ impl<'a> Name<'a> {
         Ok(Self { der, rdns })
     }
 
-    /// The exact bytes.
+    /// The bytes that were parsed.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }

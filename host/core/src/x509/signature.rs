@@ -27,7 +27,7 @@ pub enum SignatureError {
     /// RSA, but of a size that is not accepted.
     #[error("the public key is RSA of {0} bits; {ACCEPTED_KEYS}")]
     RsaSize(usize),
-    /// Another kind of key.
+    /// A kind of key that is not accepted, by its name or OID.
     #[error("the public key is of an unsupported kind, {0}; {ACCEPTED_KEYS}")]
     UnsupportedKey(String),
     /// A weak or unknown signature algorithm.
@@ -36,7 +36,7 @@ pub enum SignatureError {
     /// An algorithm for another kind of key.
     #[error("the signature algorithm {0} does not go with a key of kind {1}")]
     OtherKind(String, KeyKind),
-    /// The signature is wrong.
+    /// The signature is not of this message by this key.
     #[error("the signature does not verify")]
     Invalid,
 }
@@ -102,7 +102,15 @@ impl<'a> PublicKey<'a> {
         self.kind
     }
 
-    /// Verifies a signature over `message`.
+    /// The length of an RSA key's modulus in bits; none for a key of another kind.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        match self.kind {
+            KeyKind::Rsa => modulus_bits(self.key).ok(),
+            _ => None,
+        }
+    }
+
+    /// Verifies a signature over `message`, made with that algorithm by the private half of this key.
     pub fn verify(
         &self,
         algorithm: &AlgorithmIdentifierRef<'_>,
@@ -145,17 +153,21 @@ fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<KeyKind, SignatureErro
 
 /// Bounds the modulus before any arithmetic is done with it.
 fn check_rsa(key: &[u8]) -> Result<(), SignatureError> {
-    let bits = parse::sequence(key, |reader| {
+    let bits = modulus_bits(key).map_err(|_error| SignatureError::MalformedKey("no RSAPublicKey"))?;
+    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
+}
+
+/// The length of the modulus of an RSAPublicKey (RFC 8017 appendix A.1.1).
+fn modulus_bits(key: &[u8]) -> der::Result<usize> {
+    parse::sequence(key, |reader| {
         let modulus: UintRef<'_> = reader.decode()?;
         let _exponent: UintRef<'_> = reader.decode()?;
         Ok(bit_len(modulus.as_bytes()))
     })
-    .map_err(|_error| SignatureError::MalformedKey("no RSAPublicKey"))?;
-    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
 }
 
 /// The length in bits of a big-endian number without leading zero bytes.
-pub fn bit_len(bytes: &[u8]) -> usize {
+pub(crate) fn bit_len(bytes: &[u8]) -> usize {
     bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
 }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use wasm_issuer_core::text::clean;
 use wasmtime::Engine;
 
-use super::{Artifact, failed, precompile};
+use super::artifact::{Artifact, precompile};
 use crate::engine;
 use crate::error::LoadError;
 
@@ -39,6 +39,7 @@ impl CompilerProcess {
         Ok(Self { program: std::env::current_exe()?, args: vec!["compile".into()], memory })
     }
 
+    /// Have a new process compile this, within `limit`.
     pub(super) async fn compile(&self, wasm: &[u8], limit: Duration) -> Result<Artifact, LoadError> {
         let mut child = Command::new(&self.program)
             .args(&self.args)
@@ -48,11 +49,11 @@ impl CompilerProcess {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(format_args!("{}: {error}", self.program.display())))?;
+            .map_err(|error| LoadError::compiler(format_args!("{}: {error}", self.program.display())))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(failed("the compiler's pipes are missing"));
+            return Err(LoadError::compiler("the compiler's pipes are missing"));
         };
         let (mut stdout, mut stderr) = (stdout.take(MAX_ARTIFACT), stderr.take(MAX_MESSAGE));
         let (mut artifact, mut message) = (Vec::new(), Vec::new());
@@ -71,7 +72,7 @@ impl CompilerProcess {
             Ok(status)
         };
         let status = match timeout(limit, work).await {
-            Ok(status) => status.map_err(|error: std::io::Error| failed(error))?,
+            Ok(status) => status.map_err(|error: std::io::Error| LoadError::compiler(error))?,
             Err(_elapsed) => return Err(LoadError::Timeout { limit }),
         };
         if status.success() { Ok(Artifact(artifact)) } else { Err(self.why(status, &message)) }
@@ -88,7 +89,7 @@ impl CompilerProcess {
         if status.code() == Some(INVALID.into()) {
             return LoadError::Invalid(clean(&message, 500));
         }
-        failed(format_args!(
+        LoadError::compiler(format_args!(
             "the compiler stopped ({status}), as it does where a component needs more than {} MiB to compile: {}",
             self.memory >> 20,
             clean(message.lines().next().unwrap_or_default(), 500),

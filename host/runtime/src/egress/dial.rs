@@ -133,7 +133,7 @@ impl tower_service::Service<Uri> for Dialer {
     }
 }
 
-/// An open connection.
+/// An open connection, with the slot that it takes among those of its session.
 pub struct Wire {
     io: TokioIo<Box<dyn Stream>>,
     is_h2: bool,

@@ -13,22 +13,22 @@ use tokio::sync::Semaphore;
 
 use super::address::ApiServer;
 
-/// Finds a name's addresses.
+/// Finds the addresses of a host name.
 #[async_trait]
 pub trait Resolver: Send + Sync {
     /// The addresses, the best first.
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// A connection as bytes.
+/// A connection, as bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens TCP connections.
+/// Opens the TCP connections to servers and proxies.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// A connection to this address.
+    /// A connection to this address, within the time that the caller waits.
     async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
 }
 
@@ -58,7 +58,7 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Connects.
+/// Connects with the system's sockets, without Nagle's delay.
 pub struct TcpConnector;
 
 #[async_trait]
@@ -73,9 +73,9 @@ impl Connector for TcpConnector {
 /// How this process reaches servers. The same for all Issuers, and no affair of any plugin.
 #[derive(Clone)]
 pub struct EgressConfig {
-    /// Finds addresses.
+    /// Asked for each name, once for a connection.
     pub resolver: Arc<dyn Resolver>,
-    /// Opens connections.
+    /// Asked for vetted addresses only, and for that of the proxy.
     pub connector: Arc<dyn Connector>,
     /// Which requests go through an HTTP proxy: as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
     ///

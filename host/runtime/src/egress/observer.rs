@@ -16,7 +16,7 @@ pub trait Observer: Send + Sync {
     fn failed(&self, _failure: &Failure) {}
 }
 
-/// Nobody.
+/// Nobody is told.
 impl Observer for () {
     fn denied(&self, _: &Denial) {}
 }
@@ -26,9 +26,9 @@ impl Observer for () {
 pub struct Denial {
     /// `scheme://host[:port]`, as the plugin asked for it.
     pub destination: String,
-    /// Why, for machines.
+    /// Why, as a value to count by.
     pub reason: DenialReason,
-    /// Why, for people.
+    /// Why, in words.
     pub message: String,
     /// What to add, and where, for the next such request to get through; or that nothing can be added.
     pub fix_line: String,
@@ -84,9 +84,9 @@ impl Denial {
 /// A request that got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// `scheme://host[:port]`.
+    /// `scheme://host[:port]`, as the plugin asked for it.
     pub destination: String,
-    /// Why, for people.
+    /// Why there is none, in words: at most 500 bytes.
     pub message: String,
 }
 

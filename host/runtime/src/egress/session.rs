@@ -27,11 +27,11 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What an Issuer grants its plugin. By default nothing.
 #[derive(Clone, Debug, Default)]
 pub struct HttpGrant {
-    /// `spec.http.allowedHosts`.
+    /// The servers that it may call: `spec.http.allowedHosts`.
     pub allowed: Grant,
-    /// `spec.http.caBundleSecretName`: in place of the public CAs.
+    /// The CAs in place of the public ones: `spec.http.caBundleSecretName`.
     pub roots: Option<Roots>,
-    /// `spec.http.clientCertSecretName`.
+    /// Who it is to servers that ask: `spec.http.clientCertSecretName`.
     pub client_identity: Option<ClientIdentity>,
     /// What the operator's policy allows this Issuer.
     pub addresses: AddressPolicy,
@@ -40,7 +40,7 @@ pub struct HttpGrant {
 /// What a call may take of the network, and what a session may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Requests in a call.
+    /// Requests in a call, denied ones included.
     pub requests: usize,
     /// Requests of a call at a time: from sending one to the end of its response.
     pub concurrent: usize,
@@ -86,7 +86,7 @@ pub struct HttpSession {
 }
 
 impl HttpSession {
-    /// A session without connections.
+    /// A session that has not connected to anything yet.
     pub fn new(config: EgressConfig, grant: HttpGrant, limits: HttpLimits) -> Arc<Self> {
         let tasks = Tasks(CancellationToken::new());
         let ends_tasks = tasks.0.clone().drop_guard();

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Inspection, LoadError};
 
 fn refused(bytes: &[u8]) -> LoadError {
-    runtime().inspect(bytes).unwrap_err()
+    runtime().inspect(&ComponentBytes::new(bytes.to_vec())).unwrap_err()
 }
 
 #[test]
@@ -23,19 +23,27 @@ fn whatever_is_not_a_component_is_named() {
 }
 
 #[test]
+fn a_component_is_known_by_its_digest() {
+    // The example of FIPS 180-2.
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(ComponentBytes::new(b"abc".to_vec()).sha256(), sha256);
+}
+
+#[test]
 fn machine_code_is_refused_whatever_it_would_do() {
     let runtime = runtime();
-    let compiled = runtime.engine.precompile_component(&checking("")).unwrap();
-    assert_eq!(runtime.inspect(&compiled), Err(LoadError::Precompiled));
+    let compiled = runtime.engine.precompile_component(checking("").as_slice()).unwrap();
+    assert_eq!(runtime.inspect(&ComponentBytes::new(compiled)), Err(LoadError::Precompiled));
 }
 
 #[test]
 fn the_size_is_bounded() {
     let wasm = checking("");
-    let limit = wasm.len() - 1;
+    let bytes = wasm.as_slice().len();
+    let limit = bytes - 1;
     let runtime =
         Runtime::new(RuntimeConfig { max_component_bytes: limit, ..RuntimeConfig::default() }).unwrap();
-    assert_eq!(runtime.inspect(&wasm), Err(LoadError::TooLarge { bytes: wasm.len(), limit }));
+    assert_eq!(runtime.inspect(&wasm), Err(LoadError::TooLarge { bytes, limit }));
 }
 
 #[test]
@@ -43,7 +51,7 @@ fn an_inspection_lists_imports_and_exports() {
     let wasm = checking("");
     let inspection = runtime().inspect(&wasm).unwrap();
     let Inspection { sha256, size, imports, exports } = &inspection;
-    assert_eq!((sha256.len(), *size), (64, wasm.len()));
+    assert_eq!((sha256.as_str(), *size), (wasm.sha256(), wasm.as_slice().len()));
     let expected =
         ["wasm-issuer:plugin/types@0.1.0", "wasi:io/poll@0.2.0", "wasi:clocks/monotonic-clock@0.2.0"];
     assert_eq!(imports, &expected);
@@ -55,8 +63,9 @@ fn an_inspection_lists_imports_and_exports() {
 async fn damaged_bytes_are_invalid() {
     let runtime = runtime();
     let wasm = checking("");
+    let wasm = wasm.as_slice();
     for len in [9, wasm.len() / 2, wasm.len() - 1] {
-        let error = runtime.load(wasm.get(..len).unwrap().to_vec()).await.err();
+        let error = runtime.load(ComponentBytes::new(wasm[..len].to_vec())).await.err();
         assert!(matches!(error, Some(LoadError::Invalid(_))), "{len}: {error:?}");
     }
     let error = runtime.load(checking("(drop (i64.const 0)) i32.add drop")).await.err();
@@ -104,7 +113,8 @@ async fn other_worlds_are_told_apart() {
     assert_eq!(why, "`wasm-issuer:plugin/signer@0.1.0` has no function `sign`");
     let why = wrong(&[("(field \"is-ca\" bool)", "(field \"is-ca\" u8)")]).await;
     assert!(why.starts_with("`sign` of `wasm-issuer:plugin/signer@0.1.0`: type mismatch"), "{why}");
-    let error = runtime.load(wat::parse_str("(component)").unwrap()).await.err().unwrap();
+    let error =
+        runtime.load(ComponentBytes::new(wat::parse_str("(component)").unwrap())).await.err().unwrap();
     assert!(error.to_string().contains("it exports nothing"), "{error}");
 }
 
@@ -115,7 +125,7 @@ async fn a_later_patch_version_of_the_contract_fits() {
         ("wasi:io/poll@0.2.0", "wasi:io/poll@0.2.99"),
     ]);
     let plugin = runtime().load(wasm).await.unwrap();
-    plugin.check(&session(Limits::default())).await.unwrap();
+    plugin.check(&session(CallLimits::default())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

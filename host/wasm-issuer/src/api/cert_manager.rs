@@ -23,7 +23,7 @@ pub const GROUP: &str = "cert-manager.io";
 /// A request for one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct CertificateRequest {
-    /// Standard object metadata.
+    /// Name, namespace, uid and resourceVersion are used, and the managed fields.
     pub metadata: ObjectMeta,
     /// What is asked for; cert-manager's webhook makes it immutable.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -109,10 +109,10 @@ pub struct CertificateRequestCondition {
     /// `True`, `False` or `Unknown`.
     #[serde(deserialize_with = "null_is_default")]
     pub status: String,
-    /// One word for machines.
+    /// CamelCase, for machines.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub reason: String,
-    /// A sentence for people.
+    /// What happened, for people.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub message: String,
     /// When the status last changed.

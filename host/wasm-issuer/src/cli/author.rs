@@ -14,6 +14,7 @@ mod http;
 mod input;
 mod inspect;
 mod issuer;
+mod issuer_file;
 mod key;
 mod new;
 mod output;
@@ -60,7 +61,7 @@ Exit codes:
   2  wrong usage, or a file that cannot be read or written
   3  the plugin has accepted the request and is not done (pending)";
 
-/// How it went, once there was something to try.
+/// How a trial of a plugin ended: the exit codes 0, 1 and 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Fine,
@@ -78,7 +79,6 @@ impl From<Verdict> for ExitCode {
     }
 }
 
-/// Run the command.
 pub fn run(args: PluginArgs) -> ExitCode {
     let result = match args.command {
         Command::New(args) => new::run(args),

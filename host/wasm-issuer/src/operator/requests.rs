@@ -1,4 +1,8 @@
-//! Watches CertificateRequests and hands them, fairly, to [`Signing`].
+//! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
+
+mod observe;
+mod queue;
+mod sign;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,13 +18,15 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::Next;
-use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_core::issuance::request::{Tries, is_woken_by_issuer};
 
+use self::observe::{Observed, RequestKey, observe};
+pub use self::queue::Limits;
+use self::queue::{Lane, Queue};
+use self::sign::Handled;
+pub use self::sign::Signing;
 use super::health::Synced;
-use super::observe::{Observed, RequestKey, observe};
-use super::queue::{Lane, Limits, Queue};
-use super::registry::IssuerKey;
-use super::sign::{Handled, Signing};
+use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -31,8 +37,8 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 struct Entry {
     observed: Arc<Observed>,
     tries: Tries,
-    /// Rather than for a time.
-    waits_for_issuer: bool,
+    /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
+    next: Next,
 }
 
 /// The unfinished requests, and what happens to them.
@@ -49,7 +55,6 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// No requests yet.
     pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits) -> Self {
         Self {
             signing,
@@ -182,11 +187,11 @@ impl Requests {
         }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
         let same = old.filter(|old| old.observed.uid == observed.uid);
-        let (tries, waits_for_issuer) = same.map(|old| (old.tries, old.waits_for_issuer)).unwrap_or_default();
+        let (tries, next) = same.map_or((Tries::default(), Next::Settled), |old| (old.tries, old.next));
         if let Some(issuer) = &observed.issuer {
             self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
         }
-        self.entries.insert(key.clone(), Entry { observed, tries, waits_for_issuer });
+        self.entries.insert(key.clone(), Entry { observed, tries, next });
         if is_news {
             self.queue.push(key.clone(), lane);
         }
@@ -225,7 +230,7 @@ impl Requests {
         if let Some(now) = handled.now.filter(|_| unchanged) {
             entry.observed = now;
         }
-        entry.waits_for_issuer = handled.next == Next::WithIssuer;
+        entry.next = handled.next;
         if let Next::After(delay) = handled.next
             && !queued_again
         {
@@ -235,9 +240,8 @@ impl Requests {
 
     fn issuer_changed(&mut self, issuer: &IssuerKey) {
         for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            // One that waits for its next try goes on waiting: that the CA wished for it is no reason to come early.
             if let Some(entry) = self.entries.get(key)
-                && (entry.waits_for_issuer || self.queue.is_running(key))
+                && is_woken_by_issuer(entry.next, self.queue.is_running(key))
             {
                 self.queue.push(key.clone(), lane(&entry.observed));
             }
