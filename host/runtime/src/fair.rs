@@ -10,10 +10,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::lock;
+use super::lock::lock;
 
 /// How many namespaces may be remembered that neither hold nor want a slot.
 const MAX_IDLE: usize = 1024;
@@ -90,6 +91,11 @@ impl FairSlots {
                 return slot;
             }
         }
+    }
+
+    /// A slot if the owner may take one now and nobody else waits for it.
+    pub fn try_acquire(self: &Arc<Self>, owner: &Owner) -> Option<FairSlot> {
+        self.acquire(owner).now_or_never()
     }
 
     /// Give free slots to those whose turn it is.
@@ -214,8 +220,6 @@ impl Namespace {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
-
     use super::*;
 
     fn owner(namespace: &str, issuer: &str) -> Owner {
@@ -225,7 +229,7 @@ mod tests {
     /// All that an owner gets at once.
     async fn grab(slots: &Arc<FairSlots>, owner: &Owner) -> Vec<FairSlot> {
         let mut held = Vec::new();
-        while let Some(slot) = slots.acquire(owner).now_or_never() {
+        while let Some(slot) = slots.try_acquire(owner) {
             held.push(slot);
         }
         held
@@ -239,15 +243,12 @@ mod tests {
             let mut taken = Vec::new();
             // With Issuers enough, their own shares are no bound.
             for issuer in 0..200 {
-                taken.extend(slots.acquire(&owner(namespace, &issuer.to_string())).now_or_never());
+                taken.extend(slots.try_acquire(&owner(namespace, &issuer.to_string())));
             }
             assert_eq!(taken.len(), share, "{namespace}");
             held.push(taken);
         }
-        assert!(
-            slots.acquire(&owner("newcomer", "x")).now_or_never().is_some(),
-            "one is left for who comes late"
-        );
+        assert!(slots.try_acquire(&owner("newcomer", "x")).is_some(), "one is left for who comes late");
     }
 
     #[tokio::test]
@@ -255,7 +256,7 @@ mod tests {
         let slots = FairSlots::new(128);
         let greedy = grab(&slots, &owner("a", "greedy")).await;
         assert_eq!(greedy.len(), 43);
-        assert!(slots.acquire(&owner("a", "modest")).now_or_never().is_some());
+        assert!(slots.try_acquire(&owner("a", "modest")).is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -309,15 +310,16 @@ mod tests {
     async fn a_place_that_is_given_up_costs_nobody_a_slot() {
         let slots = FairSlots::new(1);
         let held = slots.acquire(&owner("a", "x")).await;
-        let mut waiting = Box::pin(slots.acquire(&owner("b", "x")));
+        let (early, late) = (owner("b", "x"), owner("c", "x"));
+        let mut waiting = Box::pin(slots.acquire(&early));
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         // Given up after the slot was handed to it.
-        let mut waiting = Box::pin(slots.acquire(&owner("c", "x")));
+        let mut waiting = Box::pin(slots.acquire(&late));
         assert!((&mut waiting).now_or_never().is_none());
         drop(held);
         drop(waiting);
-        let again = slots.acquire(&owner("d", "x")).now_or_never();
+        let again = slots.try_acquire(&owner("d", "x"));
         assert!(again.is_some());
         drop(again);
         assert!(lock(&slots.state).namespaces.values().all(|namespace| !namespace.is_in_use()));
