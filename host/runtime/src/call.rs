@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
 use wasmtime::Store;
 
@@ -16,6 +16,7 @@ use super::bindings::IssuerPlugin;
 use super::bindings::wasm_issuer::plugin::types as wit;
 use super::engine::TICK;
 use super::error::{Breakage, CallError, Phase};
+use super::fair::FairSlot;
 use super::log::{CallLog, CallName};
 use super::runtime::Plugin;
 use super::session::Session;
@@ -64,7 +65,7 @@ impl Plugin {
         name: CallName,
         export: Export<T>,
     ) -> Result<T, CallError> {
-        let turn = self.turn(session).await?;
+        let turn = self.turn(session, &name).await?;
         let plugin = self.clone();
         let log = CallLog::new(session.clone(), name);
         let session = session.clone();
@@ -81,15 +82,21 @@ impl Plugin {
         }
     }
 
-    /// Wait for a turn: first among the calls of the session, then among all.
-    async fn turn(&self, session: &Session) -> Result<[OwnedSemaphorePermit; 2], Breakage> {
-        let acquire = |slots: &Arc<Semaphore>| slots.clone().acquire_owned();
-        let both = async { Ok([acquire(&session.slots).await?, acquire(&self.runtime.slots).await?]) };
-        match timeout(session.limits.queue, both).await {
-            Ok(Ok(permits)) => Ok(permits),
-            Ok(Err::<_, tokio::sync::AcquireError>(error)) => Err(Breakage::Internal(error.to_string())),
-            Err(_elapsed) => Err(Breakage::Busy { waited: session.limits.queue }),
-        }
+    /// Wait for a turn, first among the Issuer's calls of this kind, then among everybody's: checks and signs have slots
+    /// of their own, so that neither waits for the other. However long it takes: a full house is not the CA's fault.
+    async fn turn(
+        &self,
+        session: &Session,
+        name: &CallName,
+    ) -> Result<(OwnedSemaphorePermit, FairSlot), Breakage> {
+        let issuer = &session.issuer;
+        let (own, all, namespace) = match name {
+            CallName::Check => (&session.checks, &self.runtime.checks, &issuer.namespace),
+            CallName::Sign { namespace, .. } => (&session.signs, &self.runtime.signs, namespace),
+        };
+        let owner = session.owner_in(namespace.as_deref());
+        let own = own.clone().acquire_owned().await.map_err(|error| Breakage::Internal(error.to_string()))?;
+        Ok((own, all.acquire(&owner).await))
     }
 
     async fn run<T>(

@@ -167,11 +167,6 @@ pub enum Breakage {
         /// Whether the plugin computed until the end. If not, it waited.
         computing: bool,
     },
-    /// The call never started: others took all the places.
-    Busy {
-        /// How long it waited for one.
-        waited: Duration,
-    },
     /// The plugin asked for more memory than `spec.limits.memory`.
     MemoryLimit {
         /// What the call may have, in bytes.
@@ -228,11 +223,6 @@ impl fmt::Display for Breakage {
                 seconds(*limit),
                 if *computing { "computing" } else { "waiting" },
             ),
-            Self::Busy { waited } => write!(
-                f,
-                "the call waited {} for its turn: too many calls of plugins run at the moment",
-                seconds(*waited)
-            ),
             Self::MemoryLimit { limit } => {
                 write!(f, "the plugin asked for more than {} of memory (spec.limits.memory)", size(*limit))
             }
@@ -262,7 +252,6 @@ impl Breakage {
             Self::Exited { .. } => "exited",
             Self::StackOverflow => "stack_overflow",
             Self::TimedOut { .. } => "timed_out",
-            Self::Busy { .. } => "busy",
             Self::MemoryLimit { .. } => "memory_limit",
             Self::MemoryExhausted { .. } => "memory_exhausted",
             Self::HandleLimit => "handle_limit",

@@ -11,7 +11,7 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `lock`, `engine`, `error`, `memory`, `redact`, [`egress`] | what needs none of the others |
+//! | `lock`, `engine`, `error`, `fair`, `memory`, `redact`, [`egress`] | what needs none of the others |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `cache`, `secret`, `turns` | what a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
@@ -29,6 +29,7 @@ mod diagnosis;
 pub mod egress;
 mod engine;
 mod error;
+mod fair;
 mod imports;
 mod link;
 mod lock;

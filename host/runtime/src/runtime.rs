@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -16,6 +15,7 @@ use super::compile::{Compiler, CompilerProcess};
 use super::component::{ComponentBytes, Inspection};
 use super::egress::EgressConfig;
 use super::error::{LoadError, RuntimeError};
+use super::fair::FairSlots;
 use super::lock::lock;
 use super::memory::MemoryPool;
 use super::state::CallState;
@@ -33,7 +33,8 @@ pub struct Runtime {
     max_component_bytes: usize,
     /// Every plugin in use, by digest.
     plugins: Mutex<HashMap<String, Slot>>,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) signs: Arc<FairSlots>,
+    pub(super) checks: Arc<FairSlots>,
     pub(super) turns: Turns,
     pub(super) memory: Arc<MemoryPool>,
     pub(super) egress: EgressConfig,
@@ -51,8 +52,10 @@ pub struct RuntimeConfig {
     pub max_component_bytes: usize,
     /// How long compiling one may take.
     pub compile_timeout: Duration,
-    /// Calls at a time, over all Issuers.
-    pub concurrency: usize,
+    /// How many signs run at a time, over all Issuers.
+    pub signs: usize,
+    /// How many checks run at a time, over all Issuers.
+    pub checks: usize,
     /// The memory of all calls together, in bytes, apart from 2 MiB that each call has for itself.
     pub memory: usize,
     /// How plugins' requests reach servers. What they may reach is the session's affair.
@@ -66,7 +69,8 @@ impl Default for RuntimeConfig {
             compiler: None,
             max_component_bytes: 16 << 20,
             compile_timeout: Duration::from_secs(60),
-            concurrency: 128,
+            signs: 128,
+            checks: 32,
             memory: 384 << 20,
             egress: EgressConfig::default(),
         }
@@ -118,7 +122,8 @@ impl Runtime {
             max_component_bytes: config.max_component_bytes,
             plugins: Mutex::default(),
             turns: Turns::new(),
-            slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            signs: FairSlots::new(config.signs),
+            checks: FairSlots::new(config.checks),
             memory: MemoryPool::new(config.memory, OWN_MEMORY),
             egress: config.egress,
         }))

@@ -9,6 +9,7 @@ use wasm_issuer_core::keys::EphemeralKeys;
 
 use super::cache::Cache;
 use super::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
+use super::fair::Owner;
 use super::redact::Redactor;
 use super::secret::{Secret, SecretData};
 use super::turns::IssuerTurns;
@@ -24,7 +25,8 @@ pub struct Session {
     pub(super) cache: Mutex<Cache>,
     /// The Secret's values, to keep them out of messages.
     pub(super) secrets: Redactor,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) checks: Arc<Semaphore>,
+    pub(super) signs: Arc<Semaphore>,
     pub(super) turns: IssuerTurns,
     pub(super) observer: Arc<dyn Observer>,
     grant: HttpGrant,
@@ -71,9 +73,7 @@ pub struct CallLimits {
     pub memory: usize,
     /// To make the instance that a call runs in.
     pub instantiate: Duration,
-    /// For its turn, when as many calls run as may.
-    pub queue: Duration,
-    /// How many calls run at a time; others wait for their turn.
+    /// How many checks, and how many signs, run at a time for one Issuer; others wait for their turn.
     pub concurrency: usize,
     /// What a call may take of the network.
     pub http: HttpLimits,
@@ -85,7 +85,6 @@ impl Default for CallLimits {
             timeout: Duration::from_secs(10),
             memory: 64 << 20,
             instantiate: Duration::from_secs(5),
-            queue: Duration::from_secs(30),
             concurrency: 32,
             http: HttpLimits::default(),
         }
@@ -101,7 +100,6 @@ impl CallLimits {
         Self {
             timeout: self.timeout.min(Self::LONGEST),
             instantiate: self.instantiate.min(Self::LONGEST),
-            queue: self.queue.min(Self::LONGEST),
             concurrency: self.concurrency.clamp(1, Semaphore::MAX_PERMITS),
             ..self
         }
@@ -124,7 +122,8 @@ impl Session {
             cache: Mutex::default(),
             secrets,
             turns: IssuerTurns::new(),
-            slots: Arc::new(Semaphore::new(limits.concurrency)),
+            checks: Arc::new(Semaphore::new(limits.concurrency)),
+            signs: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
             observer: init.observer,
             grant: init.http,
@@ -132,9 +131,21 @@ impl Session {
         })
     }
 
+    /// For whom the Issuer's own work is done, as far as what is scarce is concerned.
+    pub fn owner(&self) -> Owner {
+        self.owner_in(self.issuer.namespace.as_deref())
+    }
+
+    /// For whom its work for a request of that namespace is done.
+    pub fn owner_in(&self, namespace: Option<&str>) -> Owner {
+        let IssuerIdentity { kind, name, .. } = &self.issuer;
+        Owner::new(namespace.unwrap_or_default(), &format!("{kind}/{name}"))
+    }
+
     /// The connections of this session, none before the first call.
     pub(super) fn http(&self, egress: &EgressConfig) -> Arc<HttpSession> {
-        let open = || HttpSession::new(egress.clone(), self.grant.clone(), self.limits.http.clone());
+        let open =
+            || HttpSession::new(egress.clone(), self.owner(), self.grant.clone(), self.limits.http.clone());
         self.http.get_or_init(open).clone()
     }
 }

@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use super::address::ApiServer;
+use crate::fair::{FairSlots, Owner};
 
 /// Finds the addresses of a host name.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// The addresses, the best first.
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+    /// The addresses, the best first. `owner` is for whom: lookups are shared fairly.
+    async fn resolve(&self, owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
 /// A connection, as bytes in both directions.
@@ -34,20 +34,21 @@ pub trait Connector: Send + Sync {
 
 /// Asks the system (`getaddrinfo`), with the pod's search domains.
 pub struct SystemResolver {
-    /// A lookup takes a thread and cannot be broken off: plugins must not take all threads there are.
-    slots: Arc<Semaphore>,
+    /// A lookup takes a thread and cannot be broken off: plugins must not take all threads there are, and nobody all that
+    /// plugins may take, be it with names whose servers never answer.
+    slots: Arc<FairSlots>,
 }
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(32)) }
+        Self { slots: FairSlots::new(32) }
     }
 }
 
 #[async_trait]
 impl Resolver for SystemResolver {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let slot = self.slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+    async fn resolve(&self, owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>> {
+        let slot = self.slots.acquire(owner).await;
         let name = name.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             let _slot = slot;
@@ -70,6 +71,9 @@ impl Connector for TcpConnector {
     }
 }
 
+/// How many connections plugins may have open, over all Issuers. Half of the files that a pod usually has.
+const CONNECTIONS: usize = 512;
+
 /// How this process reaches servers. The same for all Issuers, and no affair of any plugin.
 #[derive(Clone)]
 pub struct EgressConfig {
@@ -84,6 +88,8 @@ pub struct EgressConfig {
     pub proxy: Option<Arc<Matcher>>,
     /// Where the API server listens.
     pub api_servers: Vec<ApiServer>,
+    /// The connections of all sessions: each takes a file of this process.
+    pub connections: Arc<FairSlots>,
 }
 
 impl Default for EgressConfig {
@@ -93,6 +99,7 @@ impl Default for EgressConfig {
             connector: Arc::new(TcpConnector),
             proxy: None,
             api_servers: Vec::new(),
+            connections: FairSlots::new(CONNECTIONS),
         }
     }
 }
@@ -119,7 +126,7 @@ impl EgressConfig {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = match host.parse() {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.resolve(host).await?,
+            Err(_) => self.resolver.resolve(&Owner::new("", ""), host).await?,
         };
         let found = addresses.into_iter().map(|address| ApiServer(SocketAddr::new(address, port)));
         self.api_servers.extend(found);

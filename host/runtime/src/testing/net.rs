@@ -19,6 +19,7 @@ use crate::egress::{
     Connector, Denial, EgressConfig, Failure, Grant, HttpCall, HttpGrant, HttpLimits, HttpSession, Observer,
     Resolver, Stream,
 };
+use crate::fair::Owner;
 
 /// Resolves names and opens connections as it was told, and remembers what it was asked for.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl Net {
 
 #[async_trait]
 impl Resolver for Net {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, _owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>> {
         self.resolved.lock().unwrap().push(name.to_owned());
         let mut names = self.names.lock().unwrap();
         let answers = names.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
@@ -111,7 +112,7 @@ pub fn plugin(net: &Arc<Net>, hosts: &[&str]) -> Plugin {
 }
 
 pub fn plugin_with(config: EgressConfig, grant: HttpGrant, limits: HttpLimits) -> Plugin {
-    let session = HttpSession::new(config, grant, limits);
+    let session = HttpSession::new(config, Owner::new("team-a", "ca"), grant, limits);
     let watcher = Arc::new(Watcher::default());
     let call = call(&session, &watcher, AGES);
     Plugin { watcher, session, call }

@@ -4,6 +4,7 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind, Requester, SignRe
 use wasm_issuer_core::x509::Csr;
 
 use super::*;
+use crate::fair::Owner;
 use crate::log::{CallLog, CallName};
 use crate::testing::{AGES, records, until};
 use crate::{Breakage, CallError, Phase};
@@ -12,7 +13,7 @@ const LOOP: &str = "(loop $again (br $again))";
 
 /// For what is to be done, however busy the machine is.
 fn patient() -> CallLimits {
-    CallLimits { timeout: AGES, instantiate: AGES, queue: AGES, ..CallLimits::default() }
+    CallLimits { timeout: AGES, instantiate: AGES, ..CallLimits::default() }
 }
 
 /// For what never ends by itself.
@@ -53,7 +54,6 @@ async fn a_plugin_answers() {
     let endless = CallLimits {
         timeout: ever,
         instantiate: ever,
-        queue: ever,
         concurrency: usize::MAX,
         memory: usize::MAX,
         ..CallLimits::default()
@@ -246,22 +246,32 @@ async fn nothing_lasts_from_one_call_to_the_next() {
 }
 
 #[tokio::test]
-async fn calls_wait_for_their_turn_in_a_time_of_its_own() {
+async fn calls_wait_for_their_turn_for_as_long_as_it_takes() {
     let plugin = runtime().load(checking("")).await.unwrap();
     tokio::time::pause();
-    let session = session(CallLimits { concurrency: 1, queue: 2 * AGES, ..quick() });
-    let turn = session.slots.clone().acquire_owned().await.unwrap();
+    let session = session(CallLimits { concurrency: 1, ..quick() });
+    let turn = session.checks.clone().acquire_owned().await.unwrap();
     let end_of_turn = async {
-        tokio::time::sleep(AGES).await;
+        tokio::time::sleep(100 * AGES).await;
         drop(turn);
     };
-    // It waits for longer than it may run.
     let (result, ()) = tokio::join!(plugin.check(&session), end_of_turn);
     assert_eq!(result, Ok(()));
+}
 
-    let _turn = session.slots.clone().acquire_owned().await.unwrap();
-    let busy = Breakage::Busy { waited: 2 * AGES };
-    assert_eq!(plugin.check(&session).await, Err(CallError::Broken(busy)));
+/// Signs that hold every slot that they may keep no check waiting, be it of their own Issuer.
+#[tokio::test]
+async fn signs_and_checks_do_not_wait_for_each_other() {
+    let runtime = runtime();
+    let plugin = runtime.load(checking("")).await.unwrap();
+    let session = session(CallLimits { concurrency: 1, ..patient() });
+    let _own = session.signs.clone().acquire_owned().await.unwrap();
+    let mut held = Vec::new();
+    for tenant in 0..1000 {
+        held.extend(runtime.signs.try_acquire(&Owner::new(&tenant.to_string(), "x")));
+    }
+    assert!(runtime.signs.try_acquire(&Owner::new("late", "x")).is_none(), "no slot is left");
+    plugin.check(&session).await.unwrap();
 }
 
 #[tokio::test]
@@ -273,9 +283,9 @@ async fn a_call_ends_with_its_caller() {
         let (plugin, session) = (plugin.clone(), session.clone());
         async move { plugin.check(&session).await }
     });
-    until("the call runs", || session.slots.available_permits() == 0).await;
+    until("the call runs", || session.checks.available_permits() == 0).await;
     caller.abort();
-    until("the call ends", || session.slots.available_permits() == 1 && runtime.memory.used() == 0).await;
+    until("the call ends", || session.checks.available_permits() == 1 && runtime.memory.used() == 0).await;
 }
 
 /// A call that its caller drops has an end, too: nothing of what was left out goes unsaid.
@@ -306,7 +316,7 @@ async fn a_looping_plugin_does_not_delay_its_neighbours() {
             tokio::spawn(async move { looping.check(&endless).await })
         })
         .collect();
-    until("both loops run", || endless.slots.available_permits() == 0).await;
+    until("both loops run", || endless.checks.available_permits() == 0).await;
     let session = session(patient());
     for _ in 0..50 {
         good.check(&session).await.unwrap();

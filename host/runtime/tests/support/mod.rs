@@ -44,7 +44,7 @@ pub fn init(config: serde_json::Value) -> SessionInit {
 
 /// Limits for what is to be done, however busy the machine is.
 pub fn patient() -> CallLimits {
-    CallLimits { timeout: AGES, instantiate: AGES, queue: AGES, ..CallLimits::default() }
+    CallLimits { timeout: AGES, instantiate: AGES, ..CallLimits::default() }
 }
 
 /// The Secret `team-a/auth`.
