@@ -1,8 +1,8 @@
 //! The CAs: those that the servers sign with, and the one of their own certificates.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize,
 };
 
 /// The kind of a CA's key.
@@ -59,6 +59,8 @@ fn key(kind: Kind) -> KeyPair {
 
 fn params(common_name: &str, constraints: BasicConstraints) -> CertificateParams {
     let mut params = CertificateParams::default();
+    // The default has a common name, whose place a new one would take.
+    params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "wasm-issuer");
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(constraints);

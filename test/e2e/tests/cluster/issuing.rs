@@ -1,5 +1,6 @@
 //! From a CertificateRequest to its certificate: what a request asks for is what the certificate says.
 
+use std::future::ready;
 use std::io::Write;
 use std::time::Duration;
 
@@ -262,10 +263,8 @@ fn a_certificate_costs_one_status_write_and_one_event() {
         let mark = json!({"metadata": {"annotations": {"example.com/mark": "last"}}});
         t.merge(Kind::CertificateRequest, "web", mark).await;
         let is_marked = |request: &Value| request["metadata"]["annotations"]["example.com/mark"] == "last";
-        let before = changes.take_while(async |event| match event {
-            WatchEvent::Modified(request) => !is_marked(request),
-            _ => true,
-        });
+        let is_before = |event: &WatchEvent<Value>| !matches!(event, WatchEvent::Modified(r) if is_marked(r));
+        let before = changes.take_while(|event| ready(is_before(event)));
         let written = before.filter_map(async |event| match event {
             WatchEvent::Modified(request) => {
                 let request = Object(request);
