@@ -81,11 +81,6 @@ enum Pair {
 }
 
 impl PrivateKey {
-    /// Reads the one private key of a PEM text: PKCS#8, SEC 1 or PKCS#1.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        load::from_pem(pem)
-    }
-
     /// Makes a new key. RSA is not done: making one takes seconds at worst.
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let pair = match ecdsa(algorithm) {

@@ -13,11 +13,12 @@
 
 pub mod chain;
 mod leaf;
+mod mismatch;
 
-use std::fmt::Display;
 use std::slice;
 
 use jiff::Timestamp;
+pub use mismatch::{CA, CHAIN, Mismatch, VALIDITY};
 use serde::{Deserialize, Serialize};
 
 use super::signer::{SignRequest, Signed};
@@ -49,30 +50,6 @@ pub struct Verified {
     pub not_after: Timestamp,
 }
 
-/// What is wrong with a certificate, with both values where there are two. The text is bounded and clean.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Mismatch {
-    /// Which part of the certificate: one of few, for metrics.
-    pub field: &'static str,
-    /// What differs from what, for people.
-    pub message: String,
-}
-
-impl Mismatch {
-    fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into() }
-    }
-
-    fn empty() -> Self {
-        Self::new(chain::CHAIN, "it holds no certificate")
-    }
-
-    fn between(field: &'static str, requested: impl Display, found: impl Display) -> Self {
-        Self::new(field, format!("the request has {requested}; the certificate has {found}"))
-    }
-}
-
 /// Checks what a plugin returned for `request`. The error is the first rule that does not hold; with
 /// [`Verification::Strict`] every difference is one.
 pub fn verify(
@@ -81,8 +58,8 @@ pub fn verify(
     now: Timestamp,
     policy: Verification,
 ) -> Result<Verified, Mismatch> {
-    let ders = chain::decode(chain::CHAIN, &signed.chain)?;
-    let whole = chain::parse(chain::CHAIN, &ders)?;
+    let ders = chain::decode(CHAIN, &signed.chain)?;
+    let whole = chain::parse(CHAIN, &ders)?;
     let leaf = whole.first().ok_or_else(Mismatch::empty)?;
 
     leaf::enforce(request, leaf)?;
@@ -96,8 +73,8 @@ pub fn verify(
     let (published, root) = chain::split_root(&whole);
     let ca = match &signed.ca {
         Some(given) => {
-            let ders = chain::decode(chain::CA, given)?;
-            let authorities = chain::parse(chain::CA, &ders)?;
+            let ders = chain::decode(CA, given)?;
+            let authorities = chain::parse(CA, &ders)?;
             chain::anchor(published, &authorities, now)?;
             Some(chain::encode(&authorities))
         }

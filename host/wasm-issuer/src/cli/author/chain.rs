@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use wasm_issuer_core::issuance::verify::{Mismatch, chain as rules};
+use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, VALIDITY, chain as rules};
 use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::input::{self, quoted};
@@ -103,12 +103,12 @@ pub fn verify(
         [_] => "one certificate".to_owned(),
         _ => format!("{} certificates, each signed by the next", chain.len()),
     });
-    let mut findings = vec![Finding::of(rules::CHAIN, linked)];
+    let mut findings = vec![Finding::of(CHAIN, linked)];
     if let Some(authorities) = authorities {
-        findings.push(Finding::of(rules::CA, anchored(chain, authorities, now)));
+        findings.push(Finding::of(CA, anchored(chain, authorities, now)));
     }
     let valid = rules::check_validity(chain, now).map(|()| "valid now".to_owned());
-    findings.push(Finding::of(rules::VALIDITY, valid));
+    findings.push(Finding::of(VALIDITY, valid));
     findings
 }
 

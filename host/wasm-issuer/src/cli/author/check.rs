@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use wasm_issuer_runtime::{Plugin, Session};
 
-use super::Verdict;
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:

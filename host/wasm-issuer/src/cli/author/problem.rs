@@ -7,8 +7,8 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::issuance::verify::Mismatch;
 use wasm_issuer_runtime::{CallError, LoadError};
 
-use super::Verdict;
 use super::output::{Table, span};
+use super::verdict::Verdict;
 
 /// Why a plugin was of no use, for people and for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -14,11 +14,12 @@ use super::chain::{self, Finding, Ruling};
 use super::check::prepare;
 use super::describe::Description;
 use super::host::{self, PluginFile, PluginIdentity};
+use super::input;
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::request::{Made, Request, RequestArgs};
-use super::{Verdict, input};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
