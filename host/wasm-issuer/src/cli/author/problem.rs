@@ -9,6 +9,7 @@ use wasm_issuer_runtime::{CallError, LoadError};
 
 use super::output::{Table, span};
 use super::verdict::Verdict;
+use crate::api::PinMismatch;
 
 /// Why a plugin was of no use, for people and for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,9 +57,8 @@ impl Problem {
     }
 
     /// Another component than the Issuer pins.
-    pub fn pin(found: &str, pinned: &str) -> Box<Self> {
-        let message = format!("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pinned}");
-        Box::new(Self::new("pin", message, NOT_LOADED))
+    pub fn pin(mismatch: &PinMismatch) -> Box<Self> {
+        Box::new(Self::new("pin", mismatch.to_string(), NOT_LOADED))
     }
 
     /// A certificate that is not what was asked for.
