@@ -89,7 +89,7 @@ impl From<Failure> for CheckFailure {
 }
 
 /// What to do about an Issuer.
-pub type IssuerPlan = Plan<IssuerStatus, History>;
+pub type IssuerPlan = Plan<NewIssuerStatus, History>;
 
 /// What happened before; in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,9 +125,9 @@ impl History {
     }
 }
 
-/// The status of an Issuer, whole.
+/// The status that an Issuer is to have, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssuerStatus {
+pub struct NewIssuerStatus {
     /// All conditions.
     pub conditions: Vec<Condition>,
     /// The plugin in use.
@@ -137,7 +137,7 @@ pub struct IssuerStatus {
 }
 
 /// The status that says that work has begun, for an Issuer that has none.
-pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<IssuerStatus> {
+pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<NewIssuerStatus> {
     if condition::find(&state.conditions, READY).is_some() {
         return None;
     }
@@ -210,7 +210,7 @@ pub fn relapsed(state: &IssuerState, error: &str, history: History, moment: Mome
 
 /// Set the condition that says whether the plugin that the source holds is in use; what to tell about it.
 fn plugin_current(
-    status: &mut IssuerStatus,
+    status: &mut NewIssuerStatus,
     attempt: &Attempt,
     generation: i64,
     now: Timestamp,
@@ -240,14 +240,14 @@ fn plugin_current(
     }
 }
 
-fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> IssuerStatus {
+fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> NewIssuerStatus {
     let mut conditions = state.conditions.clone();
     let message = text::clean(message, MAX_MESSAGE);
     condition::set(
         &mut conditions,
         Condition::new(READY, status, reason, message, now).observing(state.generation),
     );
-    IssuerStatus { conditions, plugin: state.plugin.clone(), observed_generation: state.generation }
+    NewIssuerStatus { conditions, plugin: state.plugin.clone(), observed_generation: state.generation }
 }
 
 /// Whether a condition says something else than before; a new generation alone counts too.

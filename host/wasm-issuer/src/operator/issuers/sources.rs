@@ -95,7 +95,7 @@ pub enum SourceError {
 }
 
 /// The bytes of a plugin and where they are from.
-pub struct Component {
+pub struct FoundComponent {
     /// The wasm bytes, uncompressed.
     pub wasm: Vec<u8>,
     /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
@@ -119,7 +119,7 @@ impl Sources {
         source: PluginSource<'_>,
         namespace: &str,
         read: &mut Versions,
-    ) -> Result<Component, SourceError> {
+    ) -> Result<FoundComponent, SourceError> {
         match source {
             PluginSource::ConfigMap(source) => self.config_map(source, namespace, read).await,
             PluginSource::Builtin(name) => self.builtin(name).await,
@@ -132,7 +132,7 @@ impl Sources {
         source: &ConfigMapSource,
         namespace: &str,
         versions: &mut Versions,
-    ) -> Result<Component, SourceError> {
+    ) -> Result<FoundComponent, SourceError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let (name, key) = (source.name.to_string(), source.key.clone());
         let what = format!(r#"ConfigMap "{namespace}/{name}""#);
@@ -152,10 +152,10 @@ impl Sources {
             return Err(SourceError::NoKey { namespace, name, key, found });
         };
         let source = format!("ConfigMap {namespace}/{name} {key}");
-        Ok(Component { wasm: gunzip(value.0, &source)?, source })
+        Ok(FoundComponent { wasm: gunzip(value.0, &source)?, source })
     }
 
-    async fn builtin(&self, name: &str) -> Result<Component, SourceError> {
+    async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();
         let mut entries =
@@ -166,7 +166,7 @@ impl Sources {
             let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == "wasm")) else { continue };
             if stem == name {
                 let wasm = read(tokio::fs::read(&path), format!("the builtin plugin \"{name}\"")).await?;
-                return Ok(Component { wasm, source: format!("builtin {name}") });
+                return Ok(FoundComponent { wasm, source: format!("builtin {name}") });
             }
             names.push(stem);
         }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The API server. Clones are the same one.
 #[derive(Clone)]
-pub struct ApiServer(Arc<Inner>);
+pub struct ScriptedApi(Arc<Inner>);
 
 struct Inner {
     store: Mutex<Store>,
@@ -56,17 +56,17 @@ pub enum Fault {
     /// It happens, but the answer gets lost.
     AnswerLost,
     /// Somebody else does this just before.
-    Overtaken(Arc<dyn Fn(&ApiServer) + Send + Sync>),
+    Overtaken(Arc<dyn Fn(&ScriptedApi) + Send + Sync>),
 }
 
 impl Fault {
     /// Somebody else does this just before.
-    pub fn overtaken(act: impl Fn(&ApiServer) + Send + Sync + 'static) -> Self {
+    pub fn overtaken(act: impl Fn(&ScriptedApi) + Send + Sync + 'static) -> Self {
         Self::Overtaken(Arc::new(act))
     }
 }
 
-impl ApiServer {
+impl ScriptedApi {
     /// One without objects.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
@@ -145,7 +145,7 @@ impl ApiServer {
         self.calls().faults.push((call, 1, fault));
     }
 
-    /// Every such call goes wrong, until [`ApiServer::heal`].
+    /// Every such call goes wrong, until [`ScriptedApi::heal`].
     pub fn every(&self, call: Call, fault: Fault) {
         self.calls().faults.push((call, usize::MAX, fault));
     }
