@@ -25,7 +25,7 @@ pub enum Algorithm {
     EcdsaP384Sha384,
     /// ecdsa-with-SHA512 on P-521.
     EcdsaP521Sha512,
-    /// Ed25519.
+    /// Ed25519 (RFC 8032), of the message itself and not of a hash.
     Ed25519,
     /// sha256WithRSAEncryption, for keys of 2048 to 4096 bits.
     RsaPkcs1Sha256,

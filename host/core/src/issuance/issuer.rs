@@ -45,7 +45,7 @@ pub struct PluginFacts {
 /// What an attempt to make an Issuer ready came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whether it can sign.
+    /// Fine where the plugin is loaded and its check passed: the Issuer can sign.
     pub result: Result<(), CheckFailure>,
     /// The plugin in use.
     pub plugin: Option<PluginFacts>,
@@ -56,7 +56,7 @@ pub struct Attempt {
 /// Why an Issuer is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckFailure {
-    /// For people.
+    /// What the Ready condition says of it, for people.
     pub message: String,
     /// Whether only a change of the Issuer, its Secret or its plugin can help.
     pub permanent: bool,
@@ -128,7 +128,7 @@ impl History {
 /// The status that an Issuer is to have, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewIssuerStatus {
-    /// All conditions.
+    /// Ready and PluginCurrent; what is not here is dropped from the object.
     pub conditions: Vec<Condition>,
     /// The plugin in use.
     pub plugin: Option<PluginFacts>,

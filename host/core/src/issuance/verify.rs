@@ -1,10 +1,10 @@
 //! What a plugin returns is checked against the request before anybody sees it.
 //!
-//! Some rules always hold, or nothing is published: the key is the CSR's; every requested subject alternative name is
-//! there, and none beyond them but the CSR's common name; it is a CA certificate if and only if one was requested; the
-//! chain links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative
-//! name its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then
-//! the subject may hold nothing that the CSR's does not.
+//! Some rules always hold, or nothing is published: the key is the CSR's; it has every requested subject alternative
+//! name, and no other except the CSR's common name; it is a CA certificate if and only if one was requested; the chain
+//! links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative name
+//! its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then the
+//! subject may hold nothing that the CSR's does not.
 //!
 //! Others are the CA's to decide by its profile, so they are reported, and enforced only with [`Verification::Strict`]:
 //! the subject, the key usages, the duration.

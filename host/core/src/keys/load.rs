@@ -1,4 +1,4 @@
-//! Private keys from PEM.
+//! Private keys from PEM: which formats and kinds are accepted, and what is said of the others.
 
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use const_oid::ObjectIdentifier;

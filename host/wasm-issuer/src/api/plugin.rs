@@ -46,7 +46,7 @@ pub struct ConfigMapSource {
     pub key: String,
 }
 
-/// An OCI artifact.
+/// A component in an OCI registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSource {
@@ -66,7 +66,7 @@ pub struct ImageSource {
 pub enum PluginSource<'a> {
     /// A key of a ConfigMap.
     ConfigMap(&'a ConfigMapSource),
-    /// An OCI artifact.
+    /// A component in an OCI registry, which this version does not read.
     Image(&'a ImageSource),
     /// A component in the operator's image.
     Builtin(&'a str),

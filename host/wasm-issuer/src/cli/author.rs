@@ -30,7 +30,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Arguments of `wasm-issuer plugin`.
 #[derive(Args)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct PluginArgs {

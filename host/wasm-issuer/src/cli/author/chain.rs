@@ -24,7 +24,6 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ruling {
@@ -91,8 +90,8 @@ pub fn parse<'a>(ders: &'a [Vec<u8>], path: &Path, what: &str) -> anyhow::Result
     ders.iter().enumerate().map(parse).collect()
 }
 
-/// How a chain, leaf first, fares by the operator's rules: it links up, it leads to one of the authorities where there are
-/// any, and all of it is valid now.
+/// Checks a chain, leaf first, by the operator's rules: that it links up, that it leads to one of the authorities where
+/// some are given, and that all of it is valid at `now`. There is a finding for each rule.
 pub fn verify(
     chain: &[Certificate<'_>],
     authorities: Option<&[Certificate<'_>]>,

@@ -39,7 +39,6 @@ const RETRY_CHECK: &str =
 const RETRY_SIGN: &str =
     "keeps the request Pending and tries again, after 1 s at first and 5 min at most, for a day";
 
-/// The call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Check,
@@ -98,7 +97,6 @@ impl Problem {
         if self.kind == "pending" { Verdict::Pending } else { Verdict::Failed }
     }
 
-    /// A table for people.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         match self.reason {

@@ -245,7 +245,7 @@ fn describe(chain: &str) -> anyhow::Result<Vec<Description>> {
 fn findings(verified: &Verified) -> Vec<Finding> {
     let holds = [
         ("publicKey", "the CSR's"),
-        ("subjectAltName", "those of the CSR, none beyond them"),
+        ("subjectAltName", "all that the CSR asks for, and no others"),
         ("basicConstraints", "a CA if and only if one was asked for"),
         ("chain", "each certificate is signed by the next"),
         ("ca", "leads to the CA certificate that goes with it"),

@@ -28,7 +28,7 @@ pub enum SourceError {
         kind: &'static str,
         /// Where it was looked for.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the object.
         name: String,
         /// The field of the Issuer that names it.
         field: &'static str,
@@ -38,7 +38,7 @@ pub enum SourceError {
     NoKey {
         /// The ConfigMap's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the ConfigMap.
         name: String,
         /// The key looked for.
         key: String,
@@ -50,17 +50,17 @@ pub enum SourceError {
     TextKey {
         /// The ConfigMap's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the ConfigMap.
         name: String,
         /// The key looked for.
         key: String,
     },
-    /// A Secret without keys.
+    /// A Secret that exists, with nothing in it to lend to a plugin.
     #[error(r#"Secret "{namespace}/{name}" (named by {field}) has no keys"#)]
     EmptySecret {
         /// The Secret's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the Secret.
         name: String,
         /// The field of the Issuer that names it.
         field: &'static str,
@@ -73,10 +73,10 @@ pub enum SourceError {
         /// Broken or too large.
         problem: String,
     },
-    /// No such builtin plugin.
+    /// `spec.plugin.builtin` names a plugin that the operator's image does not ship.
     #[error("no builtin plugin \"{name}\" (spec.plugin.builtin); this operator has {found}")]
     NoBuiltin {
-        /// The name looked for.
+        /// What `spec.plugin.builtin` says.
         name: String,
         /// The names that there are.
         found: String,
@@ -87,9 +87,9 @@ pub enum SourceError {
     /// The API server or the disk refused.
     #[error("could not read {what}: {error}")]
     Unreadable {
-        /// The object.
+        /// The kind, namespace and name of an object, or the name of a file.
         what: String,
-        /// Why.
+        /// What the API server or the system said.
         error: String,
     },
 }

@@ -31,13 +31,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// What the tasks of all Issuers share.
 pub struct Shared {
     pub client: Client,
-    /// Makes Issuers ready.
     pub preparer: Preparer,
-    /// Of what Issuers name.
     pub watches: Watches,
     /// Where the requests' side finds what serves.
     pub registry: Arc<Registry>,
-    /// Where Events go.
     pub events: Events,
 }
 

@@ -18,7 +18,6 @@ use crate::api::cert_manager::{
 };
 use crate::api::{IssuerKey, IssuerKind};
 
-/// Which CertificateRequest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     pub namespace: String,

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 /// How many requests may be handled at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// All together.
+    /// In the whole process.
     pub total: usize,
-    /// Those of one Issuer.
+    /// For one Issuer, from whichever namespaces.
     pub per_issuer: usize,
-    /// Those of one namespace.
+    /// In one namespace, for whichever Issuers.
     pub per_namespace: usize,
 }
 

@@ -67,7 +67,6 @@ impl Fault {
 }
 
 impl ScriptedApi {
-    /// One without objects.
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             store: Mutex::default(),
@@ -99,14 +98,12 @@ impl ScriptedApi {
         self.tell();
     }
 
-    /// Somebody changes an object.
     pub fn edit(&self, object: &Object, change: impl FnOnce(&mut Value)) {
         let mut value = self.get(object).unwrap_or_else(|| panic!("there is no {object:?}"));
         change(&mut value);
         self.put(object, value);
     }
 
-    /// Somebody deletes an object.
     pub fn delete(&self, object: &Object) {
         let mut store = self.store();
         if let Some(value) = store.objects.remove(object) {

@@ -15,7 +15,6 @@ use super::api_server::{Call, Fault, ScriptedApi};
 use super::store::Target;
 
 impl ScriptedApi {
-    /// A client of it.
     pub fn client(&self) -> Client {
         let router: Router = Router::new().fallback(handle).with_state(self.clone());
         Client::new(router, "default")
