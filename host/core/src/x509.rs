@@ -7,6 +7,7 @@
 
 pub mod certificate;
 pub mod csr;
+mod extensions;
 pub mod general_name;
 pub mod name;
 mod parse;
@@ -19,8 +20,8 @@ pub mod fixtures;
 
 pub use certificate::Certificate;
 pub use csr::{Csr, CsrError};
+pub use extensions::{BasicConstraints, Extensions};
 pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;
-pub use parse::{BasicConstraints, Extensions};
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};

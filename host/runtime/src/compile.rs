@@ -11,14 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifact::{Artifact, precompile, revive};
+pub use child::{CompilerProcess, compile_for_parent};
+use folder::ArtifactFolder;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use self::artifact::{Artifact, precompile, revive};
-pub use self::child::{CompilerProcess, compile_for_parent};
-use self::folder::ArtifactFolder;
 use super::component::ComponentBytes;
 use super::error::{LoadError, RuntimeError};
 

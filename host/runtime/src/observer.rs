@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::Level;
 
-use super::egress::{Denial, Failure, Observer};
+use super::egress::{Denial, HttpFailure, Observer};
 use super::log::CallLog;
 
 /// Longer texts about a request say nothing more.
@@ -38,9 +38,11 @@ impl Observer for CallObserver {
         self.log.session().observer.denied(&denial);
     }
 
-    fn failed(&self, failure: &Failure) {
-        let failure =
-            Failure { destination: self.shown(&failure.destination), message: self.shown(&failure.message) };
+    fn failed(&self, failure: &HttpFailure) {
+        let failure = HttpFailure {
+            destination: self.shown(&failure.destination),
+            message: self.shown(&failure.message),
+        };
         self.note(&format!("no response from {}: {}", failure.destination, failure.message));
         self.log.session().observer.failed(&failure);
     }

@@ -67,7 +67,7 @@ impl Hostile {
         }
     }
 
-    /// What the plugin got.
+    /// What the plugin made of the response, or of the error.
     async fn got(&self, behaviour: &str) -> String {
         self.call(&self.session(behaviour, URL)).await.unwrap()
     }

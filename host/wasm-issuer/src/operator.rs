@@ -31,9 +31,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::Events;
+use health::Synced;
+use issuers::{Issuers, Settings};
 pub use issuers::{SourceError, gunzip};
 use kube::Client;
+use metrics::Metrics;
+use registry::Registry;
 pub use requests::Limits as RequestLimits;
+use requests::{Requests, Signing};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,12 +48,6 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError};
 
-use self::events::Events;
-use self::health::Synced;
-use self::issuers::{Issuers, Settings};
-use self::metrics::Metrics;
-use self::registry::Registry;
-use self::requests::{Requests, Signing};
 use crate::policy::Policy;
 
 /// How the operator runs.

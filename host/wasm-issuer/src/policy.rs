@@ -22,9 +22,9 @@ use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, ran
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Policy {
-    /// What tenants may grant.
+    /// What WasmIssuers may have, which belong to tenants.
     pub wasm_issuers: Bounds,
-    /// What administrators may grant.
+    /// What WasmClusterIssuers may have, which belong to administrators.
     pub wasm_cluster_issuers: Bounds,
 }
 
@@ -90,7 +90,7 @@ pub struct Violation {
 /// Why an Issuer's grants are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// They are too wide.
+    /// The spec asks for more than the policy allows to its kind.
     #[error(transparent)]
     Violation(#[from] Violation),
     /// An entry of `spec.http.allowedHosts` cannot be read.

@@ -15,7 +15,7 @@ pub enum Kind {
 pub struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    /// A self-signed CA.
+    /// A self-signed CA with a new P-256 key and no limit on what is below it.
     pub fn root(common_name: &str) -> Self {
         let params = params(common_name, BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, key(Kind::P256)).expect("a root"))
@@ -38,7 +38,7 @@ impl Ca {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// The certificate.
+    /// Its own certificate, without those above it.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

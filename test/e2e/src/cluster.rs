@@ -17,7 +17,7 @@ use crate::{Kind, Operator, Test, test};
 pub struct Cluster {
     /// Speaks as the cluster's admin.
     pub admin: Client,
-    /// Where the logs are.
+    /// Where the operator and the API server write their logs.
     pub workdir: PathBuf,
     operator: RwLock<Operator>,
 }

@@ -100,7 +100,7 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// A self-signed CA.
+    /// A self-signed CA with a new key and no limit on what is below it.
     pub fn root(name: &str, kind: KeyKind) -> Self {
         let (params, key) = (params(name), Key::new(kind));
         let certificate = params.self_signed(&*key.pair).expect("a root").pem();

@@ -23,7 +23,7 @@ pub struct Test {
     pub client: Client,
     /// Its namespace. Its cluster-scoped objects have names that begin with it.
     pub namespace: String,
-    /// Where the logs are.
+    /// Where the operator and the API server write their logs.
     pub workdir: PathBuf,
 }
 

@@ -45,7 +45,7 @@ pub struct PluginFacts {
 /// What an attempt to make an Issuer ready came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whether it can sign.
+    /// Fine where the plugin is loaded and its check passed: the Issuer can sign.
     pub result: Result<(), CheckFailure>,
     /// The plugin in use.
     pub plugin: Option<PluginFacts>,
@@ -56,7 +56,7 @@ pub struct Attempt {
 /// Why an Issuer is not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckFailure {
-    /// For people.
+    /// What the Ready condition says of it, for people.
     pub message: String,
     /// Whether only a change of the Issuer, its Secret or its plugin can help.
     pub permanent: bool,
@@ -89,7 +89,7 @@ impl From<Failure> for CheckFailure {
 }
 
 /// What to do about an Issuer.
-pub type IssuerPlan = Plan<IssuerStatus, History>;
+pub type IssuerPlan = Plan<NewIssuerStatus, History>;
 
 /// What happened before; in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,10 +125,10 @@ impl History {
     }
 }
 
-/// The status of an Issuer, whole.
+/// The status that an Issuer is to have, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssuerStatus {
-    /// All conditions.
+pub struct NewIssuerStatus {
+    /// Ready and PluginCurrent; what is not here is dropped from the object.
     pub conditions: Vec<Condition>,
     /// The plugin in use.
     pub plugin: Option<PluginFacts>,
@@ -137,7 +137,7 @@ pub struct IssuerStatus {
 }
 
 /// The status that says that work has begun, for an Issuer that has none.
-pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<IssuerStatus> {
+pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<NewIssuerStatus> {
     if condition::find(&state.conditions, READY).is_some() {
         return None;
     }
@@ -210,7 +210,7 @@ pub fn relapsed(state: &IssuerState, error: &str, history: History, moment: Mome
 
 /// Set the condition that says whether the plugin that the source holds is in use; what to tell about it.
 fn plugin_current(
-    status: &mut IssuerStatus,
+    status: &mut NewIssuerStatus,
     attempt: &Attempt,
     generation: i64,
     now: Timestamp,
@@ -240,14 +240,14 @@ fn plugin_current(
     }
 }
 
-fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> IssuerStatus {
+fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> NewIssuerStatus {
     let mut conditions = state.conditions.clone();
     let message = text::clean(message, MAX_MESSAGE);
     condition::set(
         &mut conditions,
         Condition::new(READY, status, reason, message, now).observing(state.generation),
     );
-    IssuerStatus { conditions, plugin: state.plugin.clone(), observed_generation: state.generation }
+    NewIssuerStatus { conditions, plugin: state.plugin.clone(), observed_generation: state.generation }
 }
 
 /// Whether a condition says something else than before; a new generation alone counts too.

@@ -59,7 +59,7 @@ pub struct Notice {
     pub reason: &'static str,
     /// What was done.
     pub action: &'static str,
-    /// For people.
+    /// What happened, for people; at most [`text::MAX_NOTE`] bytes.
     pub note: String,
 }
 

@@ -40,9 +40,9 @@ pub struct IssuerName {
 /// What is observed of the Issuer.
 #[derive(Clone, Debug)]
 pub enum IssuerView {
-    /// There is none.
+    /// The request names an Issuer that does not exist.
     Missing,
-    /// It exists.
+    /// The Issuer exists; whether it can sign is another matter.
     Present {
         /// `metadata.generation`.
         generation: i64,
@@ -100,7 +100,7 @@ impl Tries {
 pub enum Gate {
     /// Carry out this plan; there is nothing to sign (yet).
     Act(RequestPlan),
-    /// Sign it.
+    /// Nothing stands in the way of a certificate: call the plugin.
     Sign,
 }
 

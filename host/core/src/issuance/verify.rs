@@ -1,10 +1,10 @@
 //! What a plugin returns is checked against the request before anybody sees it.
 //!
-//! Some rules always hold, or nothing is published: the key is the CSR's; every requested subject alternative name is
-//! there, and none beyond them but the CSR's common name; it is a CA certificate if and only if one was requested; the
-//! chain links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative
-//! name its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then
-//! the subject may hold nothing that the CSR's does not.
+//! Some rules always hold, or nothing is published: the key is the CSR's; it has every requested subject alternative
+//! name, and no other except the CSR's common name; it is a CA certificate if and only if one was requested; the chain
+//! links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative name
+//! its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then the
+//! subject may hold nothing that the CSR's does not.
 //!
 //! Others are the CA's to decide by its profile, so they are reported, and enforced only with [`Verification::Strict`]:
 //! the subject, the key usages, the duration.
@@ -13,11 +13,12 @@
 
 pub mod chain;
 mod leaf;
+mod mismatch;
 
-use std::fmt::Display;
 use std::slice;
 
 use jiff::Timestamp;
+pub use mismatch::{CA, CHAIN, Mismatch, VALIDITY};
 use serde::{Deserialize, Serialize};
 
 use super::signer::{SignRequest, Signed};
@@ -49,30 +50,6 @@ pub struct Verified {
     pub not_after: Timestamp,
 }
 
-/// What is wrong with a certificate, with both values where there are two. The text is bounded and clean.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Mismatch {
-    /// Which part of the certificate: one of few, for metrics.
-    pub field: &'static str,
-    /// What differs from what, for people.
-    pub message: String,
-}
-
-impl Mismatch {
-    fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into() }
-    }
-
-    fn empty() -> Self {
-        Self::new(chain::CHAIN, "it holds no certificate")
-    }
-
-    fn between(field: &'static str, requested: impl Display, found: impl Display) -> Self {
-        Self::new(field, format!("the request has {requested}; the certificate has {found}"))
-    }
-}
-
 /// Checks what a plugin returned for `request`. The error is the first rule that does not hold; with
 /// [`Verification::Strict`] every difference is one.
 pub fn verify(
@@ -81,8 +58,8 @@ pub fn verify(
     now: Timestamp,
     policy: Verification,
 ) -> Result<Verified, Mismatch> {
-    let ders = chain::decode(chain::CHAIN, &signed.chain)?;
-    let whole = chain::parse(chain::CHAIN, &ders)?;
+    let ders = chain::decode(CHAIN, &signed.chain)?;
+    let whole = chain::parse(CHAIN, &ders)?;
     let leaf = whole.first().ok_or_else(Mismatch::empty)?;
 
     leaf::enforce(request, leaf)?;
@@ -96,8 +73,8 @@ pub fn verify(
     let (published, root) = chain::split_root(&whole);
     let ca = match &signed.ca {
         Some(given) => {
-            let ders = chain::decode(chain::CA, given)?;
-            let authorities = chain::parse(chain::CA, &ders)?;
+            let ders = chain::decode(CA, given)?;
+            let authorities = chain::parse(CA, &ders)?;
             chain::anchor(published, &authorities, now)?;
             Some(chain::encode(&authorities))
         }

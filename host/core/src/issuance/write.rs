@@ -74,7 +74,7 @@ pub enum Found<T> {
     Unknown,
     /// The request is gone, or something else has its name: another uid or spec.
     Gone,
-    /// It is there.
+    /// The same request, at whatever version it has by now.
     There(T),
 }
 

@@ -26,7 +26,7 @@ pub struct Name<'a> {
 /// One attribute of a relative distinguished name.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute<'a> {
-    /// The attribute's type.
+    /// What the value is, such as `2.5.4.3` for a common name.
     pub oid: ObjectIdentifier,
     value: AnyRef<'a>,
 }

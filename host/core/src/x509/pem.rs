@@ -34,7 +34,7 @@ pub enum PemError {
     TrailingData,
 }
 
-/// One PEM block.
+/// What stands between a `-----BEGIN` line and its `-----END` line. The content is not decoded yet.
 #[derive(Clone, Copy)]
 pub struct Block<'a> {
     /// What stands behind `BEGIN`.

@@ -46,11 +46,11 @@ pub enum SignatureError {
 pub enum KeyKind {
     /// RSA, 2048 to 4096 bits.
     Rsa,
-    /// NIST P-256.
+    /// NIST P-256, which is secp256r1 (RFC 5480 section 2.1.1.1).
     P256,
-    /// NIST P-384.
+    /// NIST P-384, which is secp384r1.
     P384,
-    /// NIST P-521.
+    /// NIST P-521, which is secp521r1.
     P521,
     /// Ed25519 (RFC 8410).
     Ed25519,
@@ -97,7 +97,7 @@ impl<'a> PublicKey<'a> {
         Ok(Self { kind, key })
     }
 
-    /// Which kind it is.
+    /// The algorithm, with the curve where it has one.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }

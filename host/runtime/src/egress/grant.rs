@@ -16,7 +16,7 @@ pub struct Grant {
 /// One entry: `scheme://host` or `scheme://host:port`, with `*.` in front of the host for all hosts below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantEntry {
-    /// How they are called.
+    /// Whether they are called by TLS.
     pub scheme: Scheme,
     /// Which hosts it is for.
     pub hosts: Hosts,
@@ -27,7 +27,7 @@ pub struct GrantEntry {
 /// The hosts that an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// This host.
+    /// One host: a DNS name or an IP address.
     Is(Host),
     /// Every host below this name; the name itself is not among them.
     Below(String),

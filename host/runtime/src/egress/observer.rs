@@ -13,7 +13,7 @@ pub trait Observer: Send + Sync {
     fn denied(&self, denial: &Denial);
 
     /// A request was let through and got no response.
-    fn failed(&self, _failure: &Failure) {}
+    fn failed(&self, _failure: &HttpFailure) {}
 }
 
 /// Nobody is told.
@@ -83,14 +83,14 @@ impl Denial {
 
 /// A request that got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct HttpFailure {
     /// `scheme://host[:port]`, as the plugin asked for it.
     pub destination: String,
     /// Why there is none, in words: at most 500 bytes.
     pub message: String,
 }
 
-impl Failure {
+impl HttpFailure {
     pub(super) fn new(origin: &Origin, message: String) -> Self {
         Self { destination: origin.to_string(), message: clean(&message, 500) }
     }

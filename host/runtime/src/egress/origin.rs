@@ -80,7 +80,7 @@ pub enum InvalidAuthority {
     Port,
 }
 
-/// Read `host[:port]`. Without a port there is no saying which: that is the scheme's.
+/// Reads `host[:port]`. Without a port the result has none: the default depends on the scheme, which is not known here.
 pub fn parse_authority(text: &str) -> Result<(Host, Option<u16>), InvalidAuthority> {
     if text.contains('@') {
         return Err(InvalidAuthority::UserInfo);

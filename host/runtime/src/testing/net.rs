@@ -16,8 +16,8 @@ use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpHooks 
 
 use super::AGES;
 use crate::egress::{
-    Connector, Denial, EgressConfig, Failure, Grant, HttpCall, HttpGrant, HttpLimits, HttpSession, Observer,
-    Resolver, Stream,
+    Connector, Denial, EgressConfig, Grant, HttpCall, HttpFailure, HttpGrant, HttpLimits, HttpSession,
+    Observer, Resolver, Stream,
 };
 use crate::fair::Owner;
 
@@ -82,7 +82,7 @@ impl Connector for Net {
 #[derive(Default)]
 pub struct Watcher {
     pub denials: Mutex<Vec<Denial>>,
-    pub failures: Mutex<Vec<Failure>>,
+    pub failures: Mutex<Vec<HttpFailure>>,
 }
 
 impl Observer for Watcher {
@@ -90,7 +90,7 @@ impl Observer for Watcher {
         self.denials.lock().unwrap().push(denial.clone());
     }
 
-    fn failed(&self, failure: &Failure) {
+    fn failed(&self, failure: &HttpFailure) {
         self.failures.lock().unwrap().push(failure.clone());
     }
 }

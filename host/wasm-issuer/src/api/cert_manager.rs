@@ -28,12 +28,12 @@ pub struct CertificateRequest {
     /// What is asked for; cert-manager's webhook makes it immutable.
     #[serde(default, deserialize_with = "null_is_default")]
     pub spec: CertificateRequestSpec,
-    /// What came of it.
+    /// The conditions and, once it is signed, the certificate.
     #[serde(default, deserialize_with = "null_is_default")]
     pub status: CertificateRequestStatus,
 }
 
-/// What is asked for.
+/// `spec` of a CertificateRequest, as cert-manager or a user wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CertificateRequestSpec {
@@ -55,13 +55,13 @@ pub struct CertificateRequestSpec {
     /// The user that created the request; this and the three below are filled in by cert-manager's webhook.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub username: String,
-    /// That user's UID.
+    /// The UID of that user, which a later user of the same name does not have.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub uid: String,
-    /// That user's groups.
+    /// The groups that the API server knew that user to be in.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub groups: Vec<String>,
-    /// That user's extra attributes.
+    /// What the authenticator told of that user besides.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub extra: BTreeMap<String, Vec<String>>,
 }

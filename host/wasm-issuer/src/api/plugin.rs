@@ -46,7 +46,7 @@ pub struct ConfigMapSource {
     pub key: String,
 }
 
-/// An OCI artifact.
+/// A component in an OCI registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSource {
@@ -66,7 +66,7 @@ pub struct ImageSource {
 pub enum PluginSource<'a> {
     /// A key of a ConfigMap.
     ConfigMap(&'a ConfigMapSource),
-    /// An OCI artifact.
+    /// A component in an OCI registry, which this version does not read.
     Image(&'a ImageSource),
     /// A component in the operator's image.
     Builtin(&'a str),
@@ -77,6 +77,14 @@ pub enum PluginSource<'a> {
 #[error("spec.plugin: exactly one of configMap, image and builtin must be set")]
 pub struct NotOneSource;
 
+/// A component is another one than a [`PluginSpec`] pins. Both digests are SHA-256, in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pinned}")]
+pub struct PinMismatch {
+    found: String,
+    pinned: String,
+}
+
 impl PluginSpec {
     /// The source. That there is exactly one is a rule of the CRD, which a cluster may have in an older version.
     pub fn source(&self) -> Result<PluginSource<'_>, NotOneSource> {
@@ -85,6 +93,16 @@ impl PluginSpec {
             (None, Some(source), None) => Ok(PluginSource::Image(source)),
             (None, None, Some(name)) => Ok(PluginSource::Builtin(name)),
             _ => Err(NotOneSource),
+        }
+    }
+
+    /// Refuses a component by its digest, 64 lower-case hex digits, where the spec pins another. Without a pin any will do.
+    pub fn check_pin(&self, found: &str) -> Result<(), PinMismatch> {
+        match self.sha256.as_deref() {
+            Some(pinned) if pinned != found => {
+                Err(PinMismatch { found: found.to_owned(), pinned: pinned.to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -115,5 +133,15 @@ mod tests {
         assert_eq!(source(json!({"builtin": "a", "configMap": null})), Ok("Builtin(\"a\")".to_owned()));
         assert_eq!(source(json!({})), Err(()));
         assert_eq!(source(json!({"builtin": "a", "configMap": {"name": "b"}})), Err(()));
+    }
+
+    #[test]
+    fn a_pin_lets_one_component_in() {
+        let spec =
+            |sha256: Option<&str>| PluginSpec { sha256: sha256.map(str::to_owned), ..PluginSpec::default() };
+        assert_eq!(spec(None).check_pin("ab"), Ok(()));
+        assert_eq!(spec(Some("ab")).check_pin("ab"), Ok(()));
+        let refused = spec(Some("cd")).check_pin("ab").unwrap_err();
+        assert_eq!(refused.to_string(), "the component's SHA-256 is ab, but spec.plugin.sha256 pins cd");
     }
 }

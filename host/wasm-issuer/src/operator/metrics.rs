@@ -40,9 +40,7 @@ pub struct Metrics {
     writes: Family<OutcomeLabel, Counter>,
     /// Events that were dropped because too many waited.
     pub events_dropped: Counter,
-    /// Issuers that exist.
     pub issuers: Gauge,
-    /// Issuers that can sign.
     pub issuers_ready: Gauge,
     /// Requests that are not finished.
     pub requests: Gauge<i64>,

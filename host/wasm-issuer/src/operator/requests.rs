@@ -13,6 +13,11 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use observe::{Observed, RequestKey, observe};
+pub use queue::Limits;
+use queue::{Lane, Queue};
+use sign::Handled;
+pub use sign::Signing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,11 +25,6 @@ use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::Next;
 use wasm_issuer_core::issuance::request::{Tries, is_woken_by_issuer};
 
-use self::observe::{Observed, RequestKey, observe};
-pub use self::queue::Limits;
-use self::queue::{Lane, Queue};
-use self::sign::Handled;
-pub use self::sign::Signing;
 use super::health::Synced;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// When to look again at a request whose handling panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-struct Entry {
+struct Unfinished {
     observed: Arc<Observed>,
     tries: Tries,
     /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
@@ -45,7 +45,7 @@ struct Entry {
 pub struct Requests {
     signing: Arc<Signing>,
     synced: Synced,
-    entries: HashMap<RequestKey, Entry>,
+    unfinished: HashMap<RequestKey, Unfinished>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
     queue: Queue<RequestKey, Option<IssuerKey>>,
     running: JoinSet<Handled>,
@@ -59,7 +59,7 @@ impl Requests {
         Self {
             signing,
             synced,
-            entries: HashMap::new(),
+            unfinished: HashMap::new(),
             by_issuer: HashMap::new(),
             queue: Queue::new(limits),
             running: JoinSet::new(),
@@ -91,7 +91,7 @@ impl Requests {
                     None => std::future::pending().await,
                 }
             };
-            self.signing.metrics.requests.set(self.entries.len() as i64);
+            self.signing.metrics.requests.set(self.unfinished.len() as i64);
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
                 Some(event) = events.next() => match event {
@@ -124,7 +124,7 @@ impl Requests {
     fn dispatch(&mut self) {
         let now = Instant::now();
         while let Some(key) = self.queue.pop(now) {
-            let Some(entry) = self.entries.get(&key) else {
+            let Some(entry) = self.unfinished.get(&key) else {
                 self.queue.done(&key);
                 continue;
             };
@@ -144,7 +144,8 @@ impl Requests {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
+                let gone: Vec<_> =
+                    self.unfinished.keys().filter(|key| !listed.contains(key)).cloned().collect();
                 for key in gone {
                     self.forget(&key);
                 }
@@ -181,7 +182,7 @@ impl Requests {
             return None;
         }
         let lane = lane(&observed);
-        let old = self.entries.get(&key);
+        let old = self.unfinished.get(&key);
         // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
         // its order, or for what is finished.
         if old.is_some_and(|old| observed.is_older_than(&old.observed)) {
@@ -193,7 +194,7 @@ impl Requests {
         if let Some(issuer) = &observed.issuer {
             self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
         }
-        self.entries.insert(key.clone(), Entry { observed, tries, next });
+        self.unfinished.insert(key.clone(), Unfinished { observed, tries, next });
         if is_news {
             self.queue.push(key.clone(), lane);
         }
@@ -210,7 +211,7 @@ impl Requests {
         };
         let Some((key, version)) = self.handles.remove(&id) else { return };
         let queued_again = self.queue.done(&key);
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.unfinished.get_mut(&key) else { return };
         let lane = lane(&entry.observed);
         let Some(handled) = handled else {
             self.queue.push_at(key, lane, Instant::now() + AFTER_PANIC);
@@ -241,7 +242,7 @@ impl Requests {
 
     fn issuer_changed(&mut self, issuer: &IssuerKey) {
         for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            if let Some(entry) = self.entries.get(key)
+            if let Some(entry) = self.unfinished.get(key)
                 && is_woken_by_issuer(entry.next, self.queue.is_running(key))
             {
                 self.queue.push(key.clone(), lane(&entry.observed));
@@ -251,7 +252,7 @@ impl Requests {
 
     fn forget(&mut self, key: &RequestKey) {
         self.queue.forget(key);
-        let Some(issuer) = self.entries.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
+        let Some(issuer) = self.unfinished.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
             return;
         };
         if let Some(keys) = self.by_issuer.get_mut(&issuer) {

@@ -10,6 +10,6 @@ mod objects;
 mod plugin;
 mod store;
 
-pub use api_server::{ApiServer, Call, Fault};
+pub use api_server::{Call, Fault, ScriptedApi};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};

@@ -31,7 +31,7 @@ async fn requests(t: &Test, n: usize) -> Csrs {
     csrs
 }
 
-/// Many at a time.
+/// Acts on all of them, sixteen at a time.
 async fn for_each(csrs: &Csrs, action: impl AsyncFn(usize, &str, &Csr)) {
     let action = &action;
     stream::iter(csrs.iter().enumerate())

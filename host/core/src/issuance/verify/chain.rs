@@ -6,16 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::Mismatch;
+use super::mismatch::{CA, CHAIN, Mismatch, VALIDITY};
 use crate::text;
 use crate::x509::{Certificate, name, pem};
-
-/// The field of a [`Mismatch`] about how the certificates of a chain link up.
-pub const CHAIN: &str = "chain";
-/// The field of one about the CA certificates.
-pub const CA: &str = "ca";
-/// The field of one about the time.
-pub const VALIDITY: &str = "validity";
 
 /// How many certificates a chain, or the CA certificates, may have.
 const MAX_CERTIFICATES: usize = 10;

@@ -7,10 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Verdict;
 use super::chain::{self, Finding, Ruling};
 use super::describe::Description;
 use super::output::{self, Format, OutputArgs};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:

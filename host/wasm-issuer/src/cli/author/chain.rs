@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use wasm_issuer_core::issuance::verify::{Mismatch, chain as rules};
+use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, VALIDITY, chain as rules};
 use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::input::{self, quoted};
@@ -24,7 +24,6 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ruling {
@@ -91,8 +90,8 @@ pub fn parse<'a>(ders: &'a [Vec<u8>], path: &Path, what: &str) -> anyhow::Result
     ders.iter().enumerate().map(parse).collect()
 }
 
-/// How a chain, leaf first, fares by the operator's rules: it links up, it leads to one of the authorities where there are
-/// any, and all of it is valid now.
+/// Checks a chain, leaf first, by the operator's rules: that it links up, that it leads to one of the authorities where
+/// some are given, and that all of it is valid at `now`. There is a finding for each rule.
 pub fn verify(
     chain: &[Certificate<'_>],
     authorities: Option<&[Certificate<'_>]>,
@@ -103,12 +102,12 @@ pub fn verify(
         [_] => "one certificate".to_owned(),
         _ => format!("{} certificates, each signed by the next", chain.len()),
     });
-    let mut findings = vec![Finding::of(rules::CHAIN, linked)];
+    let mut findings = vec![Finding::of(CHAIN, linked)];
     if let Some(authorities) = authorities {
-        findings.push(Finding::of(rules::CA, anchored(chain, authorities, now)));
+        findings.push(Finding::of(CA, anchored(chain, authorities, now)));
     }
     let valid = rules::check_validity(chain, now).map(|()| "valid now".to_owned());
-    findings.push(Finding::of(rules::VALIDITY, valid));
+    findings.push(Finding::of(VALIDITY, valid));
     findings
 }
 

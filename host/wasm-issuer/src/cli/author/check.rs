@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use wasm_issuer_runtime::{Plugin, Session};
 
-use super::Verdict;
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,9 +95,8 @@ pub async fn prepare(
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
     };
-    let found = wasm.sha256();
-    if let Some(pin) = issuer.spec.plugin.sha256.as_ref().filter(|pin| *pin != found) {
-        return Ok(Err(Problem::pin(found, pin)));
+    if let Err(mismatch) = issuer.spec.plugin.check_pin(wasm.sha256()) {
+        return Ok(Err(Problem::pin(&mismatch)));
     }
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
     timings.add("compile", took);

@@ -63,7 +63,6 @@ impl Description {
         }
     }
 
-    /// A table for people.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         let lifetime = span(Duration::from_secs(self.lifetime_seconds));

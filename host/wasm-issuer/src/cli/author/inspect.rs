@@ -13,7 +13,8 @@ use super::issuer::name_for;
 use super::output::{self, Format, OutputArgs, Table, Timings, size};
 use super::package::{Packed, too_large};
 use super::problem::Problem;
-use super::{Verdict, uses};
+use super::uses;
+use super::verdict::Verdict;
 use crate::api::ObjectName;
 
 const EXAMPLES: &str = "\

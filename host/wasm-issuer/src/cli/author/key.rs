@@ -10,21 +10,14 @@ use zeroize::Zeroizing;
 /// The keys that a request can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyAlgorithm {
-    /// P-256.
     EcdsaP256,
-    /// P-384.
     EcdsaP384,
-    /// P-521.
     EcdsaP521,
-    /// Ed25519.
     Ed25519,
-    /// RSA of 2048 bits.
     #[value(name = "rsa-2048")]
     Rsa2048,
-    /// RSA of 3072 bits.
     #[value(name = "rsa-3072")]
     Rsa3072,
-    /// RSA of 4096 bits.
     #[value(name = "rsa-4096")]
     Rsa4096,
 }

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::input::{self, quoted};
-use super::{Verdict, output};
+use super::output;
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:

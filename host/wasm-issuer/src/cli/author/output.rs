@@ -54,7 +54,6 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 pub struct Table(Vec<(String, String)>);
 
 impl Table {
-    /// Adds a line.
     pub fn row(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         self.0.push((name.into(), value.into()));
         self

@@ -10,11 +10,11 @@ use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Verdict;
 use super::host::{self, PluginFile};
 use super::issuer::name_for;
 use super::output::{self, size};
 use super::problem::Problem;
+use super::verdict::Verdict;
 use crate::api::{ObjectName, is_data_key};
 
 /// What the API server accepts as the data of a ConfigMap.

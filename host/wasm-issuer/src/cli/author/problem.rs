@@ -7,8 +7,9 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::issuance::verify::Mismatch;
 use wasm_issuer_runtime::{CallError, LoadError};
 
-use super::Verdict;
 use super::output::{Table, span};
+use super::verdict::Verdict;
+use crate::api::PinMismatch;
 
 /// Why a plugin was of no use, for people and for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +39,6 @@ const RETRY_CHECK: &str =
 const RETRY_SIGN: &str =
     "keeps the request Pending and tries again, after 1 s at first and 5 min at most, for a day";
 
-/// The call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Check,
@@ -56,9 +56,8 @@ impl Problem {
     }
 
     /// Another component than the Issuer pins.
-    pub fn pin(found: &str, pinned: &str) -> Box<Self> {
-        let message = format!("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pinned}");
-        Box::new(Self::new("pin", message, NOT_LOADED))
+    pub fn pin(mismatch: &PinMismatch) -> Box<Self> {
+        Box::new(Self::new("pin", mismatch.to_string(), NOT_LOADED))
     }
 
     /// A certificate that is not what was asked for.
@@ -98,7 +97,6 @@ impl Problem {
         if self.kind == "pending" { Verdict::Pending } else { Verdict::Failed }
     }
 
-    /// A table for people.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         match self.reason {

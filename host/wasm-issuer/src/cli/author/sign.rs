@@ -14,11 +14,12 @@ use super::chain::{self, Finding, Ruling};
 use super::check::prepare;
 use super::describe::Description;
 use super::host::{self, PluginFile, PluginIdentity};
+use super::input;
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::request::{Made, Request, RequestArgs};
-use super::{Verdict, input};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -244,7 +245,7 @@ fn describe(chain: &str) -> anyhow::Result<Vec<Description>> {
 fn findings(verified: &Verified) -> Vec<Finding> {
     let holds = [
         ("publicKey", "the CSR's"),
-        ("subjectAltName", "those of the CSR, none beyond them"),
+        ("subjectAltName", "all that the CSR asks for, and no others"),
         ("basicConstraints", "a CA if and only if one was asked for"),
         ("chain", "each certificate is signed by the next"),
         ("ca", "leads to the CA certificate that goes with it"),

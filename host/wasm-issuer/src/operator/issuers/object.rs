@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
 use serde_json::{Value, json};
 use wasm_issuer_core::issuance::condition::Condition;
-use wasm_issuer_core::issuance::issuer::{IssuerState, IssuerStatus, PluginFacts};
+use wasm_issuer_core::issuance::issuer::{IssuerState, NewIssuerStatus, PluginFacts};
 
 use crate::api::{self, IssuerKey, IssuerKind, IssuerSpec};
 
@@ -42,7 +42,7 @@ impl ObservedIssuer {
     }
 
     /// The body of a server-side apply of this status.
-    pub fn apply_body(&self, status: &IssuerStatus) -> Value {
+    pub fn apply_body(&self, status: &NewIssuerStatus) -> Value {
         json!({
             "apiVersion": self.reference.api_version,
             "kind": self.reference.kind,
@@ -69,7 +69,7 @@ fn state(generation: i64, status: Option<&api::IssuerStatus>) -> IssuerState {
     }
 }
 
-fn written(status: &IssuerStatus) -> api::IssuerStatus {
+fn written(status: &NewIssuerStatus) -> api::IssuerStatus {
     api::IssuerStatus {
         conditions: status.conditions.iter().map(written_condition).collect(),
         plugin: status

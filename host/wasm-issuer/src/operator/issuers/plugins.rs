@@ -71,9 +71,7 @@ impl Plugins {
         // Before it is compiled: what may not run is not even looked into.
         let component = ComponentBytes::new(wasm);
         let found = component.sha256().to_owned();
-        if let Some(pin) = spec.sha256.as_ref().filter(|pin| **pin != found) {
-            return Err(format!("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pin}"));
-        }
+        spec.check_pin(&found).map_err(|mismatch| mismatch.to_string())?;
         self.policy.check_digest(kind, &found).map_err(|violation| violation.to_string())?;
         if let Some(error) = self.refusals.get(&found) {
             return Err(error);

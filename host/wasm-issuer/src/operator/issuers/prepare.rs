@@ -40,7 +40,7 @@ pub struct Settings {
     pub policy: Policy,
 }
 
-/// Makes Issuers ready.
+/// Turns the specs of all Issuers into something that can sign.
 pub struct Preparer {
     plugins: Plugins,
     sources: Sources,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
-use wasm_issuer_runtime::egress::{Denial, Failure, Observer};
+use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
 
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
@@ -44,7 +44,7 @@ impl Observer for IssuerReporter {
         self.events.publish(&self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
     }
 
-    fn failed(&self, failure: &Failure) {
+    fn failed(&self, failure: &HttpFailure) {
         tracing::info!(
             issuer = self.issuer.name,
             namespace = self.issuer.namespace,

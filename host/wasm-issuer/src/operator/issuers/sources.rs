@@ -28,7 +28,7 @@ pub enum SourceError {
         kind: &'static str,
         /// Where it was looked for.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the object.
         name: String,
         /// The field of the Issuer that names it.
         field: &'static str,
@@ -38,7 +38,7 @@ pub enum SourceError {
     NoKey {
         /// The ConfigMap's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the ConfigMap.
         name: String,
         /// The key looked for.
         key: String,
@@ -50,17 +50,17 @@ pub enum SourceError {
     TextKey {
         /// The ConfigMap's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the ConfigMap.
         name: String,
         /// The key looked for.
         key: String,
     },
-    /// A Secret without keys.
+    /// A Secret that exists, with nothing in it to lend to a plugin.
     #[error(r#"Secret "{namespace}/{name}" (named by {field}) has no keys"#)]
     EmptySecret {
         /// The Secret's namespace.
         namespace: String,
-        /// Its name.
+        /// `metadata.name` of the Secret.
         name: String,
         /// The field of the Issuer that names it.
         field: &'static str,
@@ -73,10 +73,10 @@ pub enum SourceError {
         /// Broken or too large.
         problem: String,
     },
-    /// No such builtin plugin.
+    /// `spec.plugin.builtin` names a plugin that the operator's image does not ship.
     #[error("no builtin plugin \"{name}\" (spec.plugin.builtin); this operator has {found}")]
     NoBuiltin {
-        /// The name looked for.
+        /// What `spec.plugin.builtin` says.
         name: String,
         /// The names that there are.
         found: String,
@@ -87,15 +87,15 @@ pub enum SourceError {
     /// The API server or the disk refused.
     #[error("could not read {what}: {error}")]
     Unreadable {
-        /// The object.
+        /// The kind, namespace and name of an object, or the name of a file.
         what: String,
-        /// Why.
+        /// What the API server or the system said.
         error: String,
     },
 }
 
 /// The bytes of a plugin and where they are from.
-pub struct Component {
+pub struct FoundComponent {
     /// The wasm bytes, uncompressed.
     pub wasm: Vec<u8>,
     /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
@@ -119,7 +119,7 @@ impl Sources {
         source: PluginSource<'_>,
         namespace: &str,
         read: &mut Versions,
-    ) -> Result<Component, SourceError> {
+    ) -> Result<FoundComponent, SourceError> {
         match source {
             PluginSource::ConfigMap(source) => self.config_map(source, namespace, read).await,
             PluginSource::Builtin(name) => self.builtin(name).await,
@@ -132,7 +132,7 @@ impl Sources {
         source: &ConfigMapSource,
         namespace: &str,
         versions: &mut Versions,
-    ) -> Result<Component, SourceError> {
+    ) -> Result<FoundComponent, SourceError> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let (name, key) = (source.name.to_string(), source.key.clone());
         let what = format!(r#"ConfigMap "{namespace}/{name}""#);
@@ -152,10 +152,10 @@ impl Sources {
             return Err(SourceError::NoKey { namespace, name, key, found });
         };
         let source = format!("ConfigMap {namespace}/{name} {key}");
-        Ok(Component { wasm: gunzip(value.0, &source)?, source })
+        Ok(FoundComponent { wasm: gunzip(value.0, &source)?, source })
     }
 
-    async fn builtin(&self, name: &str) -> Result<Component, SourceError> {
+    async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();
         let mut entries =
@@ -166,7 +166,7 @@ impl Sources {
             let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == "wasm")) else { continue };
             if stem == name {
                 let wasm = read(tokio::fs::read(&path), format!("the builtin plugin \"{name}\"")).await?;
-                return Ok(Component { wasm, source: format!("builtin {name}") });
+                return Ok(FoundComponent { wasm, source: format!("builtin {name}") });
             }
             names.push(stem);
         }

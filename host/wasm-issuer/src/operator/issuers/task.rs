@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
 use wasm_issuer_core::issuance::condition;
-use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerPlan, IssuerStatus};
+use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerPlan, NewIssuerStatus};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::dependency::{Dependency, Versions};
@@ -31,13 +31,10 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// What the tasks of all Issuers share.
 pub struct Shared {
     pub client: Client,
-    /// Makes Issuers ready.
     pub preparer: Preparer,
-    /// Of what Issuers name.
     pub watches: Watches,
     /// Where the requests' side finds what serves.
     pub registry: Arc<Registry>,
-    /// Where Events go.
     pub events: Events,
 }
 
@@ -281,7 +278,7 @@ impl IssuerTask {
     }
 
     /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
-    async fn write(&mut self, status: IssuerStatus, events: Vec<Notice>) -> bool {
+    async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
         let object = &self.current;
         let body = object.apply_body(&status);
         let written = apply_status(&self.shared.client, &object.collection, &object.key.name, &body).await;

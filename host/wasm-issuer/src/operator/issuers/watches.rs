@@ -1,5 +1,5 @@
-//! Watches of single ConfigMaps and Secrets: those that an Issuer names, and no other. Only their metadata travels;
-//! who wants the content reads it once something changed.
+//! Watches of single ConfigMaps and Secrets: those that an Issuer names, and no other. Only their metadata is sent;
+//! whoever needs the content reads it after a change.
 
 use std::collections::HashMap;
 use std::fmt::Debug;

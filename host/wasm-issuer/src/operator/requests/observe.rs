@@ -18,7 +18,6 @@ use crate::api::cert_manager::{
 };
 use crate::api::{IssuerKey, IssuerKind};
 
-/// Which CertificateRequest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
     pub namespace: String,
@@ -56,11 +55,11 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
     let meta = request.metadata;
     let key = RequestKey { namespace: meta.namespace?, name: meta.name? };
     let issuer_ref = &request.spec.issuer_ref;
-    let kind = match issuer_ref.kind.as_str() {
-        "" | "WasmIssuer" => Some(IssuerKind::Namespaced),
-        "WasmClusterIssuer" => Some(IssuerKind::Cluster),
-        _ => None,
+    let kind_name = match issuer_ref.kind.as_str() {
+        "" => IssuerKind::Namespaced.as_str(),
+        name => name,
     };
+    let kind = kind_name.parse::<IssuerKind>().ok();
     let issuer = kind.map(|kind| IssuerKey {
         kind,
         namespace: (kind == IssuerKind::Namespaced).then(|| key.namespace.clone()),
@@ -70,10 +69,7 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         conditions: request.status.conditions.into_iter().map(condition).collect(),
         owned: owned_conditions(meta.managed_fields.as_deref().unwrap_or_default()),
         created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |Time(at)| at),
-        issuer: IssuerName {
-            kind: kind.map_or_else(|| issuer_ref.kind.clone(), |k| k.as_str().to_owned()),
-            name: issuer_ref.name.clone(),
-        },
+        issuer: IssuerName { kind: kind_name.to_owned(), name: issuer_ref.name.clone() },
     };
     Some(Observed {
         collection: CertificateRequest::url_path(&(), Some(&key.namespace)),

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 /// How many requests may be handled at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// All together.
+    /// In the whole process.
     pub total: usize,
-    /// Those of one Issuer.
+    /// For one Issuer, from whichever namespaces.
     pub per_issuer: usize,
-    /// Those of one namespace.
+    /// In one namespace, for whichever Issuers.
     pub per_namespace: usize,
 }
 
@@ -30,7 +30,7 @@ pub struct Lane<I> {
 /// Requests `K` that wait for their turn, wait for a time, or are being handled; `I` names Issuers.
 pub struct Queue<K, I> {
     limits: Limits,
-    entries: HashMap<K, Entry<I>>,
+    waiting: HashMap<K, Waiting<I>>,
     delayed: BTreeSet<(Instant, u64)>,
     by_ticket: HashMap<u64, K>,
     lanes: HashMap<Lane<I>, VecDeque<(K, u64)>>,
@@ -41,7 +41,7 @@ pub struct Queue<K, I> {
     last_ticket: u64,
 }
 
-struct Entry<I> {
+struct Waiting<I> {
     lane: Lane<I>,
     state: State,
 }
@@ -59,7 +59,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            entries: HashMap::new(),
+            waiting: HashMap::new(),
             delayed: BTreeSet::new(),
             by_ticket: HashMap::new(),
             lanes: HashMap::new(),
@@ -73,7 +73,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
 
     /// Work on it as soon as its turn comes. One that is running runs once more.
     pub fn push(&mut self, key: K, lane: Lane<I>) {
-        match self.entries.get_mut(&key).map(|e| &mut e.state) {
+        match self.waiting.get_mut(&key).map(|e| &mut e.state) {
             Some(State::Queued(_)) => return,
             Some(State::Running { again }) => {
                 *again = true;
@@ -91,12 +91,12 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
             self.turns.push_back(lane.clone());
         }
         places.push_back((key.clone(), ticket));
-        self.entries.insert(key, Entry { lane, state: State::Queued(ticket) });
+        self.waiting.insert(key, Waiting { lane, state: State::Queued(ticket) });
     }
 
     /// Work on it at that time, unless it is pushed before. No effect on one that is queued or running.
     pub fn push_at(&mut self, key: K, lane: Lane<I>, at: Instant) {
-        match self.entries.get(&key).map(|e| &e.state) {
+        match self.waiting.get(&key).map(|e| &e.state) {
             Some(State::Queued(_) | State::Running { .. }) => return,
             Some(State::Delayed(old, ticket)) => {
                 self.delayed.remove(&(*old, *ticket));
@@ -107,7 +107,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         let ticket = self.ticket();
         self.delayed.insert((at, ticket));
         self.by_ticket.insert(ticket, key.clone());
-        self.entries.insert(key, Entry { lane, state: State::Delayed(at, ticket) });
+        self.waiting.insert(key, Waiting { lane, state: State::Delayed(at, ticket) });
     }
 
     /// The next one to work on; it counts as running until [`Queue::done`].
@@ -130,7 +130,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
                 self.running += 1;
                 *self.running_by_issuer.entry(lane.issuer.clone()).or_default() += 1;
                 *self.running_by_namespace.entry(lane.namespace.clone()).or_default() += 1;
-                self.entries.insert(key.clone(), Entry { lane, state: State::Running { again: false } });
+                self.waiting.insert(key.clone(), Waiting { lane, state: State::Running { again: false } });
                 return Some(key);
             }
         }
@@ -139,7 +139,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
 
     /// It is not running any more. True if it was pushed meanwhile, and then it is queued again.
     pub fn done(&mut self, key: &K) -> bool {
-        let Some(Entry { lane, state: State::Running { again } }) = self.entries.remove(key) else {
+        let Some(Waiting { lane, state: State::Running { again } }) = self.waiting.remove(key) else {
             return false;
         };
         self.running -= 1;
@@ -153,16 +153,16 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
 
     /// Do not work on it; one that is running is let finish.
     pub fn forget(&mut self, key: &K) {
-        match self.entries.get_mut(key).map(|e| &mut e.state) {
+        match self.waiting.get_mut(key).map(|e| &mut e.state) {
             Some(State::Running { again }) => *again = false,
             Some(State::Delayed(at, ticket)) => {
                 self.delayed.remove(&(*at, *ticket));
                 self.by_ticket.remove(ticket);
-                self.entries.remove(key);
+                self.waiting.remove(key);
             }
             // Its place in the lane stays and is passed over: the ticket is not current any more.
             Some(State::Queued(_)) => {
-                self.entries.remove(key);
+                self.waiting.remove(key);
             }
             None => {}
         }
@@ -170,7 +170,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
 
     /// Whether it is being worked on.
     pub fn is_running(&self, key: &K) -> bool {
-        matches!(self.entries.get(key).map(|e| &e.state), Some(State::Running { .. }))
+        matches!(self.waiting.get(key).map(|e| &e.state), Some(State::Running { .. }))
     }
 
     /// When the next delayed one is due.
@@ -186,7 +186,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     fn wake(&mut self, now: Instant) {
         while let Some(&(at, ticket)) = self.delayed.first().filter(|(at, _)| *at <= now) {
             self.delayed.remove(&(at, ticket));
-            let due = self.by_ticket.remove(&ticket).and_then(|key| self.entries.remove_entry(&key));
+            let due = self.by_ticket.remove(&ticket).and_then(|key| self.waiting.remove_entry(&key));
             if let Some((key, entry)) = due {
                 self.push(key, entry.lane);
             }
@@ -196,7 +196,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     fn take_from(&mut self, lane: &Lane<I>) -> Option<K> {
         let places = self.lanes.get_mut(lane)?;
         while let Some((key, ticket)) = places.pop_front() {
-            let state = self.entries.get(&key).map(|e| &e.state);
+            let state = self.waiting.get(&key).map(|e| &e.state);
             if matches!(state, Some(State::Queued(current)) if *current == ticket) {
                 return Some(key);
             }

@@ -32,9 +32,7 @@ pub struct Signing {
     pub client: Client,
     /// Where the Issuers' side puts what serves.
     pub registry: Arc<Registry>,
-    /// Where Events go.
     pub events: Events,
-    /// What is counted.
     pub metrics: Arc<Metrics>,
 }
 
@@ -44,9 +42,7 @@ pub struct Handled {
     pub now: Option<Arc<Observed>>,
     /// Whether nothing is left to do for it: it is gone, or `now` is its end.
     pub finished: bool,
-    /// What to remember.
     pub tries: Tries,
-    /// When to look again.
     pub next: Next,
 }
 
@@ -165,7 +161,6 @@ impl Signing {
         Ok(observed.with_status(status, version))
     }
 
-    /// Carry out a plan.
     async fn execute(&self, mut current: Arc<Observed>, plan: RequestPlan, before: Tries) -> Handled {
         let reference = current.reference.clone();
         let Some(status) = plan.status else {

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// The API server. Clones are the same one.
 #[derive(Clone)]
-pub struct ApiServer(Arc<Inner>);
+pub struct ScriptedApi(Arc<Inner>);
 
 struct Inner {
     store: Mutex<Store>,
@@ -56,18 +56,17 @@ pub enum Fault {
     /// It happens, but the answer gets lost.
     AnswerLost,
     /// Somebody else does this just before.
-    Overtaken(Arc<dyn Fn(&ApiServer) + Send + Sync>),
+    Overtaken(Arc<dyn Fn(&ScriptedApi) + Send + Sync>),
 }
 
 impl Fault {
     /// Somebody else does this just before.
-    pub fn overtaken(act: impl Fn(&ApiServer) + Send + Sync + 'static) -> Self {
+    pub fn overtaken(act: impl Fn(&ScriptedApi) + Send + Sync + 'static) -> Self {
         Self::Overtaken(Arc::new(act))
     }
 }
 
-impl ApiServer {
-    /// One without objects.
+impl ScriptedApi {
     pub fn new() -> Self {
         Self(Arc::new(Inner {
             store: Mutex::default(),
@@ -99,14 +98,12 @@ impl ApiServer {
         self.tell();
     }
 
-    /// Somebody changes an object.
     pub fn edit(&self, object: &Object, change: impl FnOnce(&mut Value)) {
         let mut value = self.get(object).unwrap_or_else(|| panic!("there is no {object:?}"));
         change(&mut value);
         self.put(object, value);
     }
 
-    /// Somebody deletes an object.
     pub fn delete(&self, object: &Object) {
         let mut store = self.store();
         if let Some(value) = store.objects.remove(object) {
@@ -145,7 +142,7 @@ impl ApiServer {
         self.calls().faults.push((call, 1, fault));
     }
 
-    /// Every such call goes wrong, until [`ApiServer::heal`].
+    /// Every such call goes wrong, until [`ScriptedApi::heal`].
     pub fn every(&self, call: Call, fault: Fault) {
         self.calls().faults.push((call, usize::MAX, fault));
     }

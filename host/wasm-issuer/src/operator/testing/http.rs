@@ -11,11 +11,10 @@ use futures::stream;
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::api_server::{ApiServer, Call, Fault};
+use super::api_server::{Call, Fault, ScriptedApi};
 use super::store::Target;
 
-impl ApiServer {
-    /// A client of it.
+impl ScriptedApi {
     pub fn client(&self) -> Client {
         let router: Router = Router::new().fallback(handle).with_state(self.clone());
         Client::new(router, "default")
@@ -58,7 +57,7 @@ fn query(uri: &Uri, name: &str) -> Option<String> {
     Some(value.replace("%3D", "=").replace("%3A", ":"))
 }
 
-async fn handle(State(server): State<ApiServer>, method: Method, uri: Uri, body: Bytes) -> Response {
+async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, body: Bytes) -> Response {
     let target = target(&uri);
     let is_watch = query(&uri, "watch").is_some();
     let is_single = uri.path().rsplit('/').next() != Some(target.plural.as_str());
@@ -84,7 +83,7 @@ async fn handle(State(server): State<ApiServer>, method: Method, uri: Uri, body:
     answer
 }
 
-fn answer(server: &ApiServer, call: &Call, target: Target, uri: &Uri, body: &[u8]) -> Response {
+fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[u8]) -> Response {
     let mut store = server.store();
     match call {
         Call::Get(object) => match store.objects.get(object) {

@@ -14,7 +14,7 @@ pub const NAMESPACE: &str = "team-a";
 /// The key of every request of the tests.
 pub static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate().unwrap());
 
-/// Which object.
+/// Tells an object from all others, as a URL path does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object {
     /// How its kind is called in URLs.

@@ -16,7 +16,7 @@ use crate::operator::issuers::{Issuers, Settings};
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::testing::{
-    Answer, ApiServer, Call, Fault, NAMESPACE, Object, ScriptedLoader, config_map, issuer, secret,
+    Answer, Call, Fault, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, secret,
 };
 use crate::policy::Policy;
 
@@ -24,15 +24,15 @@ const CHECKED: &str = "True Checked: Succeeded checking the issuer";
 
 /// The Issuers' side, with one Issuer, `ca`, whose plugin is `v1`.
 struct Bench {
-    api: ApiServer,
+    api: ScriptedApi,
     plugins: ScriptedLoader,
     registry: Arc<Registry>,
     ca: Object,
 }
 
 impl Bench {
-    fn start(prepare: impl FnOnce(&ApiServer, &Object, &ScriptedLoader)) -> Self {
-        let (api, plugins) = (ApiServer::new(), ScriptedLoader::default());
+    fn start(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
+        let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
         let (ca, value) = issuer("ca");
         api.put(&ca, value);
         let (map, value) = config_map("plugin", "v1");
@@ -94,7 +94,7 @@ async fn an_issuer_is_ready_after_one_check_and_one_write() {
 async fn a_status_whose_write_conflicts_is_written_onto_the_newer_version() {
     let bench = Bench::start(|api, ca, _| {
         let object = ca.clone();
-        let annotate = move |api: &ApiServer| {
+        let annotate = move |api: &ScriptedApi| {
             api.edit(&object, |value| value["metadata"]["annotations"] = json!({"somebody": "else"}));
         };
         api.next(Call::WriteStatus(ca.clone()), Fault::overtaken(annotate));

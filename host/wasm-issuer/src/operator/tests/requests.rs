@@ -21,7 +21,9 @@ use crate::operator::health::Synced;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
 use crate::operator::requests::{Limits, Requests, Signing};
-use crate::operator::testing::{Answer, ApiServer, Call, Fault, NAMESPACE, Object, ScriptedSigner, request};
+use crate::operator::testing::{
+    Answer, Call, Fault, NAMESPACE, Object, ScriptedApi, ScriptedSigner, request,
+};
 
 const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
 const REQUESTS: &str = "certificaterequests";
@@ -30,7 +32,7 @@ const DENIED: &str =
 
 /// The requests' side, with one Issuer that is ready.
 struct Bench {
-    api: ApiServer,
+    api: ScriptedApi,
     signer: ScriptedSigner,
     running: JoinHandle<()>,
     /// Kept open: the requests' side waits for stop and tells the Issuer what happened.
@@ -38,7 +40,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(api: &ApiServer, signer: &ScriptedSigner) -> Self {
+    fn start(api: &ScriptedApi, signer: &ScriptedSigner) -> Self {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
@@ -56,7 +58,7 @@ impl Bench {
 
     /// With one request, `web`, and these answers of the plugin.
     fn with(answers: impl IntoIterator<Item = Answer>) -> (Self, Object) {
-        let (api, signer) = (ApiServer::new(), ScriptedSigner::default());
+        let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
         answers.into_iter().for_each(|answer| signer.signs(answer));
         let (web, value) = request("web");
         api.put(&web, value);
@@ -106,21 +108,21 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
     news
 }
 
-fn annotate(api: &ApiServer, object: &Object, value: &str) {
+fn annotate(api: &ScriptedApi, object: &Object, value: &str) {
     api.edit(object, |object| object["metadata"]["annotations"] = json!({"note": value}));
 }
 
-fn annotate_twice(api: &ApiServer, object: &Object) {
+fn annotate_twice(api: &ScriptedApi, object: &Object) {
     annotate(api, object, "a");
     annotate(api, object, "b");
 }
 
-fn deny(api: &ApiServer, object: &Object) {
+fn deny(api: &ScriptedApi, object: &Object) {
     let denied = json!({"type": "Denied", "status": "True", "reason": "policy"});
     api.edit(object, |value| value["status"]["conditions"].as_array_mut().unwrap().push(denied));
 }
 
-fn certificate(api: &ApiServer, object: &Object) -> Option<String> {
+fn certificate(api: &ScriptedApi, object: &Object) -> Option<String> {
     let value = api.get(object)?;
     let pem = BASE64_STANDARD.decode(value["status"]["certificate"].as_str()?).unwrap();
     Some(String::from_utf8(pem).unwrap())
@@ -290,7 +292,7 @@ async fn a_late_watch_does_not_lose_the_token_of_an_order() {
 
 /// What a process finds that starts with a request in this state.
 async fn after_a_start(conditions: &[Value], owned: &[&str]) -> (Bench, Object) {
-    let (api, signer) = (ApiServer::new(), ScriptedSigner::default());
+    let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
     let (web, mut value) = request("web");
     value["status"]["conditions"].as_array_mut().unwrap().extend(conditions.iter().cloned());
     let keys = owned.iter().map(|type_| (format!("k:{}", json!({"type": type_})), json!({})));

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-#[path = "cli/bad_input.rs"]
 mod bad_input;
 
 use std::fs;
