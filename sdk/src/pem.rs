@@ -1,4 +1,5 @@
-//! PEM (RFC 7468), as far as certificates need it.
+//! PEM (RFC 7468), as far as certificates need it. The crate `pem-rfc7468` reads one document a call, with nothing after it
+//! and in lines of one length; CAs answer with text around several certificates, and some in lines of any length.
 
 use base64ct::{Base64, Encoding as _};
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
@@ -70,6 +71,7 @@ pub struct RunArgs {
 
 /// Run the operator until SIGTERM or SIGINT.
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -121,6 +123,15 @@ impl RunArgs {
             instance: std::env::var("POD_NAME")
                 .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
         })
+    }
+}
+
+/// Every watch, connection and plugin takes a file, and the soft limit of a pod is often 1,024 where the hard one is far above.
+fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => info!(from = ?current, to = ?maximum, "raised the limit of open files"),
+        Err(error) => warn!(limit = ?current, %error, "could not raise the limit of open files"),
     }
 }
 

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use thiserror::Error;
+use tokio::time::timeout;
 use wasm_issuer_runtime::SecretData;
 use zeroize::Zeroizing;
 
 use super::dependency::{Dependency, Versions};
 use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
+use crate::operator::apply::READ_TIMEOUT;
 
 /// What gunzip may make of a ConfigMap's value: as much as a component may have, and no more.
 const MAX_COMPONENT: u64 = 16 << 20;
@@ -202,7 +204,13 @@ async fn read<T, E: std::fmt::Display>(
     reading: impl Future<Output = Result<T, E>>,
     what: String,
 ) -> Result<T, SourceError> {
-    reading.await.map_err(|error| SourceError::Unreadable { what, error: error.to_string() })
+    match timeout(READ_TIMEOUT, reading).await {
+        Ok(read) => read.map_err(|error| SourceError::Unreadable { what, error: error.to_string() }),
+        Err(_elapsed) => {
+            let error = format!("no answer within {} s", READ_TIMEOUT.as_secs());
+            Err(SourceError::Unreadable { what, error })
+        }
+    }
 }
 
 /// The bytes of a component, unpacked if they are gzip, up to 16 MiB of them. `source` names them in the error.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
@@ -20,7 +20,7 @@ use wasm_issuer_runtime::CallError;
 
 use super::observe::{Observed, RequestKey, observe};
 use crate::api::cert_manager::CertificateRequest;
-use crate::operator::apply::{ApplyError, apply_status};
+use crate::operator::apply::{ApplyError, READ_TIMEOUT, apply_status};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
@@ -206,10 +206,12 @@ impl Signing {
     /// What has become of a request.
     async fn read(&self, old: &Observed) -> Found<Observed> {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        match api.get_opt(&old.key.name).await.map(|newer| newer.and_then(observe)) {
-            Err(_) => Found::Unknown,
-            Ok(Some(newer)) if newer.uid == old.uid && newer.spec == old.spec => Found::There(newer),
-            Ok(_) => Found::Gone,
+        let Ok(Ok(newer)) = timeout(READ_TIMEOUT, api.get_opt(&old.key.name)).await else {
+            return Found::Unknown;
+        };
+        match newer.and_then(observe) {
+            Some(newer) if newer.uid == old.uid && newer.spec == old.spec => Found::There(newer),
+            _ => Found::Gone,
         }
     }
 

@@ -125,6 +125,62 @@ async fn a_secret_that_is_missing_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_ends_and_is_tried_again() {
+    let (auth, value) = secret("auth");
+    let bench = Bench::start(|api, ca, _| {
+        api.edit(ca, |value| value["spec"]["authSecretName"] = "auth".into());
+        api.put(&auth, value);
+        api.next(Call::Get(auth.clone()), Fault::Hang);
+    });
+    let hangs = r#"False Pending: Not ready yet: could not read Secret "team-a/auth": no answer within 15 s"#;
+    bench.until_says(READY, hangs).await;
+    bench.until_says(READY, CHECKED).await;
+    assert!(bench.serves());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_does_not_keep_a_new_spec_waiting_for_ever() {
+    let bench = Bench::start(|api, ca, _| {
+        api.edit(ca, |value| value["spec"]["authSecretName"] = "auth".into());
+        let (auth, value) = secret("auth");
+        api.put(&auth, value);
+        api.every(Call::Get(auth), Fault::Hang);
+    });
+    a_moment().await;
+    assert!(!bench.serves());
+    bench.api.edit(&bench.ca, |value| {
+        value["spec"].as_object_mut().unwrap().remove("authSecretName");
+        value["metadata"]["generation"] = json!(2);
+    });
+    bench.until_says(READY, CHECKED).await;
+    assert!(bench.serves());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_whose_answer_is_lost_is_not_written_in_vain() {
+    let bench = Bench::start(|api, ca, _| api.next(Call::WriteStatus(ca.clone()), Fault::AnswerLost));
+    bench.until_says(READY, CHECKED).await;
+    sleep(Duration::from_secs(40)).await;
+    assert!(bench.serves());
+    assert_eq!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_believes_what_the_status_says_until_a_check_says_otherwise() {
+    let bench = Bench::start(|api, ca, _| {
+        api.edit(ca, |value| {
+            value["status"] = json!({"observedGeneration": 1, "conditions": [{
+                "type": READY, "status": "True", "reason": "Checked", "message": "Succeeded checking the issuer",
+                "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+            }]});
+        });
+    });
+    a_moment().await;
+    assert!(bench.serves());
+    assert_eq!(bench.api.events(), [""; 0], "that it is still ready is no news");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plugin_that_is_refused_leaves_the_old_one_serving() {
     let bench = Bench::start(|_, _, _| {});
     bench.until_says(READY, CHECKED).await;
