@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod child;
+mod confine;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use wasmtime::component::Component;
 
 use self::artifacts::Artifacts;
 pub use self::child::{CompilerProcess, compile_for_parent};
+use super::code::{CodePool, CodeShare};
 use super::error::{LoadError, RuntimeError};
+use super::runtime::Account;
 
 /// Compiles one component at a time: it takes every core there is.
 pub struct Compiler {
@@ -27,49 +30,80 @@ pub struct Compiler {
     artifacts: Option<Arc<Artifacts>>,
     turn: Arc<Semaphore>,
     timeout: Duration,
+    code: Arc<CodePool>,
 }
 
 impl Compiler {
+    /// `cache` is the folder and the bytes that it may hold.
     pub fn new(
         engine: Engine,
         process: Option<CompilerProcess>,
-        cache_dir: Option<&Path>,
+        cache: Option<(&Path, u64)>,
         timeout: Duration,
+        code: Arc<CodePool>,
     ) -> Result<Self, RuntimeError> {
-        let artifacts = cache_dir.map(|dir| Artifacts::open(dir, &engine)).transpose()?.map(Arc::new);
-        Ok(Self { engine, process, artifacts, turn: Arc::new(Semaphore::new(1)), timeout })
+        let artifacts =
+            cache.map(|(dir, bytes)| Artifacts::open(dir, bytes, &engine)).transpose()?.map(Arc::new);
+        Ok(Self { engine, process, artifacts, turn: Arc::new(Semaphore::new(1)), timeout, code })
     }
 
-    /// The component, compiled now or earlier.
-    pub async fn compile(&self, sha256: &str, wasm: Vec<u8>) -> Result<Component, LoadError> {
-        if let Some(component) = self.kept(sha256).await? {
-            return Ok(component);
+    /// The component, compiled now or earlier, and its code's place on the account.
+    pub async fn compile(
+        &self,
+        sha256: &str,
+        wasm: Vec<u8>,
+        account: &Account,
+    ) -> Result<(Component, CodeShare), LoadError> {
+        let limit = account.budget.artifact_bytes;
+        if let Some(artifact) = self.kept(sha256).await? {
+            let code = self.admit(&artifact, account)?;
+            if let Ok(component) = self.revive(artifact).await? {
+                return Ok((component, code));
+            }
         }
         let artifact = match &self.process {
             Some(process) => {
                 let _turn = self.turn.acquire().await.map_err(failed)?;
-                process.compile(&wasm, self.timeout).await?
+                process.compile(&wasm, self.timeout, limit).await?
             }
             None => self.compile_here(wasm).await?,
         };
-        let (engine, artifacts, sha256) = (self.engine.clone(), self.artifacts.clone(), sha256.to_owned());
-        spawn_blocking(move || {
-            let component = revive(&engine, &artifact).map_err(failed)?;
-            if let Some(artifacts) = artifacts {
-                artifacts.put(&sha256, &artifact);
-            }
-            Ok(component)
-        })
-        .await
-        .map_err(failed)?
+        let artifact = self.keep(sha256, artifact).await?;
+        let code = self.admit(&artifact, account)?;
+        let component = self.revive(artifact).await?.map_err(failed)?;
+        Ok((component, code))
     }
 
-    /// What an earlier run has kept. One that does not fit is as good as none.
-    async fn kept(&self, sha256: &str) -> Result<Option<Component>, LoadError> {
+    fn admit(&self, artifact: &Artifact, account: &Account) -> Result<CodeShare, LoadError> {
+        let limit = account.budget.artifact_bytes;
+        if artifact.0.len() > limit {
+            return Err(LoadError::ArtifactTooLarge { limit });
+        }
+        self.code.take(&account.owner, artifact.0.len())
+    }
+
+    /// What an earlier run has kept.
+    async fn kept(&self, sha256: &str) -> Result<Option<Artifact>, LoadError> {
         let Some(artifacts) = self.artifacts.clone() else { return Ok(None) };
-        let (engine, sha256) = (self.engine.clone(), sha256.to_owned());
-        let kept = move || revive(&engine, &artifacts.get(&sha256)?).ok();
-        spawn_blocking(kept).await.map_err(failed)
+        let sha256 = sha256.to_owned();
+        spawn_blocking(move || artifacts.get(&sha256)).await.map_err(failed)
+    }
+
+    /// Keep what was just compiled: also if there is no place for its code now, so that trying again costs little.
+    async fn keep(&self, sha256: &str, artifact: Artifact) -> Result<Artifact, LoadError> {
+        let Some(artifacts) = self.artifacts.clone() else { return Ok(artifact) };
+        let sha256 = sha256.to_owned();
+        let keep = move || {
+            artifacts.put(&sha256, &artifact);
+            artifact
+        };
+        spawn_blocking(keep).await.map_err(failed)
+    }
+
+    /// The inner error is that the artifact does not fit this engine.
+    async fn revive(&self, artifact: Artifact) -> Result<wasmtime::Result<Component>, LoadError> {
+        let engine = self.engine.clone();
+        spawn_blocking(move || revive(&engine, &artifact)).await.map_err(failed)
     }
 
     async fn compile_here(&self, wasm: Vec<u8>) -> Result<Artifact, LoadError> {

@@ -8,7 +8,9 @@
 //! inside a plugin is a [`Breakage`], never a panic and never a blocked thread.
 
 mod bindings;
+mod budget;
 mod call;
+mod code;
 mod compile;
 mod convert;
 pub mod egress;
@@ -29,10 +31,11 @@ mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use budget::{Budget, Footprint};
 pub use compile::{CompilerProcess, compile_for_parent};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
 pub use load::Inspection;
-pub use runtime::{Plugin, Runtime, RuntimeConfig};
+pub use runtime::{Account, Plugin, Runtime, RuntimeConfig};
 pub use session::{AuthSecret, IssuerIdentity, Limits, Session, SessionInit};
 
 /// A panic while a lock was held is no reason for the next one: every guarded value here is valid after each step.

@@ -4,6 +4,7 @@ use wasm_issuer_core::text::clean;
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
+use super::budget::{self, Budget, Footprint};
 use super::error::LoadError;
 
 /// The interface that a plugin exports.
@@ -60,14 +61,17 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// The names of all exports, in the component's order.
     pub exports: Vec<String>,
+    /// What it asks of the host.
+    pub footprint: Footprint,
 }
 
 impl Inspection {
-    pub(super) fn of(wasm: &[u8], limit: usize) -> Result<Self, LoadError> {
-        sniff(wasm, limit)?;
-        let (imports, exports) =
-            names(wasm).map_err(|error| LoadError::Invalid(clean(&error.to_string(), 500)))?;
-        Ok(Self { sha256: sha256(wasm), size: wasm.len(), imports, exports })
+    pub(super) fn of(wasm: &[u8], budget: &Budget) -> Result<Self, LoadError> {
+        sniff(wasm, budget.component_bytes)?;
+        // Ahead of the names: what is within its budget is not worth a thought about how much is kept of it.
+        let footprint = budget::measure(wasm, &budget.footprint)?;
+        let (imports, exports) = names(wasm)?;
+        Ok(Self { sha256: sha256(wasm), size: wasm.len(), imports, exports, footprint })
     }
 
     /// Whether a plugin with these imports and exports can be loaded, as far as names tell.

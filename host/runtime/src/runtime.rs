@@ -12,6 +12,8 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::bindings::IssuerPluginPre;
+use super::budget::Budget;
+use super::code::{CodePool, CodeShare};
 use super::compile::{Compiler, CompilerProcess};
 use super::error::{LoadError, RuntimeError};
 use super::limits::MemoryPool;
@@ -30,7 +32,6 @@ pub struct Runtime {
     pub(super) engine: Engine,
     linker: Linker<CallState>,
     compiler: Compiler,
-    max_component_bytes: usize,
     /// Every plugin in use, by digest.
     plugins: Mutex<HashMap<String, Slot>>,
     pub(super) slots: Arc<Semaphore>,
@@ -47,8 +48,10 @@ pub struct RuntimeConfig {
     /// What compiles plugins. Without, they are compiled in this process, where neither time nor memory can be limited:
     /// for one's own plugins.
     pub compiler: Option<CompilerProcess>,
-    /// The largest component that is accepted.
-    pub max_component_bytes: usize,
+    /// The bytes that the cache folder may hold.
+    pub cache_bytes: u64,
+    /// The bytes of compiled code and images that all plugins in use may have, and one owner's half as many.
+    pub code_bytes: usize,
     /// How long compiling one may take.
     pub compile_timeout: Duration,
     /// Calls at a time, over all Issuers.
@@ -64,7 +67,8 @@ impl Default for RuntimeConfig {
         Self {
             cache_dir: None,
             compiler: None,
-            max_component_bytes: 16 << 20,
+            cache_bytes: 256 << 20,
+            code_bytes: 512 << 20,
             compile_timeout: Duration::from_secs(60),
             concurrency: 128,
             memory: 384 << 20,
@@ -78,6 +82,33 @@ pub struct Plugin {
     pub(super) runtime: Arc<Runtime>,
     pub(super) pre: IssuerPluginPre<CallState>,
     inspection: Inspection,
+    _code: CodeShare,
+}
+
+/// On whose account a plugin is loaded.
+///
+/// A plugin that several owners use is on the account of the one that loaded it first, as long as anybody uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whose the code is: a namespace, or [`ADMINISTRATORS`](Self::ADMINISTRATORS). Shown in messages.
+    pub owner: String,
+    /// What a component may ask for.
+    pub budget: Budget,
+}
+
+impl Account {
+    /// The one owner of what WasmClusterIssuers use. No namespace has such a name.
+    pub const ADMINISTRATORS: &str = "WasmClusterIssuers";
+
+    /// A namespace with what everybody has.
+    pub fn tenant(namespace: &str) -> Self {
+        Self { owner: namespace.to_owned(), budget: Budget::TENANT }
+    }
+
+    /// The administrators' one, with the wide budget.
+    pub fn administrators() -> Self {
+        Self { owner: Self::ADMINISTRATORS.to_owned(), budget: Budget::WIDE }
+    }
 }
 
 type Loading = BoxFuture<'static, Result<Arc<Plugin>, LoadError>>;
@@ -106,15 +137,15 @@ impl Runtime {
         let compiler = Compiler::new(
             engine.clone(),
             config.compiler,
-            config.cache_dir.as_deref(),
+            config.cache_dir.as_deref().map(|dir| (dir, config.cache_bytes)),
             config.compile_timeout,
+            CodePool::new(config.code_bytes),
         )?;
         engine::start_clock(&engine)?;
         Ok(Arc::new(Self {
             compiler,
             engine,
             linker,
-            max_component_bytes: config.max_component_bytes,
             plugins: Mutex::default(),
             turns: Turns::new(),
             slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
@@ -124,18 +155,19 @@ impl Runtime {
     }
 
     /// What a component's bytes say, without compiling it.
-    pub fn inspect(&self, wasm: &[u8]) -> Result<Inspection, LoadError> {
-        Inspection::of(wasm, self.max_component_bytes)
+    pub fn inspect(&self, wasm: &[u8], budget: &Budget) -> Result<Inspection, LoadError> {
+        Inspection::of(wasm, budget)
     }
 
-    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now.
-    pub async fn load(self: &Arc<Self>, wasm: Vec<u8>) -> Result<Arc<Plugin>, LoadError> {
-        let inspection = self.inspect(&wasm)?;
+    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now. Whoever uses it
+    /// already, the bytes must be within this account's budget.
+    pub async fn load(self: &Arc<Self>, wasm: Vec<u8>, account: &Account) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = self.inspect(&wasm, &account.budget)?;
         inspection.fits()?;
-        self.slot(inspection, wasm).await
+        self.slot(inspection, wasm, account).await
     }
 
-    fn slot(self: &Arc<Self>, inspection: Inspection, wasm: Vec<u8>) -> Shared<Loading> {
+    fn slot(self: &Arc<Self>, inspection: Inspection, wasm: Vec<u8>, account: &Account) -> Shared<Loading> {
         let mut plugins = lock(&self.plugins);
         plugins.retain(|_, slot| slot.is_alive());
         match plugins.get(&inspection.sha256) {
@@ -146,7 +178,7 @@ impl Runtime {
             _ => {}
         }
         let sha256 = inspection.sha256.clone();
-        let loading = self.clone().compile(inspection, wasm).boxed().shared();
+        let loading = self.clone().compile(inspection, wasm, account.clone()).boxed().shared();
         if let Some(weak) = loading.downgrade() {
             plugins.insert(sha256, Slot::Loading(weak));
         }
@@ -157,11 +189,12 @@ impl Runtime {
         self: Arc<Self>,
         inspection: Inspection,
         wasm: Vec<u8>,
+        account: Account,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let component = self.compiler.compile(&inspection.sha256, wasm).await?;
+        let (component, code) = self.compiler.compile(&inspection.sha256, wasm, &account).await?;
         let pre = link(&self.linker, &component)?;
         let sha256 = inspection.sha256.clone();
-        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection });
+        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection, _code: code });
         lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));
         Ok(plugin)
     }

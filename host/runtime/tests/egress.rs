@@ -29,8 +29,8 @@ use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::x509::Csr;
 use wasm_issuer_runtime::egress::{AddressPolicy, Grant, HttpGrant};
 use wasm_issuer_runtime::{
-    AuthSecret, Breakage, CallError, IssuerIdentity, Limits, Plugin, Runtime, RuntimeConfig, Session,
-    SessionInit,
+    Account, AuthSecret, Breakage, CallError, IssuerIdentity, Limits, Plugin, Runtime, RuntimeConfig,
+    Session, SessionInit,
 };
 use zeroize::Zeroizing;
 
@@ -60,7 +60,7 @@ impl Hostile {
         let net = Arc::new(Net::default());
         let runtime =
             Runtime::new(RuntimeConfig { egress: net.config(), ..RuntimeConfig::default() }).unwrap();
-        let plugin = runtime.load(component()).await.unwrap();
+        let plugin = runtime.load(component(), &Account::tenant("team-a")).await.unwrap();
         let grant = granted(&["http://ca.example.com", "https://tls.example.com"]);
         Self { net, plugin, watcher: Arc::default(), limits: Limits::default(), grant }
     }

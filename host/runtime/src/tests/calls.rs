@@ -16,6 +16,11 @@ fn quick() -> Limits {
     }
 }
 
+/// For calls that are not to run out of time, however slow the machine.
+fn patient() -> Limits {
+    Limits { timeout: Duration::from_secs(120), instantiate: Duration::from_secs(120), ..Limits::default() }
+}
+
 fn request() -> SignRequest {
     let key = rcgen::KeyPair::generate().unwrap();
     let csr = rcgen::CertificateParams::new(vec![]).unwrap().serialize_request(&key).unwrap();
@@ -34,7 +39,7 @@ fn request() -> SignRequest {
 }
 
 async fn broken(wasm: Vec<u8>, limits: Limits) -> Breakage {
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     match plugin.check(&session(limits)).await {
         Err(CallError::Broken(breakage)) => breakage,
         other => panic!("{other:?}"),
@@ -43,7 +48,7 @@ async fn broken(wasm: Vec<u8>, limits: Limits) -> Breakage {
 
 #[tokio::test]
 async fn a_plugin_answers() {
-    let plugin = runtime().load(checking("")).await.unwrap();
+    let plugin = runtime().load(checking(""), &account()).await.unwrap();
     plugin.check(&session(quick())).await.unwrap();
     let ever = Duration::MAX;
     let endless = Limits {
@@ -63,7 +68,7 @@ async fn a_failure_is_passed_on_with_its_text_cleaned() {
         (";; MORE", r#"(data (i32.const 4096) "no\0d\0a such \1b[31mprofile")"#),
         (";; CHECK", "(return (call $fail (i32.const 2) (i32.const 4096) (i32.const 22)))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let error = plugin.check(&session(quick())).await.unwrap_err();
     let message = "no such [31mprofile".to_owned();
     assert_eq!(error.into_failure(), Failure { kind: FailureKind::Issuer, message, condition: None });
@@ -75,7 +80,7 @@ async fn a_long_message_is_cut() {
         (";; MORE", r#"(func $fill (memory.fill (i32.const 4096) (i32.const 97) (i32.const 60000)))"#),
         (";; CHECK", "(call $fill) (return (call $fail (i32.const 1) (i32.const 4096) (i32.const 60000)))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let failure = plugin.check(&session(quick())).await.unwrap_err().into_failure();
     assert_eq!((failure.kind, failure.message.len()), (FailureKind::Permanent, 4096));
 }
@@ -132,7 +137,7 @@ async fn endless_waiting_is_stopped_on_time() {
 #[tokio::test]
 async fn waiting_does_not_count_as_computing_and_ends() {
     let wait = "(call $block (call $subscribe (i64.const 30000000)))";
-    let plugin = runtime().load(checking(wait)).await.unwrap();
+    let plugin = runtime().load(checking(wait), &account()).await.unwrap();
     plugin.check(&session(quick())).await.unwrap();
 }
 
@@ -141,7 +146,7 @@ async fn memory_is_bounded_over_all_memories() {
     let limits = Limits { memory: 4 << 20, ..quick() };
     // Refused growth by itself is the plugin's to handle.
     let refused = "(if (i32.ne (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
-    let plugin = runtime().load(checking(refused)).await.unwrap();
+    let plugin = runtime().load(checking(refused), &account()).await.unwrap();
     plugin.check(&session(limits.clone())).await.unwrap();
     // A plugin that gives up is told why.
     let gives_up = "(if (i32.eq (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
@@ -154,11 +159,35 @@ async fn memory_is_bounded_over_all_memories() {
     }
 }
 
+#[test]
+fn memory_beyond_the_limit_is_never_touched() {
+    alone("calls::greedy_memories");
+}
+
+#[tokio::test]
+#[ignore = "measures its process"]
+async fn greedy_memories() {
+    let memories = "(memory $a 0) (memory $b 0) (memory $c 0)";
+    let take = |memory: &str| {
+        format!(
+            "(if (i32.ne (memory.grow {memory} (i32.const 4096)) (i32.const -1))
+               (then (memory.fill {memory} (i32.const 0) (i32.const 97) (i32.const 268435456))))"
+        )
+    };
+    let check: String = ["$a", "$b", "$c"].map(take).concat();
+    let wasm = edited(&[(";; MORE", memories), (";; CHECK", &check)]);
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
+    let before = status("VmHWM:");
+    plugin.check(&session(Limits { memory: 4 << 20, ..patient() })).await.unwrap();
+    let more = status("VmHWM:") - before;
+    assert!(more < 64 << 20, "{more}");
+}
+
 #[tokio::test]
 async fn memory_is_bounded_over_all_calls() {
     let runtime = Runtime::new(RuntimeConfig { memory: 64 << 10, ..RuntimeConfig::default() }).unwrap();
     let large = edited(&[(";; MORE", "(memory $big 63)")]);
-    let plugin = runtime.load(large).await.unwrap();
+    let plugin = runtime.load(large, &account()).await.unwrap();
     let error = plugin.check(&session(quick())).await.unwrap_err();
     assert!(matches!(error, CallError::Broken(Breakage::MemoryExhausted { .. })), "{error:?}");
     assert_eq!(runtime.memory.used(), 0);
@@ -166,8 +195,22 @@ async fn memory_is_bounded_over_all_calls() {
 
 #[tokio::test]
 async fn handles_are_bounded() {
-    let hoard = "(loop $again (drop (call $subscribe (i64.const 1))) (br $again))";
-    assert_eq!(broken(checking(hoard), quick()).await, Breakage::HandleLimit);
+    let hoard = |handles: u32| {
+        let more = format!("(br_if $again (i32.lt_u (global.get $held) (i32.const {handles})))");
+        edited(&[
+            (";; MORE", "(global $held (mut i32) (i32.const 0))"),
+            (
+                ";; CHECK",
+                &format!(
+                    "(loop $again (drop (call $subscribe (i64.const 1)))
+                       (global.set $held (i32.add (global.get $held) (i32.const 1))) {more})"
+                ),
+            ),
+        ])
+    };
+    let plugin = runtime().load(hoard(256), &account()).await.unwrap();
+    plugin.check(&session(patient())).await.unwrap();
+    assert_eq!(broken(hoard(257), patient()).await, Breakage::HandleLimit);
 }
 
 #[tokio::test]
@@ -199,7 +242,7 @@ async fn a_chain_of_more_than_a_mebibyte_is_refused() {
         ),
         (";; SIGN", "(call $fill) (return (i32.const 2048))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let error = plugin.sign(&session(quick()), &request()).await.unwrap_err();
     let too_large = Breakage::AnswerTooLarge { what: "chain", bytes: 2_000_000, limit: 1 << 20 };
     assert_eq!(error, CallError::Broken(too_large));
@@ -215,7 +258,7 @@ async fn nothing_lasts_from_one_call_to_the_next() {
              (global.set $calls (i32.const 1)) (i32.store (i32.const 8192) (i32.const 1))",
         ),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let session = session(quick());
     for _ in 0..3 {
         plugin.check(&session).await.unwrap();
@@ -225,7 +268,7 @@ async fn nothing_lasts_from_one_call_to_the_next() {
 #[tokio::test]
 async fn calls_wait_for_their_turn_in_a_time_of_its_own() {
     let wait = "(call $block (call $subscribe (i64.const 120000000)))";
-    let plugin = runtime().load(checking(wait)).await.unwrap();
+    let plugin = runtime().load(checking(wait), &account()).await.unwrap();
     let one_by_one = |queue| session(Limits { concurrency: 1, queue, ..quick() });
     // Each takes 120 ms of its 200 ms; the last starts after 360 ms.
     let patient = one_by_one(Duration::from_secs(5));
@@ -241,7 +284,7 @@ async fn calls_wait_for_their_turn_in_a_time_of_its_own() {
 #[tokio::test]
 async fn a_call_ends_with_its_caller() {
     let runtime = runtime();
-    let plugin = runtime.load(checking(LOOP)).await.unwrap();
+    let plugin = runtime.load(checking(LOOP), &account()).await.unwrap();
     let session = session(Limits { timeout: Duration::from_secs(60), concurrency: 1, ..quick() });
     let call = plugin.check(&session);
     assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
@@ -258,8 +301,8 @@ async fn a_call_ends_with_its_caller() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_looping_plugin_does_not_delay_its_neighbours() {
     let runtime = runtime();
-    let looping = runtime.load(checking(LOOP)).await.unwrap();
-    let good = runtime.load(checking("")).await.unwrap();
+    let looping = runtime.load(checking(LOOP), &account()).await.unwrap();
+    let good = runtime.load(checking(""), &account()).await.unwrap();
     let endless = session(Limits { timeout: Duration::from_secs(60), ..quick() });
     let loops: Vec<_> = (0..2)
         .map(|_| {

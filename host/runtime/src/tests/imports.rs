@@ -44,6 +44,15 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new())
 }
 
+/// A second wall behind the limit of handles: a handle may stand for several of the host's objects.
+#[test]
+fn objects_behind_handles_are_bounded() {
+    let mut store = state(&[], &[]);
+    let table = &mut store.data_mut().table;
+    assert!((0..1024_u32).all(|n| table.push(n).is_ok()));
+    assert!(matches!(table.push(0_u32), Err(wasmtime::component::ResourceTableError::Full)));
+}
+
 impl CallState {
     fn secret(&mut self, name: &str) -> Resource<SecretHandle> {
         self.get(name.into()).unwrap().unwrap()

@@ -14,7 +14,9 @@ use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::keys::EphemeralKeys;
-use wasm_issuer_runtime::{IssuerIdentity, Limits, LoadError, Plugin, Runtime, Session, SessionInit};
+use wasm_issuer_runtime::{
+    Account, IssuerIdentity, Limits, LoadError, Plugin, Runtime, Session, SessionInit,
+};
 
 use super::events::Events;
 use super::issuer::{IssuerObject, reference};
@@ -158,7 +160,7 @@ impl Loader {
         // Few at a time: each holds a component in memory, and what is gzip may be large.
         let turn = self.loads.acquire().await.map_err(retry)?;
         let component = self.sources.component(source, namespace, read).await.map_err(retry)?;
-        let plugin = self.load(&spec.plugin, namespaced, component.wasm, &component.source).await?;
+        let plugin = self.load(object, component.wasm, &component.source).await?;
         drop(turn);
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
@@ -215,11 +217,12 @@ impl Loader {
 
     async fn load(
         &self,
-        spec: &PluginSpec,
-        namespaced: bool,
+        object: &IssuerObject,
         wasm: Vec<u8>,
         source: &str,
     ) -> Result<Arc<Plugin>, CheckFailure> {
+        let (spec, namespace) = (&object.spec.plugin, object.key.namespace.as_deref());
+        let account = namespace.map_or_else(Account::administrators, Account::tenant);
         // Before it is compiled: what may not run is not even looked into.
         let found = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &wasm));
         if let Some(pin) = spec.sha256.as_ref().filter(|pin| **pin != found) {
@@ -228,12 +231,12 @@ impl Loader {
             )));
         }
         self.policy
-            .check_digest(namespaced, &found)
+            .check_digest(namespace.is_some(), &found)
             .map_err(|violation| retry(format!("{source}: {violation}")))?;
         if let Some(error) = self.refusals.get(&found) {
             return Err(retry(format!("{source}: {error}")));
         }
-        self.runtime.load(wasm).await.map_err(|error| {
+        self.runtime.load(wasm, &account).await.map_err(|error| {
             self.refusals.put(found, &error);
             retry(format!("{source}: {error}"))
         })
@@ -266,7 +269,10 @@ impl Refusals {
 
     fn put(&self, sha256: String, error: &LoadError) {
         // The others are found in no time, and are mended by other bytes.
-        if !matches!(error, LoadError::Timeout { .. } | LoadError::Compiler(_)) {
+        if !matches!(
+            error,
+            LoadError::Timeout { .. } | LoadError::Compiler(_) | LoadError::ArtifactTooLarge { .. }
+        ) {
             return;
         }
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -92,7 +92,10 @@ pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => wasm,
         Err(problem) => return failed(problem),
     };
-    if let Err(error) = host::runtime()?.inspect(&wasm).and_then(|inspection| inspection.fits()) {
+    if let Err(error) = host::runtime()?
+        .inspect(&wasm, &wasm_issuer_runtime::Budget::WIDE)
+        .and_then(|inspection| inspection.fits())
+    {
         return failed(error.into());
     }
     let packed = Packed::new(&wasm)?;
