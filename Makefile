@@ -5,93 +5,131 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 CARGO ?= cargo
-BINARY := target/debug/wasm-issuer
 PLUGINS := in-memory-ca cfssl
 TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
+# Whatever CARGO_TARGET_DIR or the user's configuration says, all of this finds what it built.
+override CARGO_TARGET_DIR := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
+WASM_ISSUER_BINARY ?= $(CARGO_TARGET_DIR)/debug/wasm-issuer
+WASM_ISSUER_PLUGINS ?= $(CARGO_TARGET_DIR)/wasm32-wasip2/plugin
+export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS
+# Nothing here is for another platform, nor for the user's own cluster.
+unexport CARGO_BUILD_TARGET KUBECONFIG
+# Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
+HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
+# The test cluster and the CFSSL servers, which lock each other out.
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 .PHONY: demo
-demo: build plugins cluster ## Issue a certificate on a real API server and show it (first run: about 20 minutes of building)
+demo: setup-go ## Issue a certificate on a real API server and show it (builds for 20 to 30 minutes the first time)
+	$(call say,building)
+	@test/together.sh rust '10 minutes alone on 2 cores' '$(MAKE) --no-print-directory build plugins' \
+	  go '' 'test/cluster/build.sh --cert-manager >/dev/null'
 	$(call say,running the demo: test/demo.sh)
 	@test/cluster/run.sh --cert-manager -- test/demo.sh
 
 .PHONY: test
-test: test-unit test-cluster ## Run all tests (first run: about 20 minutes of building)
+test: setup-go ## Run all tests and count them (after the demo some minutes of building)
+	$(call say,building)
+	@test/together.sh rust '15 minutes alone on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
+	  go '' '$(GO_BUILDS)'
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-cluster
+
+.PHONY: test-all
+test-all: lint-tools lint demo test ## Run everything, also what needs tools that are built first
 
 .PHONY: test-unit
 test-unit: plugins test-plugins ## Run the tests that need no cluster
 	$(call say,unit tests and plugin tests)
-	$(CARGO) test --locked --workspace --exclude wasm-issuer-e2e --exclude 'in-memory-ca' --exclude '*-plugin'
+	$(CARGO) test $(HOST)
 
 .PHONY: test-cluster
 test-cluster: build plugins test-plugins cluster ## Run the tests against a real API server
 	$(call say,building the cluster tests)
-	$(CARGO) test --locked -p wasm-issuer-e2e --no-run
+	$(CARGO) test $(HOST) --test cluster --no-run
 	$(call say,what the API server makes of the CRDs: crds/test/check.sh)
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
-	@test/cfssl/run.sh $(CARGO) test --locked -p cfssl -- --ignored
+	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored api::tests::real | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 	$(call say,cluster tests)
-	@test/cluster/run.sh --cert-manager -- test/cfssl/run.sh $(CARGO) test --locked -p wasm-issuer-e2e -- $(TEST_ARGS)
+	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
+
+.PHONY: build-tests
+build-tests: setup
+	$(CARGO) test $(HOST) --no-run
+	$(CARGO) test $(HOST) --test cluster --no-run
+
+.PHONY: setup setup-go
+setup: ## Check, and install where rustup can, what the Rust builds need
+	@test/setup.sh
+setup-go: ## The same, and Go
+	@test/setup.sh go
 
 .PHONY: build
-build: ## Build the operator and CLI
+build: setup ## Build the operator and CLI
 	$(call say,building wasm-issuer (the first time wasmtime too: about 8 minutes on 2 cores))
-	$(CARGO) build --locked -p wasm-issuer
+	$(CARGO) build $(HOST) --bin wasm-issuer
 
 .PHONY: plugins
-plugins: ## Build the plugins that the image ships
+plugins: setup ## Build the plugins that the image ships
 	$(call say,building plugins: $(PLUGINS))
 	$(CARGO) build --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %)
 
 .PHONY: test-plugins
-test-plugins: ## Build the components that only tests use
+test-plugins: setup ## Build the components that only tests use
 	$(call say,building test plugins: $(TEST_PLUGINS))
 	$(CARGO) build --locked --target wasm32-wasip2 --profile plugin $(TEST_PLUGINS:%=-p %)
 
 .PHONY: cluster
-cluster: ## Build etcd, kube-apiserver and kubectl for tests, once (about 10 minutes on 2 cores)
-	@test/cluster/build.sh >/dev/null
+cluster: setup-go ## Build the servers that tests run against, once (about 15 minutes on 2 cores)
+	@$(GO_BUILDS)
 
 .PHONY: bench-attack
 bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostile plugins do their worst (release build: about 10 minutes more)
 	$(call say,building the release binary and the benchmark)
 	$(CARGO) build --locked --release -p wasm-issuer
-	$(CARGO) build --locked -p wasm-issuer-e2e --example attack
-	@WASM_ISSUER_BINARY=target/release/wasm-issuer test/cluster/run.sh -- target/debug/examples/attack
+	$(CARGO) build $(HOST) --example attack
+	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/attack"
 
 .PHONY: bench-load
 bench-load: plugins ## Measure a start with fifty plugins, with an empty cache folder and with a warm one
 	$(CARGO) build --locked --release -p wasm-issuer
 	$(CARGO) run --locked --release -p wasm-issuer --example warm-start -- \
-	  target/release/wasm-issuer target/wasm32-wasip2/plugin/in_memory_ca.wasm
+	  "$(CARGO_TARGET_DIR)/release/wasm-issuer" "$(WASM_ISSUER_PLUGINS)/in_memory_ca.wasm"
 
 .PHONY: lint
-lint: ## Check formatting, lints, scripts and generated files
+lint: setup ## Check formatting, lints, licences, spelling, scripts and generated files
 	$(call say,lint)
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --all-targets -p wasm-issuer-core -p wasm-issuer-runtime -p wasm-issuer -p wasm-issuer-sdk -p wasm-issuer-e2e -- -D warnings
+	$(CARGO) clippy $(HOST) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
-	@for script in .ci/run deploy/*.sh test/*.sh test/cluster/*.sh test/cfssl/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run deploy/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
+	@test/circles.sh
+	@test/lint-tools.sh
 	@$(MAKE) --no-print-directory check-generated
+
+.PHONY: lint-tools
+lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where they are built (some minutes, once)
+	@test/lint-tools.sh build
 
 .PHONY: generate
 generate: build ## Write the generated files: CRDs and install manifest
-	$(BINARY) crds --dir crds
+	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	deploy/render.sh > deploy/install.yaml
 
 .PHONY: check-generated
-check-generated: generate ## Fail if a generated file was not up to date
-	@git diff --exit-code -- crds deploy/install.yaml \
+check-generated: build ## Fail if a generated file is not up to date
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
+	  && diff -ru --exclude=test crds "$$temp" && deploy/render.sh | diff -u deploy/install.yaml - \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
 
 .PHONY: fmt
-fmt: ## Format the code
+fmt: setup ## Format the code
 	$(CARGO) fmt --all
 
 .PHONY: clean

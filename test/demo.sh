@@ -31,17 +31,17 @@ say "A plugin in a ConfigMap, a WasmIssuer that names it, and a WasmClusterIssue
 run kubectl create namespace team-a
 # Server-side, because a client-side apply keeps a second copy in an annotation, and that has less room than a plugin.
 kubectl create configmap in-memory-ca -n team-a --dry-run=client -o yaml \
-  --from-file=plugin.wasm=target/wasm32-wasip2/plugin/in_memory_ca.wasm | run kubectl apply --server-side -f -
+  --from-file=plugin.wasm="${WASM_ISSUER_PLUGINS:-target/wasm32-wasip2/plugin}/in_memory_ca.wasm" | run kubectl apply --server-side -f -
 run kubectl apply -f deploy/samples/wasmissuer/issuer.yaml -f deploy/samples/wasmclusterissuer/issuer.yaml
-run kubectl wait --for=condition=Ready --timeout=5s wasmissuer/my-ca -n team-a
-run kubectl wait --for=condition=Ready --timeout=5s wasmclusterissuer/in-memory
+run kubectl wait --for=condition=Ready --timeout=60s wasmissuer/my-ca -n team-a
+run kubectl wait --for=condition=Ready --timeout=60s wasmclusterissuer/in-memory
 run kubectl get wasmissuers,wasmclusterissuers -A -o wide
 
 if [ "${WASM_ISSUER_CERT_MANAGER:-0}" = 1 ]; then
   say "A Certificate for each, through cert-manager's own controllers"
   run kubectl apply -f deploy/samples/wasmissuer/certificate.yaml -f deploy/samples/wasmclusterissuer/certificate.yaml
-  run kubectl wait --for=condition=Ready --timeout=5s certificate/web -n team-a
-  run kubectl wait --for=condition=Ready --timeout=5s certificate/sample
+  run kubectl wait --for=condition=Ready --timeout=60s certificate/web -n team-a
+  run kubectl wait --for=condition=Ready --timeout=60s certificate/sample
   request=$(kubectl get certificaterequests -n team-a -o jsonpath='{.items[0].metadata.name}')
   run kubectl get certificates,certificaterequests -A
 else
@@ -52,8 +52,8 @@ else
     deploy/samples/wasmissuer/certificaterequest.yaml | run kubectl apply -f -
   run approve team-a hand-made
   run approve default hand-made
-  run kubectl wait --for=condition=Ready --timeout=5s certificaterequest/hand-made -n team-a
-  run kubectl wait --for=condition=Ready --timeout=5s certificaterequest/hand-made
+  run kubectl wait --for=condition=Ready --timeout=60s certificaterequest/hand-made -n team-a
+  run kubectl wait --for=condition=Ready --timeout=60s certificaterequest/hand-made
   run kubectl get certificaterequests -A
 fi
 
@@ -67,6 +67,6 @@ kubectl get events -A --field-selector reportingComponent=wasm-issuer.dev \
 say "The certificate"
 kubectl get certificaterequest "$request" -n team-a -o jsonpath='{.status.certificate}' | base64 -d >"$CLUSTER_WORKDIR/tls.crt"
 kubectl get certificaterequest "$request" -n team-a -o jsonpath='{.status.ca}' | base64 -d >"$CLUSTER_WORKDIR/ca.crt"
-run "${WASM_ISSUER:-target/debug/wasm-issuer}" plugin certificate "$CLUSTER_WORKDIR/tls.crt" --ca "$CLUSTER_WORKDIR/ca.crt"
+run "${WASM_ISSUER_BINARY:-target/debug/wasm-issuer}" plugin certificate "$CLUSTER_WORKDIR/tls.crt" --ca "$CLUSTER_WORKDIR/ca.crt"
 
 say "Done: issued by a WebAssembly plugin that never held the CA's key. Everything is stopped and removed now."

@@ -14,15 +14,15 @@ operator_install() {
   for file in namespace rbac approver user-roles; do
     kubectl apply --server-side -f "deploy/install/$file.yaml" >/dev/null
   done
-  kubectl wait --for=condition=Established --timeout=20s \
+  kubectl wait --for=condition=Established --timeout=60s \
     crd/wasmissuers.wasm-issuer.dev crd/wasmclusterissuers.wasm-issuer.dev >/dev/null
   test/cluster/kubeconfig-for.sh wasm-issuer wasm-issuer "$CLUSTER_WORKDIR/operator.kubeconfig"
 }
 
 operator_start() {
-  KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER:-target/debug/wasm-issuer}" run \
+  KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER_BINARY:-target/debug/wasm-issuer}" run \
     --cluster-resource-namespace wasm-issuer \
-    --builtin-dir target/wasm32-wasip2/plugin \
+    --builtin-dir "${WASM_ISSUER_PLUGINS:-target/wasm32-wasip2/plugin}" \
     --health-address 127.0.0.1:0 \
     "$@" >>"$OPERATOR_LOG" 2>&1 &
   OPERATOR_PID=$!

@@ -121,7 +121,7 @@ impl<K: Signer> Authority<K> {
         Ok(())
     }
 
-    /// The key that signs.
+    /// The key that goes with the first certificate of [`chain`](Self::chain), to sign with.
     pub fn key(&self) -> &K {
         &self.key
     }

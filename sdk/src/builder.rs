@@ -19,7 +19,7 @@ use crate::{Algorithm, Authority, Csr, Failure, Request, Signer, Usages, log};
 const NINETY_DAYS: u64 = 90 * 24 * 3600;
 const EMPTY_NAME: &[u8] = &[0x30, 0x00];
 
-/// Builds a certificate.
+/// What a certificate is going to say. [`CertificateBuilder::sign`] or [`CertificateBuilder::self_sign`] makes it.
 ///
 /// The subject and the subject alternative names are the request's own bytes, so several OUs, multi-valued RDNs and
 /// otherNames survive. The methods change what [`CertificateBuilder::for_request`] found.

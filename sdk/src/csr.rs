@@ -24,7 +24,7 @@ impl Request {
     }
 }
 
-/// A certification request.
+/// A certification request (PKCS#10) without its signature, which the operator has verified.
 #[derive(Clone, Debug)]
 pub struct Csr {
     subject: Vec<u8>,
@@ -57,7 +57,7 @@ struct RawAttribute<'a> {
 }
 
 impl Csr {
-    /// Malformed requests are permanent failures.
+    /// From DER. A malformed request is a permanent failure, the request's fault.
     pub fn from_der(der: &[u8]) -> Result<Self, Failure> {
         let malformed = |e: der::Error| Failure::invalid_request(format!("the CSR is malformed: {e}"));
         let info = RawCsr::from_der(der).map_err(malformed)?.info;

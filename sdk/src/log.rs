@@ -15,12 +15,12 @@ pub fn info(message: impl AsRef<str>) {
     write(Level::Info, message.as_ref());
 }
 
-/// Something is odd.
+/// For whoever runs the plugin: something is odd, and the call goes on.
 pub fn warn(message: impl AsRef<str>) {
     write(Level::Warn, message.as_ref());
 }
 
-/// Something is wrong.
+/// For whoever runs the plugin: something is wrong. What fails the call belongs into its failure.
 pub fn error(message: impl AsRef<str>) {
     write(Level::Error, message.as_ref());
 }

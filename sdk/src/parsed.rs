@@ -12,7 +12,7 @@ use x509_cert::time::Validity;
 
 use crate::Failure;
 
-/// A certificate.
+/// An X.509 certificate. It is kept whole, and what a CA needs of it in parts.
 #[derive(Clone, Debug)]
 pub struct ParsedCertificate {
     der: Vec<u8>,
@@ -89,7 +89,7 @@ impl ParsedCertificate {
         &self.validity
     }
 
-    /// The extensions.
+    /// The extensions in their order.
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions
     }

@@ -7,7 +7,7 @@ use crate::Failure;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// One PEM block.
+/// Any DER as one PEM block, with lines of 64 characters.
 pub fn encode(label: &str, der: &[u8]) -> String {
     let mut pem = format!("-----BEGIN {label}-----\n");
     let base64 = Base64::encode_string(der);

@@ -43,7 +43,7 @@ impl PartialEq for Usages {
     }
 }
 
-/// In cert-manager's names.
+/// A list of cert-manager's names, `[digital signature, server auth]`; an OID where there is none.
 impl fmt::Display for Usages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `signing` and `s/mime` are second names.

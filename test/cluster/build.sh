@@ -4,17 +4,14 @@
 # stdout: the launcher's path, then with --cert-manager the folder that holds its controller and crds/ (or an empty line
 # if the module cannot be had), then, as the last line, the folder that holds the other three. stderr: everything else.
 #
-#   WASM_ISSUER_CACHE   where builds are kept (default: ${XDG_CACHE_HOME:-~/.cache}/wasm-issuer)
 #   KUBEBUILDER_ASSETS  a folder that has etcd, kube-apiserver and kubectl: used as it is, nothing but the launcher is built
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${WASM_ISSUER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wasm-issuer}
+topic=cluster
+source "$here/../go.sh"
 # Change this when the way of building below changes, so that older binaries are not taken for the new ones.
 recipe=1
-
-say() { echo "cluster: $*" >&2; }
-die() { say "$*"; exit 1; }
 
 # short_hash MODULE...: of what the modules in this folder are built from, and of the platform.
 short_hash() {
@@ -29,55 +26,51 @@ short_hash() {
 # build DIR PACKAGE OUTPUT USUALLY [GO BUILD FLAGS...]: unless OUTPUT exists. Written aside, then renamed, so that
 # OUTPUT is either absent or whole.
 build() {
-	local dir=$1 package=$2 output=$3 usually=$4 start=$SECONDS
-	shift 4
+	local output=$3 name=${3##*/}
 	[ ! -x "$output" ] || return 0
-	command -v go >/dev/null || die "Go is needed to build $(basename "$output"): https://go.dev/doc/install"
-	mkdir -p "$(dirname "$output")"
-	say "building $(basename "$output") (once; usually $usually)"
-	# 9>&-: nothing that go leaves behind may keep the lock. -buildvcs: the commit that is checked out must not matter.
-	(cd "$here/$dir" && GOWORK=off CGO_ENABLED=0 go build -mod=readonly -buildvcs=false -trimpath "$@" \
-		-o "$output.tmp.$$" "$package") >&2 9>&- ||
-		{ rm -f "$output.tmp.$$"; die "building $(basename "$output") failed (see above)"; }
+	mkdir -p "${output%/*}"
+	go_build "$here/$1" "$name" "$4" -mod=readonly "${@:5}" -o "$output.tmp.$$" "$2" || {
+		rm -f "$output.tmp.$$"
+		die "building $name failed (see above). Should the Go module proxy refuse a module: KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl of your own"
+	}
 	mv "$output.tmp.$$" "$output"
-	say "built $(basename "$output") in $((SECONDS - start)) s"
 }
 
-# The module's version, and what is said when it is not to be had.
+# What the proxy serves changes from day to day, so these are tried in turn; the first is the one of go.mod and go.sum.
 cert_manager_module=github.com/cert-manager/cert-manager
-cert_manager_version=$(awk -v m="$cert_manager_module" '$1 == m { print $2 }' "$here/certmanager/go.mod")
-cert_manager_refused="the Go module proxy does not serve cert-manager $cert_manager_version: going on without its controllers"
+cert_manager_versions=(v1.21.2 v1.21.1 v1.21.0 v1.20.3 v1.20.2 v1.20.1 v1.20.0 v1.19.2)
 
-# build_cert_manager: into $cert_manager. Done in a copy of the module and with -mod=mod: should the version there ask for
-# more than go.mod and go.sum name, Go adds it to the copy, verified against the checksum database.
+# build_cert_manager: into $cert_manager, or $cert_manager/refused. Done in a copy of the module and with -mod=mod: what a
+# version asks for beyond go.mod and go.sum Go adds to the copy, verified against the checksum database.
 build_cert_manager() {
-	local work=$cert_manager.tmp.$$ start=$SECONDS output
-	command -v go >/dev/null || die "Go is needed to build cert-manager's controllers: https://go.dev/doc/install"
-	rm -rf "$work" "$cert_manager"
-	mkdir -p "$work/out/crds"
+	local work=$cert_manager.tmp.$$ version output
+	rm -rf "$cert_manager"
 	trap 'rm -rf "$cert_manager.tmp.$$"' EXIT
-	cp "$here"/certmanager/* "$work"
-	export GOWORK=off CGO_ENABLED=0
-
-	say "downloading cert-manager $cert_manager_version"
-	if ! output=$(cd "$work" && go mod download "$cert_manager_module@$cert_manager_version" 2>&1 9>&-); then
-		grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|GOPROXY=off' <<<"$output" ||
-			die "downloading cert-manager failed: $output"
-		# Remembered for a day, so that not every run asks again.
-		mkdir -p "$cert_manager"
-		touch "$cert_manager/refused"
+	for version in "${cert_manager_versions[@]}"; do
+		rm -rf "$work"
+		mkdir -p "$work/out/crds"
+		cp "$here"/certmanager/* "$work"
+		say "downloading cert-manager $version"
+		# With all that it needs: what is refused of it must show before anything is built.
+		if ! output=$(cd "$work" && go mod edit -require="$cert_manager_module@$version" 2>&1 9>&- &&
+			go list -mod=mod -deps . 2>&1 >/dev/null 9>&-); then
+			grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$output" ||
+				die "downloading cert-manager failed: $output"
+			say "the Go module proxy does not serve all of cert-manager $version"
+			continue
+		fi
+		# A build that fails is no reason for another version, and none to go on without.
+		go_build "$work" cert-manager "4 minutes on 2 cores" -mod=mod -o out/controller \
+			-ldflags "-s -w -X $cert_manager_module/pkg/util.AppVersion=$version" . ||
+			die "building cert-manager $version failed (see above)"
+		output=$(cd "$work" && go list -mod=mod -m -f '{{.Dir}}' "$cert_manager_module" 9>&-)
+		install -m 644 "$output"/deploy/crds/*.yaml "$work/out/crds"
+		mv "$work/out" "$cert_manager"
 		return
-	fi
-	say "building cert-manager's controllers (once; usually 4 minutes on 2 cores)"
-	(
-		cd "$work" &&
-			go build -mod=mod -buildvcs=false -trimpath -o out/controller \
-				-ldflags "-s -w -X $cert_manager_module/pkg/util.AppVersion=$cert_manager_version" . &&
-			module=$(go list -mod=mod -m -f '{{.Dir}}' "$cert_manager_module") &&
-			install -m 644 "$module"/deploy/crds/*.yaml out/crds
-	) >&2 9>&- || die "building cert-manager's controllers failed (see above)"
-	mv "$work/out" "$cert_manager"
-	say "built cert-manager's controllers in $((SECONDS - start)) s"
+	done
+	# Remembered for an hour, so that not every run asks again.
+	mkdir -p "$cert_manager"
+	touch "$cert_manager/refused"
 }
 
 with_cert_manager=
@@ -95,18 +88,14 @@ fi
 
 complete() { [ -x "$launcher" ] && [ -x "$bin/etcd" ] && [ -x "$bin/kube-apiserver" ] && [ -x "$bin/kubectl" ]; }
 
-# Built, or refused less than a day ago.
+# Built, or refused less than an hour ago.
 cert_manager_settled() {
 	[ -z "$with_cert_manager" ] || [ -x "$cert_manager/controller" ] ||
-		[ -n "$(find "$cert_manager/refused" -mtime -1 2>/dev/null)" ]
+		[ -n "$(find "$cert_manager/refused" -mmin -60 2>/dev/null)" ]
 }
 
 if ! complete || ! cert_manager_settled; then
-	# One build at a time: two would compile the same packages twice, and side by side they need twice the memory.
-	mkdir -p "$cache"
-	exec 9>"$cache/lock"
-	flock -n 9 || { say "waiting for another build to finish"; flock 9; }
-
+	lock
 	build launcher . "$launcher" "a few seconds"
 	if [ -z "${KUBEBUILDER_ASSETS:-}" ]; then
 		# Without these the API server calls itself v0.0.0-master, which clients refuse.
@@ -130,7 +119,7 @@ if [ -n "$with_cert_manager" ]; then
 	if [ -x "$cert_manager/controller" ]; then
 		echo "$cert_manager"
 	else
-		say "$cert_manager_refused"
+		say "no version of cert-manager is to be had (${cert_manager_versions[*]}): going on without its controllers"
 		echo
 	fi
 fi

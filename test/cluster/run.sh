@@ -27,5 +27,7 @@ if [ -n "${build[*]}" ] && [ -n "${lines[1]}" ]; then
 	controller=${lines[1]}/controller
 	crds=${crds:-${lines[1]}/crds}
 fi
+# Everything from here on is on loopback, which no proxy of the user serves.
+unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 # exec: signals reach the launcher itself, and its exit code is ours.
 exec "${lines[0]}" --bin "${lines[-1]}" --crds "${crds:-$here/crds}" ${controller:+--cert-manager "$controller"} "$@"

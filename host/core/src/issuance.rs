@@ -6,10 +6,16 @@
 pub mod backoff;
 pub mod condition;
 pub mod issuer;
+pub mod outcome;
 pub mod plan;
 pub mod request;
+pub mod request_spec;
 pub mod signer;
 pub mod verify;
+pub mod write;
+
+#[cfg(test)]
+mod testing;
 
 /// The API group of the Issuer kinds, which messages name.
 pub const GROUP: &str = "wasm-issuer.dev";

@@ -25,7 +25,7 @@ pub enum Algorithm {
     EcdsaP384Sha384,
     /// ecdsa-with-SHA512 on P-521.
     EcdsaP521Sha512,
-    /// Ed25519.
+    /// Ed25519 (RFC 8032), of the message itself and not of a hash.
     Ed25519,
     /// sha256WithRSAEncryption, for keys of 2048 to 4096 bits.
     RsaPkcs1Sha256,
@@ -49,7 +49,7 @@ pub enum KeyError {
     /// An algorithm that is not done here.
     #[error("{0} keys are not made here")]
     Unsupported(Algorithm),
-    /// Too much of something.
+    /// A key, a message or the number of keys is beyond what is accepted.
     #[error("{0}")]
     LimitExceeded(String),
     /// The bytes do not hold a key of an accepted kind.
@@ -81,11 +81,6 @@ enum Pair {
 }
 
 impl PrivateKey {
-    /// Reads the one private key of a PEM text: PKCS#8, SEC 1 or PKCS#1.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        load::from_pem(pem)
-    }
-
     /// Makes a new key. RSA is not done: making one takes seconds at worst.
     pub fn generate(algorithm: Algorithm) -> Result<Self, KeyError> {
         let pair = match ecdsa(algorithm) {
@@ -116,7 +111,7 @@ impl PrivateKey {
         &self.public_key
     }
 
-    /// Hashes and signs.
+    /// Signs a message, at most [`MAX_MESSAGE_BYTES`] long. ECDSA signatures are DER.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         if message.len() > MAX_MESSAGE_BYTES {
             let length = message.len();

@@ -7,6 +7,7 @@
 
 pub mod certificate;
 pub mod csr;
+mod extensions;
 pub mod general_name;
 pub mod name;
 mod parse;
@@ -14,13 +15,13 @@ pub mod pem;
 pub mod signature;
 pub mod usages;
 
-#[cfg(any(test, feature = "fixtures"))]
+#[cfg(test)]
 pub mod fixtures;
 
 pub use certificate::Certificate;
 pub use csr::{Csr, CsrError};
+pub use extensions::{BasicConstraints, Extensions};
 pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;
-pub use parse::{BasicConstraints, Extensions};
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};

@@ -1,13 +1,24 @@
 //! The contract in `wit/`, as Rust types.
 
+use std::sync::Arc;
+
+use wasm_issuer_core::keys::PrivateKey;
+
+use super::secret::SecretValue;
+
+/// What is behind a plugin's `signing-key`.
+pub type KeyHandle = Arc<PrivateKey>;
+/// What is behind a plugin's `secret`.
+pub type SecretHandle = Arc<SecretValue>;
+
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "issuer-plugin",
     imports: { default: trappable },
     exports: { default: async },
     with: {
-        "wasm-issuer:plugin/secrets.secret": super::imports::secrets::SecretHandle,
-        "wasm-issuer:plugin/keys.signing-key": super::imports::keys::KeyHandle,
+        "wasm-issuer:plugin/secrets.secret": crate::bindings::SecretHandle,
+        "wasm-issuer:plugin/keys.signing-key": crate::bindings::KeyHandle,
     },
     require_store_data_send: true,
 });

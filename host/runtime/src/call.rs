@@ -5,28 +5,27 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
-use tokio::time::{timeout, timeout_at};
-use tracing::Instrument as _;
+use tokio::time::timeout_at;
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
-use wasm_issuer_core::text::clean;
 use wasmtime::Store;
 
 use super::bindings::IssuerPlugin;
 use super::bindings::wasm_issuer::plugin::types as wit;
-use super::convert;
 use super::engine::TICK;
 use super::error::{Breakage, CallError, Phase};
-use super::imports::log::{CallLog, CallName};
+use super::fair::FairSlot;
+use super::log::{CallLog, CallName};
 use super::runtime::Plugin;
 use super::session::Session;
 use super::state::CallState;
+use super::{convert, diagnosis};
 
 /// How long after its deadline a call that waits is dropped. One that computes is stopped at a tick before that, so the
 /// message can tell the two apart.
-const GRACE: Duration = TICK.saturating_mul(3);
+const OVERTIME: Duration = TICK.saturating_mul(3);
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
 /// Calls an export of an instance.
@@ -34,7 +33,7 @@ type Export<T> =
     Box<dyn for<'a> FnOnce(&'a IssuerPlugin, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send>;
 
 impl Plugin {
-    /// Is this Issuer able to sign?
+    /// Ask whether this Issuer is able to sign.
     pub async fn check(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), CallError> {
         let issuer = convert::issuer(session);
         let export: Export<()> = Box::new(move |instance, store| {
@@ -66,19 +65,16 @@ impl Plugin {
         name: CallName,
         export: Export<T>,
     ) -> Result<T, CallError> {
-        let turn = self.turn(session).await?;
+        let turn = self.turn(session, &name).await?;
         let plugin = self.clone();
         let log = CallLog::new(session.clone(), name);
         let session = session.clone();
         // A task of its own: a panic in it is an error here, and when the caller goes away it ends with its store.
         let mut task = JoinSet::new();
-        task.spawn(
-            async move {
-                let _turn = turn;
-                plugin.run(session, log, export).await
-            }
-            .in_current_span(),
-        );
+        task.spawn(async move {
+            let _turn = turn;
+            plugin.run(session, log, export).await
+        });
         match task.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(error)) => Err(Breakage::Internal(error.to_string()).into()),
@@ -86,15 +82,21 @@ impl Plugin {
         }
     }
 
-    /// Wait for a turn: first among the calls of the session, then among all.
-    async fn turn(&self, session: &Session) -> Result<[OwnedSemaphorePermit; 2], Breakage> {
-        let acquire = |slots: &Arc<Semaphore>| slots.clone().acquire_owned();
-        let both = async { Ok([acquire(&session.slots).await?, acquire(&self.runtime.slots).await?]) };
-        match timeout(session.limits.queue, both).await {
-            Ok(Ok(permits)) => Ok(permits),
-            Ok(Err::<_, tokio::sync::AcquireError>(error)) => Err(Breakage::Internal(error.to_string())),
-            Err(_elapsed) => Err(Breakage::Busy { waited: session.limits.queue }),
-        }
+    /// Wait for a turn, first among the Issuer's calls of this kind, then among everybody's: checks and signs have slots
+    /// of their own, so that neither waits for the other. However long it takes: a full house is not the CA's fault.
+    async fn turn(
+        &self,
+        session: &Session,
+        name: &CallName,
+    ) -> Result<(OwnedSemaphorePermit, FairSlot), Breakage> {
+        let issuer = &session.issuer;
+        let (own, all, namespace) = match name {
+            CallName::Check => (&session.checks, &self.runtime.checks, &issuer.namespace),
+            CallName::Sign { namespace, .. } => (&session.signs, &self.runtime.signs, namespace),
+        };
+        let owner = session.owner_in(namespace.as_deref());
+        let own = own.clone().acquire_owned().await.map_err(|error| Breakage::Internal(error.to_string()))?;
+        Ok((own, all.acquire(&owner).await))
     }
 
     async fn run<T>(
@@ -116,12 +118,12 @@ impl Plugin {
         let first = store.data().turns.first();
         first.await;
         let answer = async {
-            let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + GRACE;
+            let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
-            let instance = self.outcome(instance, store.data())?;
-            let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + GRACE;
+            let instance = completed(instance, store.data())?;
+            let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;
-            self.outcome(answer, store.data())
+            completed(answer, store.data())
         }
         .await;
         log.finish();
@@ -130,21 +132,18 @@ impl Plugin {
             Err(failure) => Err(CallError::Failed(convert::failure(failure, &log)?)),
         }
     }
+}
 
-    fn outcome<T>(
-        &self,
-        outcome: Result<wasmtime::Result<T>, Elapsed>,
-        state: &CallState,
-    ) -> Result<T, Breakage> {
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                state.log.finish(); // what was written last may be why
-                tracing::debug!(error = clean(&format!("{error:?}"), 4096), "plugin call broken off");
-                Err(Breakage::of(&error, state, self.runtime.memory.limit()))
-            }
-            // One that waits for its turn to compute is computing, as far as anybody is concerned.
-            Err(_elapsed) => Err(Breakage::timed_out(state, state.turns.are_taken())),
+/// What a step of a call came to, unless it was broken off.
+fn completed<T>(step: Result<wasmtime::Result<T>, Elapsed>, state: &CallState) -> Result<T, Breakage> {
+    match step {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            state.log.finish(); // what was written last may be why
+            state.log.broken_off(&error);
+            Err(diagnosis::breakage(&error, state))
         }
+        // One that waits for its turn to compute is computing, as far as anybody is concerned.
+        Err(_elapsed) => Err(diagnosis::timed_out(state, state.turns.waits())),
     }
 }

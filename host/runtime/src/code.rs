@@ -3,8 +3,35 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use super::budget::Budget;
 use super::error::LoadError;
-use super::lock;
+use super::lock::lock;
+
+/// On whose account a plugin is loaded.
+///
+/// A plugin that several owners use is on the account of the one that loaded it first, as long as anybody uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whose the code is: a namespace, or [`ADMINISTRATORS`](Self::ADMINISTRATORS). Shown in messages.
+    pub owner: String,
+    /// What a component may ask for.
+    pub budget: Budget,
+}
+
+impl Account {
+    /// The one owner of what WasmClusterIssuers use. No namespace has such a name.
+    pub const ADMINISTRATORS: &str = "WasmClusterIssuers";
+
+    /// A namespace with what everybody has.
+    pub fn tenant(namespace: &str) -> Self {
+        Self { owner: namespace.to_owned(), budget: Budget::TENANT }
+    }
+
+    /// The administrators' one, with the wide budget.
+    pub fn administrators() -> Self {
+        Self { owner: Self::ADMINISTRATORS.to_owned(), budget: Budget::WIDE }
+    }
+}
 
 /// How many bytes of code are loaded, by owner.
 ///

@@ -7,7 +7,7 @@ use wasm_issuer_core::text::MAX_MESSAGE;
 
 use super::bindings::wasm_issuer::plugin::types as wit;
 use super::error::Breakage;
-use super::imports::log::CallLog;
+use super::log::CallLog;
 use super::session::Session;
 
 /// What `chain` and `ca` may each hold.

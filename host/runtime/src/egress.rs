@@ -32,11 +32,11 @@ mod tests;
 
 pub use address::{AddressPolicy, ApiServer, Prohibition};
 pub use call::{HttpCall, MAX_METHOD, MAX_PATH};
-pub use grant::{Grant, GrantError};
+pub use grant::{Grant, GrantEntry, GrantError, Hosts};
 pub use hyper_util::client::proxy::matcher::Matcher;
 pub use net::{Connector, EgressConfig, Resolver, Stream, SystemResolver, TcpConnector};
-pub use observer::{Denial, DenialReason, Failure, Observer};
+pub use observer::{Denial, DenialReason, HttpFailure, Observer};
 pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
 pub use placeholder::Placeholders;
 pub use session::{HttpGrant, HttpLimits, HttpSession};
-pub use tls::{ClientIdentity, Roots, SecretKey, TlsInputError};
+pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};

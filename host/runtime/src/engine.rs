@@ -1,14 +1,9 @@
-//! The wasmtime engine: one configuration, one linker, one clock thread.
+//! The wasmtime engine: one configuration, and one thread that counts time.
 
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, Strategy, WasmBacktraceDetails};
-
-use super::bindings::IssuerPlugin;
-use super::imports::http;
-use super::state::CallState;
 
 /// How often a running plugin is looked at: it yields its thread, or is stopped when its time is over.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -49,15 +44,6 @@ pub fn config() -> Config {
         .native_unwind_info(false)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config
-}
-
-/// Everything that a plugin can import. What is behind WASI is decided in [`CallState`].
-pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    http::add_to_linker(&mut linker)?;
-    IssuerPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
-    Ok(linker)
 }
 
 /// Counts time for the engine until the engine is gone. A thread of its own, because a busy executor is when it matters.

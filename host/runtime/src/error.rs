@@ -5,12 +5,7 @@ use std::time::Duration;
 
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::text::clean;
-use wasmtime::Trap;
-use wasmtime::component::ResourceTableError;
-use wasmtime_wasi::I32Exit;
-
-use super::limits::Refusal;
-use super::state::CallState;
+use wasmparser::BinaryReaderError;
 
 /// Why the runtime could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +19,9 @@ pub enum RuntimeError {
     /// The folder for compiled plugins is of no use.
     #[error("the cache folder {path} cannot be used: {error}")]
     CacheDir {
-        /// The folder.
+        /// Its path, as it was configured.
         path: String,
-        /// Why.
+        /// What the system says, or what is wrong with the folder's mode.
         error: String,
     },
 }
@@ -34,25 +29,25 @@ pub enum RuntimeError {
 /// Why bytes were not accepted as a plugin. Each message says what was found and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// No bytes.
+    /// There are no bytes.
     #[error("the plugin is empty (0 bytes): put the component's bytes there")]
     Empty,
-    /// Too many bytes.
+    /// More bytes than the operator accepts.
     #[error(
         "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, or have an administrator allow more"
     )]
     TooLarge {
-        /// Its size.
+        /// The size of the component, in bytes.
         bytes: usize,
-        /// The limit.
+        /// The largest size that is accepted, in bytes.
         limit: usize,
     },
-    /// Something else than WebAssembly.
+    /// The bytes are not WebAssembly.
     #[error(
         "the plugin is {found}, not a WebAssembly component: give the .wasm file that `cargo build --target wasm32-wasip2` wrote"
     )]
     NotWasm {
-        /// What it looks like.
+        /// What the bytes look like instead.
         found: &'static str,
     },
     /// A component compiled to machine code. Loading one would mean to run whatever it holds outside of the sandbox.
@@ -74,9 +69,9 @@ pub enum LoadError {
     /// An import that nothing provides.
     #[error("the plugin imports `{name}`, which is not available: {hint}")]
     UnknownImport {
-        /// The import.
+        /// The import, with its version.
         name: String,
-        /// What is available instead.
+        /// What is available in its place.
         hint: &'static str,
     },
     /// More than one of the bounds of its [`Budget`](crate::Budget).
@@ -117,10 +112,10 @@ pub enum LoadError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Compiling took too long.
+    /// Compiling took longer than it may.
     #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's limit", seconds(*limit))]
     Timeout {
-        /// The limit.
+        /// How long it may take.
         limit: Duration,
     },
     /// Compiling failed for a reason that is not in the bytes.
@@ -128,8 +123,18 @@ pub enum LoadError {
     Compiler(String),
 }
 
+impl From<BinaryReaderError> for LoadError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Invalid(clean(&error.to_string(), 500))
+    }
+}
+
 impl LoadError {
-    /// A stable name, for metrics.
+    pub(super) fn compiler(error: impl fmt::Display) -> Self {
+        Self::Compiler(error.to_string())
+    }
+
+    /// A stable name, for programs.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -143,7 +148,7 @@ impl LoadError {
             Self::OverBudget { .. } => "over_budget",
             Self::ArtifactTooLarge { .. } => "artifact_too_large",
             Self::CodeLimit { .. } => "code_limit",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } => "timed_out",
             Self::Compiler(_) => "compiler",
         }
     }
@@ -152,7 +157,7 @@ impl LoadError {
 /// Why a call did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The plugin says so.
+    /// The plugin answered with a failure.
     #[error("{}", .0.message)]
     Failed(Failure),
     /// The plugin did not answer, or not with an answer.
@@ -177,9 +182,9 @@ impl CallError {
 /// Part of a call that has a time limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Making the instance.
+    /// Making the instance that the call runs in.
     Start,
-    /// `check` or `sign`.
+    /// The function that was called.
     Call,
 }
 
@@ -188,42 +193,37 @@ pub enum Phase {
 pub enum Breakage {
     /// A WebAssembly trap, or a host function used in a way that the contract forbids.
     Trapped {
-        /// The trap's own words.
+        /// What wasmtime says about it.
         trap: String,
         /// The last line that the plugin wrote to stderr.
         last_line: Option<String>,
     },
     /// The plugin ended the process that it took itself for.
     Exited {
-        /// The exit code.
+        /// The code that it exited with.
         code: i32,
         /// The last line that the plugin wrote to stderr.
         last_line: Option<String>,
     },
-    /// Endless recursion, most likely.
+    /// The call stack is used up: endless recursion, most likely.
     StackOverflow,
-    /// No answer in time.
+    /// There was no answer in time.
     TimedOut {
         /// In which part of the call.
         phase: Phase,
-        /// Its limit.
+        /// How long that part may take.
         limit: Duration,
         /// Whether the plugin computed until the end. If not, it waited.
         computing: bool,
     },
-    /// The call never started: others took all the places.
-    Busy {
-        /// How long it waited.
-        waited: Duration,
-    },
-    /// More memory than `spec.limits.memory`.
+    /// The plugin asked for more memory than `spec.limits.memory`.
     MemoryLimit {
-        /// The limit in bytes.
+        /// What the call may have, in bytes.
         limit: usize,
     },
     /// All plugins together hold as much memory as they may.
     MemoryExhausted {
-        /// The limit in bytes.
+        /// What they may have together, in bytes.
         limit: usize,
     },
     /// Too many handles at a time.
@@ -232,11 +232,11 @@ pub enum Breakage {
     TransferLimit,
     /// A part of the answer over its limit.
     AnswerTooLarge {
-        /// Which part.
+        /// Which part of the answer.
         what: &'static str,
-        /// Its size in bytes.
+        /// How many bytes it has.
         bytes: usize,
-        /// The limit in bytes.
+        /// How many bytes it may have.
         limit: usize,
     },
     /// An answer that the contract forbids.
@@ -272,11 +272,6 @@ impl fmt::Display for Breakage {
                 seconds(*limit),
                 if *computing { "computing" } else { "waiting" },
             ),
-            Self::Busy { waited } => write!(
-                f,
-                "the call waited {} for its turn: too many calls of plugins run at the moment",
-                seconds(*waited)
-            ),
             Self::MemoryLimit { limit } => {
                 write!(f, "the plugin asked for more than {} of memory (spec.limits.memory)", size(*limit))
             }
@@ -306,7 +301,6 @@ impl Breakage {
             Self::Exited { .. } => "exited",
             Self::StackOverflow => "stack_overflow",
             Self::TimedOut { .. } => "timed_out",
-            Self::Busy { .. } => "busy",
             Self::MemoryLimit { .. } => "memory_limit",
             Self::MemoryExhausted { .. } => "memory_exhausted",
             Self::HandleLimit => "handle_limit",
@@ -315,43 +309,6 @@ impl Breakage {
             Self::AnswerInvalid(_) => "answer_invalid",
             Self::Internal(_) => "internal",
         }
-    }
-
-    /// What wasmtime's error means.
-    pub(super) fn of(error: &wasmtime::Error, state: &CallState, pool_limit: usize) -> Self {
-        let trap = error.downcast_ref::<Trap>();
-        if state.clock.expired || trap == Some(&Trap::Interrupt) {
-            return Self::timed_out(state, true);
-        }
-        if trap == Some(&Trap::StackOverflow) {
-            return Self::StackOverflow;
-        }
-        // What a program does that gets no memory differs by language: it aborts, exits or touches address 0.
-        match state.memory.refusal() {
-            Some(Refusal::Call) => return Self::MemoryLimit { limit: state.session.limits.memory },
-            Some(Refusal::Process) => return Self::MemoryExhausted { limit: pool_limit },
-            None => {}
-        }
-        if let Some(I32Exit(code)) = error.downcast_ref() {
-            return Self::Exited { code: *code, last_line: state.log.last_line() };
-        }
-        // wasmtime has types of its own for these, but keeps them private.
-        let words = format!("{error:#}");
-        if words.contains("handle limit exceeded")
-            || matches!(error.downcast_ref(), Some(ResourceTableError::Full))
-        {
-            return Self::HandleLimit;
-        }
-        if words.contains("fuel allocated for hostcalls has been exhausted") {
-            return Self::TransferLimit;
-        }
-        let trap = trap.map_or_else(|| error.root_cause().to_string(), Trap::to_string);
-        let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
-        Self::Trapped { trap: clean(trap, 512), last_line: state.log.last_line() }
-    }
-
-    pub(super) fn timed_out(state: &CallState, computing: bool) -> Self {
-        Self::TimedOut { phase: state.clock.phase, limit: state.clock.limit, computing }
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a plugin imports: each module is one interface of the contract, or WASI's, in front of what the host does.
+//! What a plugin imports. Each module is one interface: a view of what it needs of a call, the interface's functions for
+//! that view, and how to add them to a linker. None knows what else there is in a call.
 
 pub mod cache;
 pub mod http;

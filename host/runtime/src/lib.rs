@@ -6,39 +6,57 @@
 //!
 //! Nothing that a plugin returns or writes is trusted: sizes are bounded, text is cleaned, and whatever goes wrong
 //! inside a plugin is a [`Breakage`], never a panic and never a blocked thread.
+//!
+//! A module uses only modules that stand before it here:
+//!
+//! | modules | what they are |
+//! |---|---|
+//! | `lock`, `engine`, `error`, `fair`, `redact`, [`egress`] | what needs none of the others |
+//! | `budget`, `code`, `memory` | what plugins may take of the host: in their bytes, loaded, and in a call |
+//! | `component`, `compile` | from bytes to machine code |
+//! | `cache`, `secret`, `turns` | what a session holds |
+//! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
+//! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |
+//! | `state`, `diagnosis`, `link` | a call's store, which ties the imports to a session; how it ended; every import |
+//! | `runtime`, `call` | plugins and their calls |
 
 mod bindings;
 mod budget;
+mod cache;
 mod call;
 mod code;
 mod compile;
+mod component;
 mod convert;
+mod diagnosis;
 pub mod egress;
 mod engine;
 mod error;
+mod fair;
 mod imports;
-mod limits;
 mod link;
-mod load;
+mod lock;
+mod log;
+mod memory;
+mod observer;
 mod redact;
 mod runtime;
+mod secret;
 mod session;
 mod state;
+#[cfg(any(test, feature = "fixtures"))]
+#[doc(hidden)]
+pub mod testing;
 mod turns;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub use budget::{Budget, Footprint};
+pub use code::Account;
 pub use compile::{CompilerProcess, compile_for_parent};
+pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
-pub use load::Inspection;
-pub use runtime::{Account, Plugin, Runtime, RuntimeConfig};
-pub use session::{AuthSecret, IssuerIdentity, Limits, Session, SessionInit};
-
-/// A panic while a lock was held is no reason for the next one: every guarded value here is valid after each step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub use runtime::{Plugin, Runtime, RuntimeConfig};
+pub use secret::SecretData;
+pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};

@@ -1,16 +1,41 @@
 //! Connects a component's imports to the host and checks the types of both sides, so that no call can fail for them.
 
 use wasm_issuer_core::text::clean;
+use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentNamedList, InstancePre, Lift, Linker, Lower};
+use wasmtime::component::{Component, ComponentNamedList, HasData, InstancePre, Lift, Linker, Lower};
 
 use super::bindings::IssuerPluginPre;
-use super::bindings::wasm_issuer::plugin::types::{Certificate, CertificateRequest, Failure, Issuer};
+use super::bindings::wasm_issuer::plugin::types::{self, Certificate, CertificateRequest, Failure, Issuer};
 use super::error::LoadError;
+use super::imports::{cache, http, keys, log, secrets};
 use super::state::CallState;
 
 const SIGNER: &str = "wasm-issuer:plugin/signer@0.1.0";
 
+/// Everything that a plugin can import. What is behind WASI is decided in [`CallState`].
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    types::add_to_linker::<_, HasTypes>(&mut linker, |_| ())?;
+    cache::add_to_linker(&mut linker, CallState::cache_view)?;
+    http::add_to_linker(&mut linker, CallState::http_view)?;
+    keys::add_to_linker(&mut linker, CallState::keys_view)?;
+    log::add_to_linker(&mut linker, CallState::log_view)?;
+    secrets::add_to_linker(&mut linker, CallState::secrets_view)?;
+    Ok(linker)
+}
+
+/// The contract's `types` has no functions, so they need nothing of a call.
+struct HasTypes;
+
+impl HasData for HasTypes {
+    type Data<'a> = ();
+}
+
+impl types::Host for () {}
+
+/// What is left to do for a call is to make an instance.
 pub fn link(
     linker: &Linker<CallState>,
     component: &Component,

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
-use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::bindings::IssuerPluginPre;
 use super::budget::Budget;
-use super::code::{CodePool, CodeShare};
+use super::code::{Account, CodePool, CodeShare};
 use super::compile::{Compiler, CompilerProcess};
+use super::component::{ComponentBytes, Inspection};
+use super::egress::EgressConfig;
 use super::error::{LoadError, RuntimeError};
-use super::limits::MemoryPool;
-use super::link::link;
-use super::load::Inspection;
+use super::fair::FairSlots;
+use super::lock::lock;
+use super::memory::MemoryPool;
 use super::state::CallState;
 use super::turns::Turns;
-use super::{engine, lock};
-use crate::egress::EgressConfig;
+use super::{engine, link};
 
 /// What most plugins need for a call.
 const OWN_MEMORY: usize = 2 << 20;
@@ -34,7 +34,8 @@ pub struct Runtime {
     compiler: Compiler,
     /// Every plugin in use, by digest.
     plugins: Mutex<HashMap<String, Slot>>,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) signs: Arc<FairSlots>,
+    pub(super) checks: Arc<FairSlots>,
     pub(super) turns: Turns,
     pub(super) memory: Arc<MemoryPool>,
     pub(super) egress: EgressConfig,
@@ -45,8 +46,8 @@ pub struct Runtime {
 pub struct RuntimeConfig {
     /// Where compiled plugins are kept across restarts. What is in it is run as native code.
     pub cache_dir: Option<PathBuf>,
-    /// What compiles plugins. Without, they are compiled in this process, where neither time nor memory can be limited:
-    /// for one's own plugins.
+    /// The process that compiles plugins. Without one they are compiled in this process, where neither time nor memory
+    /// can be limited: only for plugins that are trusted.
     pub compiler: Option<CompilerProcess>,
     /// The bytes that the cache folder may hold.
     pub cache_bytes: u64,
@@ -54,8 +55,10 @@ pub struct RuntimeConfig {
     pub code_bytes: usize,
     /// How long compiling one may take.
     pub compile_timeout: Duration,
-    /// Calls at a time, over all Issuers.
-    pub concurrency: usize,
+    /// How many signs run at a time, over all Issuers.
+    pub signs: usize,
+    /// How many checks run at a time, over all Issuers.
+    pub checks: usize,
     /// The memory of all calls together, in bytes, apart from 2 MiB that each call has for itself.
     pub memory: usize,
     /// How plugins' requests reach servers. What they may reach is the session's affair.
@@ -70,7 +73,8 @@ impl Default for RuntimeConfig {
             cache_bytes: 256 << 20,
             code_bytes: 512 << 20,
             compile_timeout: Duration::from_secs(60),
-            concurrency: 128,
+            signs: 128,
+            checks: 32,
             memory: 384 << 20,
             egress: EgressConfig::default(),
         }
@@ -83,32 +87,6 @@ pub struct Plugin {
     pub(super) pre: IssuerPluginPre<CallState>,
     inspection: Inspection,
     _code: CodeShare,
-}
-
-/// On whose account a plugin is loaded.
-///
-/// A plugin that several owners use is on the account of the one that loaded it first, as long as anybody uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Whose the code is: a namespace, or [`ADMINISTRATORS`](Self::ADMINISTRATORS). Shown in messages.
-    pub owner: String,
-    /// What a component may ask for.
-    pub budget: Budget,
-}
-
-impl Account {
-    /// The one owner of what WasmClusterIssuers use. No namespace has such a name.
-    pub const ADMINISTRATORS: &str = "WasmClusterIssuers";
-
-    /// A namespace with what everybody has.
-    pub fn tenant(namespace: &str) -> Self {
-        Self { owner: namespace.to_owned(), budget: Budget::TENANT }
-    }
-
-    /// The administrators' one, with the wide budget.
-    pub fn administrators() -> Self {
-        Self { owner: Self::ADMINISTRATORS.to_owned(), budget: Budget::WIDE }
-    }
 }
 
 type Loading = BoxFuture<'static, Result<Arc<Plugin>, LoadError>>;
@@ -129,11 +107,12 @@ impl Slot {
 }
 
 impl Runtime {
-    /// An engine, everything that plugins may import, and a thread that counts time for them.
+    /// A runtime without plugins, and a thread that counts time for those to come. Fails where the machine lacks what
+    /// wasmtime needs, or where others can use the cache folder.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
         let engine = Engine::new(&engine::config()).map_err(failed)?;
-        let linker = engine::linker(&engine).map_err(failed)?;
+        let linker = link::linker(&engine).map_err(failed)?;
         let compiler = Compiler::new(
             engine.clone(),
             config.compiler,
@@ -148,51 +127,75 @@ impl Runtime {
             linker,
             plugins: Mutex::default(),
             turns: Turns::new(),
-            slots: Arc::new(Semaphore::new(config.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            signs: FairSlots::new(config.signs),
+            checks: FairSlots::new(config.checks),
             memory: MemoryPool::new(config.memory, OWN_MEMORY),
             egress: config.egress,
         }))
     }
 
     /// What a component's bytes say, without compiling it.
-    pub fn inspect(&self, wasm: &[u8], budget: &Budget) -> Result<Inspection, LoadError> {
-        Inspection::of(wasm, budget)
+    pub fn inspect(&self, component: &ComponentBytes, budget: &Budget) -> Result<Inspection, LoadError> {
+        Inspection::of(component, budget)
     }
 
     /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now. Whoever uses it
     /// already, the bytes must be within this account's budget.
-    pub async fn load(self: &Arc<Self>, wasm: Vec<u8>, account: &Account) -> Result<Arc<Plugin>, LoadError> {
-        let inspection = self.inspect(&wasm, &account.budget)?;
+    pub async fn load(
+        self: &Arc<Self>,
+        component: ComponentBytes,
+        account: &Account,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = self.inspect(&component, &account.budget)?;
         inspection.fits()?;
-        self.slot(inspection, wasm, account).await
+        loop {
+            let (loading, own) = self.slot(&inspection, &component, account);
+            match loading.await {
+                // What does not fit on the account of whoever began to load it may fit on this one.
+                Err(LoadError::ArtifactTooLarge { .. } | LoadError::CodeLimit { .. }) if !own => {}
+                result => return result,
+            }
+        }
     }
 
-    fn slot(self: &Arc<Self>, inspection: Inspection, wasm: Vec<u8>, account: &Account) -> Shared<Loading> {
+    /// The one that is loaded or being loaded; if there is none, it begins on this account, and the second value is true.
+    fn slot(
+        self: &Arc<Self>,
+        inspection: &Inspection,
+        component: &ComponentBytes,
+        account: &Account,
+    ) -> (Shared<Loading>, bool) {
         let mut plugins = lock(&self.plugins);
         plugins.retain(|_, slot| slot.is_alive());
         match plugins.get(&inspection.sha256) {
-            Some(Slot::Loading(loading)) if let Some(loading) = loading.upgrade() => return loading,
+            Some(Slot::Loading(loading))
+                if let Some(loading) = loading.upgrade()
+                    && loading.peek().is_none_or(Result::is_ok) =>
+            {
+                return (loading, false);
+            }
             Some(Slot::Loaded(plugin)) if let Some(plugin) = plugin.upgrade() => {
-                return std::future::ready(Ok(plugin)).boxed().shared();
+                return (std::future::ready(Ok(plugin)).boxed().shared(), false);
             }
             _ => {}
         }
         let sha256 = inspection.sha256.clone();
-        let loading = self.clone().compile(inspection, wasm, account.clone()).boxed().shared();
+        let loading = self.clone().compile(inspection.clone(), component.clone(), account.clone());
+        let loading = loading.boxed().shared();
         if let Some(weak) = loading.downgrade() {
             plugins.insert(sha256, Slot::Loading(weak));
         }
-        loading
+        (loading, true)
     }
 
     async fn compile(
         self: Arc<Self>,
         inspection: Inspection,
-        wasm: Vec<u8>,
+        component: ComponentBytes,
         account: Account,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let (component, code) = self.compiler.compile(&inspection.sha256, wasm, &account).await?;
-        let pre = link(&self.linker, &component)?;
+        let (component, code) = self.compiler.compile(component, &account).await?;
+        let pre = link::link(&self.linker, &component)?;
         let sha256 = inspection.sha256.clone();
         let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection, _code: code });
         lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));

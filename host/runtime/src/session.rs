@@ -1,18 +1,18 @@
 //! What one Issuer lends its plugin.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use wasm_issuer_core::keys::EphemeralKeys;
-use zeroize::Zeroizing;
 
-use super::imports::cache::Cache;
-use super::imports::secrets::Secret;
+use super::cache::Cache;
+use super::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
+use super::fair::Owner;
 use super::redact::Redactor;
+use super::secret::{Secret, SecretData};
 use super::turns::IssuerTurns;
-use crate::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
 
 /// Everything that one Issuer lends its plugin, and what the plugin keeps for it between calls. Rebuilt when the
 /// Issuer's spec, its Secret or its plugin changes, which empties the cache.
@@ -21,11 +21,12 @@ pub struct Session {
     pub(super) config: String,
     pub(super) secret: Option<Secret>,
     pub(super) keys: Arc<EphemeralKeys>,
-    pub(super) limits: Limits,
+    pub(super) limits: CallLimits,
     pub(super) cache: Mutex<Cache>,
     /// The Secret's values, to keep them out of messages.
     pub(super) secrets: Redactor,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) checks: Arc<Semaphore>,
+    pub(super) signs: Arc<Semaphore>,
     pub(super) turns: IssuerTurns,
     pub(super) observer: Arc<dyn Observer>,
     grant: HttpGrant,
@@ -34,77 +35,64 @@ pub struct Session {
 
 /// What a [`Session`] is made of.
 pub struct SessionInit {
-    /// Whom the calls are made for.
+    /// The Issuer that the calls are made for.
     pub issuer: IssuerIdentity,
-    /// `spec.config` as JSON.
+    /// The plugin's configuration, JSON: `spec.config`.
     pub config: String,
-    /// The Secret that `spec.authSecretName` names.
-    pub secret: Option<AuthSecret>,
+    /// The values that the plugin uses through handles: the Secret that `spec.authSecretName` names.
+    pub secret: Option<SecretData>,
     /// `spec.secrets.reveal`: the Secret's keys whose values the plugin may read.
     pub reveal: BTreeSet<String>,
     /// The keys that plugins make by name. They outlive the session.
     pub keys: Arc<EphemeralKeys>,
     /// What a call may take.
-    pub limits: Limits,
+    pub limits: CallLimits,
     /// What the plugin may reach over HTTP, and how: `spec.http` within the operator's policy.
     pub http: HttpGrant,
     /// Told of requests that did not get through.
     pub observer: Arc<dyn Observer>,
 }
 
-/// Whom calls are made for.
+/// The Issuer that calls are made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IssuerIdentity {
-    /// `WasmIssuer` or `WasmClusterIssuer`.
+    /// What kind of issuer it is: `WasmIssuer` or `WasmClusterIssuer`.
     pub kind: String,
-    /// The namespace of a WasmIssuer.
+    /// The namespace, which a WasmClusterIssuer has none of.
     pub namespace: Option<String>,
-    /// `metadata.name`.
+    /// The name within its kind and namespace.
     pub name: String,
-}
-
-/// A Kubernetes Secret.
-pub struct AuthSecret {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// `data`, decoded.
-    pub data: BTreeMap<String, Zeroizing<Vec<u8>>>,
 }
 
 /// What a call may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CallLimits {
     /// From the call to its answer, both computing and waiting: `spec.limits.timeout`.
     pub timeout: Duration,
     /// All memories and tables of a call together, in bytes: `spec.limits.memory`.
     pub memory: usize,
     /// To make the instance that a call runs in.
     pub instantiate: Duration,
-    /// For its turn, when as many calls run as may.
-    pub queue: Duration,
-    /// Calls at a time.
+    /// How many checks, and how many signs, run at a time for one Issuer; others wait for their turn.
     pub concurrency: usize,
-    /// The network's share.
+    /// What a call may take of the network.
     pub http: HttpLimits,
 }
 
-impl Default for Limits {
+impl Default for CallLimits {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
             memory: 64 << 20,
             instantiate: Duration::from_secs(5),
-            queue: Duration::from_secs(30),
             concurrency: 32,
             http: HttpLimits::default(),
         }
     }
 }
 
-impl Limits {
-    /// Longer times than this are none.
+impl CallLimits {
+    /// The longest time that a limit can be.
     const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
     /// Within what the clock and the semaphores can count.
@@ -112,7 +100,6 @@ impl Limits {
         Self {
             timeout: self.timeout.min(Self::LONGEST),
             instantiate: self.instantiate.min(Self::LONGEST),
-            queue: self.queue.min(Self::LONGEST),
             concurrency: self.concurrency.clamp(1, Semaphore::MAX_PERMITS),
             ..self
         }
@@ -124,7 +111,7 @@ impl Session {
     pub fn new(init: SessionInit) -> Arc<Self> {
         let limits = init.limits.clamped();
         let mut secrets = Redactor::default();
-        for value in init.secret.iter().flat_map(|secret| secret.data.values()) {
+        for value in init.secret.iter().flat_map(|secret| secret.values.values()) {
             secrets.add(value);
         }
         Arc::new(Self {
@@ -135,7 +122,8 @@ impl Session {
             cache: Mutex::default(),
             secrets,
             turns: IssuerTurns::new(),
-            slots: Arc::new(Semaphore::new(limits.concurrency)),
+            checks: Arc::new(Semaphore::new(limits.concurrency)),
+            signs: Arc::new(Semaphore::new(limits.concurrency)),
             limits,
             observer: init.observer,
             grant: init.http,
@@ -143,9 +131,21 @@ impl Session {
         })
     }
 
+    /// For whom the Issuer's own work is done, as far as what is scarce is concerned.
+    pub fn owner(&self) -> Owner {
+        self.owner_in(self.issuer.namespace.as_deref())
+    }
+
+    /// For whom its work for a request of that namespace is done.
+    pub fn owner_in(&self, namespace: Option<&str>) -> Owner {
+        let IssuerIdentity { kind, name, .. } = &self.issuer;
+        Owner::new(namespace.unwrap_or_default(), &format!("{kind}/{name}"))
+    }
+
     /// The connections of this session, none before the first call.
     pub(super) fn http(&self, egress: &EgressConfig) -> Arc<HttpSession> {
-        let open = || HttpSession::new(egress.clone(), self.grant.clone(), self.limits.http.clone());
+        let open =
+            || HttpSession::new(egress.clone(), self.owner(), self.grant.clone(), self.limits.http.clone());
         self.http.get_or_init(open).clone()
     }
 }

@@ -9,14 +9,18 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use super::bindings::wasm_issuer::plugin::types;
+use super::egress::{EgressConfig, HttpCall};
 use super::error::Phase;
-use super::imports::http::CallObserver;
-use super::imports::log::{CallLog, LineStream, Stream};
-use super::limits::{MemoryLimiter, MemoryPool};
+use super::imports::cache::CacheView;
+use super::imports::http::HttpView;
+use super::imports::keys::KeysView;
+use super::imports::log::LogView;
+use super::imports::secrets::SecretsView;
+use super::log::{CallLog, LineStream, Stream};
+use super::memory::{MemoryLimiter, MemoryPool};
+use super::observer::CallObserver;
 use super::session::Session;
 use super::turns::{CallTurns, Turns};
-use crate::egress::{EgressConfig, HttpCall};
 
 /// Bytes that a plugin may pass to the host at a time.
 const TRANSFER: usize = 4 << 20;
@@ -37,9 +41,9 @@ pub struct CallState {
     pub clock: Clock,
     pub turns: CallTurns,
     /// In front of the table: the bodies in there must know that the call has ended before they are dropped.
-    pub http: HttpCall,
-    pub http_ctx: WasiHttpCtx,
-    pub table: ResourceTable,
+    http: HttpCall,
+    http_ctx: WasiHttpCtx,
+    table: ResourceTable,
     wasi: WasiCtx,
 }
 
@@ -116,10 +120,37 @@ impl CallState {
     }
 }
 
+/// What each import sees of the call.
+impl CallState {
+    pub fn cache_view(&mut self) -> CacheView<'_> {
+        CacheView { cache: &self.session.cache }
+    }
+
+    pub fn http_view(&mut self) -> HttpView<'_> {
+        self.http.deadline = self.clock.deadline;
+        HttpView { hooks: &mut self.http, table: &mut self.table, ctx: &mut self.http_ctx }
+    }
+
+    pub fn keys_view(&mut self) -> KeysView<'_> {
+        KeysView { keys: &self.session.keys, table: &mut self.table }
+    }
+
+    pub fn log_view(&mut self) -> LogView<'_> {
+        LogView { log: &self.log }
+    }
+
+    pub fn secrets_view(&mut self) -> SecretsView<'_> {
+        SecretsView {
+            secret: self.session.secret.as_ref(),
+            placeholders: &mut self.http.placeholders,
+            log: &self.log,
+            table: &mut self.table,
+        }
+    }
+}
+
 impl WasiView for CallState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
-
-impl types::Host for CallState {}

@@ -13,17 +13,17 @@ use super::*;
 const FIXTURE: &str = include_str!("tests/fixture.wat");
 
 /// The component of a plugin whose `check` runs these instructions.
-fn checking(instructions: &str) -> Vec<u8> {
+fn checking(instructions: &str) -> ComponentBytes {
     edited(&[(";; CHECK", instructions)])
 }
 
 /// The fixture with its parts replaced.
-fn edited(edits: &[(&str, &str)]) -> Vec<u8> {
+fn edited(edits: &[(&str, &str)]) -> ComponentBytes {
     let text = edits.iter().fold(FIXTURE.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from}");
         text.replace(from, to)
     });
-    wat::parse_str(text).unwrap()
+    ComponentBytes::new(wat::parse_str(text).unwrap())
 }
 
 fn runtime() -> Arc<Runtime> {
@@ -56,19 +56,23 @@ fn account() -> Account {
     Account::tenant("team-a")
 }
 
-fn session(limits: Limits) -> Arc<Session> {
-    Session::new(SessionInit {
+fn session(limits: CallLimits) -> Arc<Session> {
+    Session::new(SessionInit { limits, ..init("my-ca") })
+}
+
+fn init(issuer: &str) -> SessionInit {
+    SessionInit {
         issuer: IssuerIdentity {
             kind: "WasmIssuer".into(),
             namespace: Some("team-a".into()),
-            name: "my-ca".into(),
+            name: issuer.into(),
         },
         config: "{}".into(),
         secret: None,
         reveal: Default::default(),
         keys: Arc::default(),
-        limits,
+        limits: CallLimits::default(),
         http: Default::default(),
         observer: Arc::new(()),
-    })
+    }
 }

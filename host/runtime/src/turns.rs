@@ -34,10 +34,11 @@ pub struct CallTurns {
     all: Turns,
     issuer: IssuerTurns,
     ticks: u32,
+    waits: Arc<AtomicBool>,
 }
 
 impl Turns {
-    /// On this machine.
+    /// As many at a time as this machine has processors, less one for short calls.
     pub fn new() -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))))
@@ -45,7 +46,7 @@ impl Turns {
 }
 
 impl IssuerTurns {
-    /// Of one Issuer.
+    /// For one at a time.
     pub fn new() -> Self {
         Self { queue: Arc::new(Semaphore::new(1)), was_long: Arc::default() }
     }
@@ -58,13 +59,18 @@ impl Drop for CallTurns {
 }
 
 impl CallTurns {
-    /// Of a call that begins.
+    /// For a call that has not computed yet.
     pub fn new(all: Turns, issuer: IssuerTurns) -> Self {
-        Self { all, issuer, ticks: 0 }
+        Self { all, issuer, ticks: 0, waits: Arc::default() }
+    }
+
+    /// Whether the call waits for its turn, or did so when it was dropped.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Whether the call has to take turns by now.
-    pub fn are_taken(&self) -> bool {
+    fn are_taken(&self) -> bool {
         self.ticks > SHORT
     }
 
@@ -81,16 +87,22 @@ impl CallTurns {
 
     fn turn(&self, is_taken: bool) -> impl Future<Output = ()> + Send + use<> {
         let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.0.clone()));
+        let waits = self.waits.clone();
+        waits.store(true, Ordering::Relaxed);
         async move {
-            let Some((issuer, all)) = taken else { return yield_now().await };
-            let (Ok(issuer), Ok(all)) = (issuer.acquire_owned().await, all.acquire_owned().await) else {
-                return;
-            };
-            // The turn ends with the tick, also if the call waits for something by then.
-            tokio::spawn(async move {
-                let _turn = (issuer, all);
-                sleep(TICK).await;
-            });
+            match taken {
+                None => yield_now().await,
+                Some((issuer, all)) => {
+                    // Neither is ever closed.
+                    let turn = (issuer.acquire_owned().await, all.acquire_owned().await);
+                    // It ends with the tick, also if the call waits for something else by then.
+                    tokio::spawn(async move {
+                        let _turn = turn;
+                        sleep(TICK).await;
+                    });
+                }
+            }
+            waits.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -27,8 +27,11 @@ pub mod cert_manager;
 pub mod crds;
 pub mod duration;
 pub mod issuer;
+pub mod kind;
 pub mod name;
+pub mod plugin;
 pub mod quantity;
+pub mod ranges;
 pub mod spec;
 
 pub use duration::GoDuration;
@@ -36,12 +39,14 @@ pub use issuer::{
     IssuerObject, IssuerStatus, PluginStatus, WasmClusterIssuer, WasmClusterIssuerSpec, WasmIssuer,
     WasmIssuerSpec,
 };
-pub use name::ObjectName;
+pub use kind::{IssuerKey, IssuerKind, UnknownKind};
+pub use name::{ObjectName, is_data_key};
+pub use plugin::{ConfigMapSource, ImageSource, NotOneSource, PinMismatch, PluginSource, PluginSpec};
 pub use quantity::Quantity;
-pub use spec::{
-    ConfigMapSource, HttpSpec, ImageSource, IssuerSpec, LimitsSpec, PluginSource, PluginSpec, RetrySpec,
-    SecretsSpec, SourceError,
-};
+pub use spec::{HttpSpec, IssuerSpec, LimitsSpec, RetrySpec, SecretsSpec};
 
 /// The API version of the Issuer kinds.
 pub const VERSION: &str = "v1alpha1";
+
+#[cfg(test)]
+mod schema_tests;

@@ -7,35 +7,42 @@
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes | the process ends |
 //!
+//! The two sides, `issuers` and `requests`, know each other only by the registry.
+//!
 //! If one of them ends before its time the process ends with an error: Kubernetes restarts it, and nothing that
 //! matters lives in memory alone.
 
 mod apply;
+mod clock;
 mod events;
 mod health;
-mod issuer;
 mod issuers;
-mod lending;
-mod loading;
 mod metrics;
-mod observe;
-mod queue;
 mod registry;
 mod requests;
-mod sign;
-mod sources;
-mod watches;
+mod signer;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::Events;
+use health::Synced;
+use issuers::{Issuers, Settings};
+pub use issuers::{SourceError, gunzip};
 use kube::Client;
-pub use queue::Limits as RequestLimits;
-pub use sources::{SourceError, gunzip};
+use metrics::Metrics;
+use registry::Registry;
+pub use requests::Limits as RequestLimits;
+use requests::{Requests, Signing};
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
@@ -85,8 +92,6 @@ pub enum OperatorError {
     Ended(&'static str),
 }
 
-/// How many Issuers load a plugin at a time.
-const LOADS: usize = 4;
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
 
@@ -100,60 +105,70 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         egress: options.egress,
         ..RuntimeConfig::default()
     })?;
-    let (registry, issuer_changes) = registry::Registry::new();
-    let metrics = Arc::new(metrics::Metrics::new());
-    let (events, publisher) = events::Events::start(client.clone(), options.instance, metrics.clone());
-    let synced = health::Synced::new();
-    let scrape = {
-        let (metrics, registry) = (metrics.clone(), registry.clone());
-        move || {
-            let (all, ready) = registry.count();
-            metrics.issuers.set(all as i64);
-            metrics.issuers_ready.set(ready as i64);
-            metrics.text()
-        }
-    };
-    let loader = Arc::new(loading::Loader {
-        client: client.clone(),
-        runtime,
-        sources: sources::Sources { client: client.clone(), builtins: options.builtin_dir },
-        watches: watches::Watches::new(client.clone()),
-        registry: registry.clone(),
-        events: events.clone(),
-        metrics: metrics.clone(),
+    let settings = Settings {
+        builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
         policy: options.policy,
-        loads: tokio::sync::Semaphore::new(LOADS),
-        refusals: loading::Refusals::default(),
-        keys: Default::default(),
-    });
-    let signing = Arc::new(sign::Signing { client: client.clone(), registry, events, metrics });
-    let requests = requests::Requests::new(signing, synced.clone(), options.limits);
-
-    let issuers = tokio::spawn(issuers::run(client.clone(), loader, synced.clone()));
-    let requests = tokio::spawn(requests.run(client, issuer_changes, stop.clone()));
-    let health = tokio::spawn(health::serve(options.health_address, synced, scrape));
-    info!(probes = %options.health_address, "started");
-
-    let aborts = [issuers.abort_handle(), health.abort_handle()];
-    let result = tokio::select! {
-        // Checked first: the requests' task ends by itself when it is told to stop.
-        biased;
-        ended = requests => match ended {
-            Ok(()) if *stop.borrow() => Ok(()),
-            _ => Err(OperatorError::Ended("requests")),
-        },
-        _ = issuers => Err(OperatorError::Ended("issuers")),
-        served = health => match served {
-            Ok(Err(error)) => Err(OperatorError::Health(options.health_address, error)),
-            _ => Err(OperatorError::Ended("health")),
-        },
     };
-    for abort in aborts {
-        abort.abort();
-    }
+    let (registry, issuer_changes) = Registry::new();
+    let metrics = Arc::new(Metrics::new());
+    let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
+    let synced = Synced::new();
+    let scrape = scrape(metrics.clone(), registry.clone());
+    let issuers =
+        Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
+    let signing = Arc::new(Signing { client: client.clone(), registry, events, metrics });
+    let requests = Requests::new(signing, synced.clone(), options.limits);
+
+    let tasks = Tasks {
+        issuers: tokio::spawn(issuers.run(synced.clone())),
+        requests: tokio::spawn(requests.run(client, issuer_changes, stop.clone())),
+        health: tokio::spawn(health::serve(options.health_address, synced, scrape)),
+    };
+    info!(probes = %options.health_address, "started");
+    let result = tasks.ended(options.health_address, &stop).await;
     // Every sender of Events has to go before the publisher ends; tasks of Issuers may still hold some.
     let _ = tokio::time::timeout(LAST_EVENTS, publisher).await;
     result
+}
+
+/// What `/metrics` answers.
+fn scrape(metrics: Arc<Metrics>, registry: Arc<Registry>) -> impl Fn() -> String + Clone + Send + Sync {
+    move || {
+        let (all, ready) = registry.count();
+        metrics.issuers.set(all as i64);
+        metrics.issuers_ready.set(ready as i64);
+        metrics.text()
+    }
+}
+
+struct Tasks {
+    issuers: JoinHandle<()>,
+    requests: JoinHandle<()>,
+    health: JoinHandle<std::io::Result<()>>,
+}
+
+impl Tasks {
+    /// Wait for the first that ends, and say whether it was its time; the others are ended too.
+    async fn ended(self, health: SocketAddr, stop: &watch::Receiver<bool>) -> Result<(), OperatorError> {
+        let aborts = [self.issuers.abort_handle(), self.health.abort_handle()];
+        let result = tokio::select! {
+            // Checked first: the requests' task ends by itself when it is told to stop.
+            biased;
+            ended = self.requests => match ended {
+                Ok(()) if *stop.borrow() => Ok(()),
+                _ => Err(OperatorError::Ended("requests")),
+            },
+            _ = self.issuers => Err(OperatorError::Ended("issuers")),
+            served = self.health => match served {
+                Ok(Err(error)) => Err(OperatorError::Health(health, error)),
+                _ => Err(OperatorError::Ended("health")),
+            },
+        };
+        for abort in aborts {
+            abort.abort();
+        }
+        result
+    }
 }

@@ -4,25 +4,27 @@
 //! allows. A WasmIssuer belongs to a tenant, so its defaults are narrow; a WasmClusterIssuer belongs to an
 //! administrator, so its are wide.
 
+mod host_bound;
+
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+pub use host_bound::HostBound;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
-use wasm_issuer_runtime::egress::AddressPolicy;
+use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, GrantError, Scheme};
 
-use crate::api::{GoDuration, IssuerSpec, PluginSource, Quantity};
+use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, ranges};
 
 /// The policy: a YAML file, unknown fields refused. What it leaves out keeps its default.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Policy {
-    /// The bounds of WasmIssuers.
+    /// What WasmIssuers may have, which belong to tenants.
     pub wasm_issuers: Bounds,
-    /// The bounds of WasmClusterIssuers.
+    /// What WasmClusterIssuers may have, which belong to administrators.
     pub wasm_cluster_issuers: Bounds,
 }
 
@@ -65,22 +67,13 @@ pub enum SourceKind {
     Builtin,
 }
 
-/// An entry of [`Bounds::allowed_hosts`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostBound {
-    scheme: String,
-    /// `*`, `*.suffix` or a host.
-    host: String,
-    port: Option<u16>,
-}
-
 /// Why a policy could not be read.
 #[derive(Debug, Error)]
 pub enum PolicyError {
-    /// The file.
+    /// The file, named first, is not there or not text.
     #[error("cannot read the policy {0}: {1}")]
     Read(String, std::io::Error),
-    /// Its content.
+    /// It has unknown fields, or values that cannot be.
     #[error("the policy {0} is not one: {1}")]
     Invalid(String, String),
 }
@@ -94,12 +87,23 @@ pub struct Violation {
     field: String,
 }
 
+/// Why an Issuer's grants are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The spec asks for more than the policy allows to its kind.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// An entry of `spec.http.allowedHosts` cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] GrantError),
+}
+
 impl Default for Policy {
     fn default() -> Self {
         let tenant = Bounds {
             sources: vec![SourceKind::ConfigMap, SourceKind::Image, SourceKind::Builtin],
             sha256: vec![],
-            allowed_hosts: vec![HostBound::any("https")],
+            allowed_hosts: vec![HostBound::any(Scheme::Https)],
             private_addresses: false,
             allow_addresses: vec![],
             deny_addresses: vec![],
@@ -108,11 +112,11 @@ impl Default for Policy {
             max_memory: Quantity::mebibytes(256),
         };
         let admin = Bounds {
-            allowed_hosts: vec![HostBound::any("https"), HostBound::any("http")],
+            allowed_hosts: vec![HostBound::any(Scheme::Https), HostBound::any(Scheme::Http)],
             private_addresses: true,
             reveal: true,
-            max_timeout: GoDuration::from_secs(60),
-            max_memory: Quantity::mebibytes(1024),
+            max_timeout: *ranges::TIMEOUT.end(),
+            max_memory: *ranges::MEMORY.end(),
             ..tenant.clone()
         };
         Self { wasm_issuers: tenant, wasm_cluster_issuers: admin }
@@ -120,7 +124,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Read a policy file.
+    /// Reads a policy file, and puts what it says over the defaults.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| PolicyError::Read(name.clone(), e))?;
@@ -135,16 +139,18 @@ impl Policy {
     }
 
     /// The bounds of a kind.
-    pub fn bounds(&self, namespaced: bool) -> &Bounds {
-        if namespaced { &self.wasm_issuers } else { &self.wasm_cluster_issuers }
+    pub fn bounds(&self, kind: IssuerKind) -> &Bounds {
+        match kind {
+            IssuerKind::Namespaced => &self.wasm_issuers,
+            IssuerKind::Cluster => &self.wasm_cluster_issuers,
+        }
     }
 
-    /// Whether a spec stays within its kind's bounds.
-    pub fn check(&self, namespaced: bool, spec: &IssuerSpec) -> Result<(), Violation> {
-        let bounds = self.bounds(namespaced);
-        let kind = kind_field(namespaced);
+    /// Refuses a spec that asks for more than the bounds of its kind, with the first wish that goes too far.
+    pub fn check(&self, kind: IssuerKind, spec: &IssuerSpec) -> Result<(), Refusal> {
+        let bounds = self.bounds(kind);
         let refuse = |field: &str, wish: String, allowed: String| {
-            Err(Violation { wish, allowed, field: format!("{kind}.{field}") })
+            Err(Violation { wish, allowed, field: format!("{}.{field}", field_of(kind)) }.into())
         };
         let source = spec.plugin.source().ok().map(SourceKind::of);
         if let Some(source) = source.filter(|source| !bounds.sources.contains(source)) {
@@ -152,7 +158,8 @@ impl Policy {
             return refuse("sources", wish, list(&bounds.sources));
         }
         for entry in &spec.http.allowed_hosts {
-            if !bounds.allowed_hosts.iter().any(|bound| bound.covers(entry)) {
+            let granted: GrantEntry = entry.parse()?;
+            if !bounds.allowed_hosts.iter().any(|bound| bound.covers(&granted)) {
                 let wish = format!("{entry:?} in spec.http.allowedHosts");
                 return refuse("allowedHosts", wish, list(&bounds.allowed_hosts));
             }
@@ -171,16 +178,16 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether a plugin of that digest may run.
-    pub fn check_digest(&self, namespaced: bool, sha256: &str) -> Result<(), Violation> {
-        let allowed = &self.bounds(namespaced).sha256;
+    /// Refuses a plugin by its digest, 64 lower-case hex digits, where the policy lists others.
+    pub fn check_digest(&self, kind: IssuerKind, sha256: &str) -> Result<(), Violation> {
+        let allowed = &self.bounds(kind).sha256;
         if allowed.is_empty() || allowed.iter().any(|digest| digest == sha256) {
             return Ok(());
         }
         Err(Violation {
             wish: format!("the plugin with SHA-256 {sha256}"),
             allowed: list(allowed),
-            field: format!("{}.sha256", kind_field(namespaced)),
+            field: format!("{}.sha256", field_of(kind)),
         })
     }
 }
@@ -196,8 +203,12 @@ impl Bounds {
     }
 }
 
-fn kind_field(namespaced: bool) -> &'static str {
-    if namespaced { "wasmIssuers" } else { "wasmClusterIssuers" }
+/// The policy's field that bounds a kind.
+fn field_of(kind: IssuerKind) -> &'static str {
+    match kind {
+        IssuerKind::Namespaced => "wasmIssuers",
+        IssuerKind::Cluster => "wasmClusterIssuers",
+    }
 }
 
 /// Objects are merged, everything else is replaced.
@@ -237,69 +248,6 @@ impl fmt::Display for SourceKind {
             Self::Image => "image",
             Self::Builtin => "builtin",
         })
-    }
-}
-
-impl HostBound {
-    fn any(scheme: &str) -> Self {
-        Self { scheme: scheme.to_owned(), host: "*".to_owned(), port: None }
-    }
-
-    /// Whether everything that this entry of `spec.http.allowedHosts` grants is within the bound.
-    fn covers(&self, entry: &str) -> bool {
-        let Ok(entry) = entry.parse::<Self>() else { return false };
-        let entry_port = entry.port.or(match entry.scheme.as_str() {
-            "https" => Some(443),
-            "http" => Some(80),
-            _ => None,
-        });
-        let host = match self.host.strip_prefix('*') {
-            Some("") => true,
-            // `*.b` covers `a.b` and `*.a.b`, and `*.b` itself, but not `b`.
-            Some(suffix) => entry.host.ends_with(suffix) && entry.host.len() > suffix.len(),
-            None => self.host == entry.host,
-        };
-        self.scheme == entry.scheme && host && (self.port.is_none() || self.port == entry_port)
-    }
-}
-
-impl FromStr for HostBound {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || format!("{text:?} is not scheme://host[:port], such as https://*.example.com:8443");
-        let (scheme, rest) = text.split_once("://").ok_or_else(fail)?;
-        // An address in brackets holds colons of its own.
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, Some(port.parse().map_err(|_| fail())?)),
-            _ => (rest, None),
-        };
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        let star_is_first = !host.trim_start_matches("*.").contains('*') || host == "*";
-        let plain = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
-        if !plain || !star_is_first || !matches!(scheme, "https" | "http") {
-            return Err(fail());
-        }
-        Ok(Self { scheme: scheme.to_owned(), host, port })
-    }
-}
-
-impl fmt::Display for HostBound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl Serialize for HostBound {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for HostBound {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

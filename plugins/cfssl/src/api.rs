@@ -10,7 +10,7 @@ use crate::config::Config;
 
 /// What the plugin needs of the operator; tests have a world of their own.
 pub trait World {
-    /// POSTs JSON.
+    /// Sends `body` as JSON, and returns any response that came, whatever its status.
     fn post(&self, url: &str, body: &Value) -> Result<Response, HttpError>;
     /// HMAC-SHA256 with the Issuer's authentication key.
     fn hmac(&self, message: &[u8]) -> Result<Vec<u8>, Failure>;
@@ -57,7 +57,7 @@ struct Complaint {
 enum Error {
     /// No server could say yes or no.
     Unavailable(Failure),
-    /// A server says no.
+    /// A server answered that it will not sign.
     Refused(Fault, String),
 }
 

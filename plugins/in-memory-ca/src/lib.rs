@@ -12,7 +12,7 @@ use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Plugin
 struct Config {
     /// The root's common name; the Issuer's name by default.
     common_name: Option<CommonName>,
-    /// The root's key.
+    /// The kind of the root's key; P-256 by default.
     #[serde(default)]
     algorithm: RootAlgorithm,
 }

@@ -11,7 +11,7 @@ use crate::Failure;
 pub struct HttpError {
     /// What kind of trouble it is.
     pub kind: HttpErrorKind,
-    /// For people.
+    /// What happened, for people; begins with the server.
     pub message: String,
 }
 
@@ -41,7 +41,7 @@ pub enum HttpErrorKind {
     /// The server answers with this status. Retried, except for those that mean the URL or the credentials: a
     /// redirect, 401, 403, 404, 405, 407, 410.
     Status {
-        /// The status code.
+        /// The HTTP status code, outside of 200 to 299.
         status: u16,
         /// The header `Retry-After` in seconds.
         retry_after: Option<u32>,

@@ -6,6 +6,5 @@ package tools
 
 import (
 	_ "github.com/cloudflare/cfssl/cmd/cfssl"
-	_ "github.com/cloudflare/cfssl/cmd/cfssljson"
 	_ "github.com/cloudflare/cfssl/cmd/multirootca"
 )

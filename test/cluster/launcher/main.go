@@ -124,7 +124,7 @@ func (c *cluster) start() error {
 	if err := c.kubectl("apply", "--server-side", "-f", c.crds); err != nil {
 		return err
 	}
-	if err := c.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"); err != nil {
+	if err := c.kubectl("wait", "--for=condition=Established", "--timeout=2m", "crd", "--all"); err != nil {
 		return err
 	}
 	say("cluster ready after %.1f s, in %s", time.Since(began).Seconds(), c.workdir)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kube::api::WatchEvent;
 use serde_json::{Value, json};
-use wasm_issuer_e2e::{Csr, Kind, Test, e2e_alone, issuer_ref};
+use wasm_issuer_e2e::{Csr, Kind, SOON, Test, e2e_alone, issuer_ref};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 /// Certificates for each row.
@@ -88,8 +88,8 @@ async fn measure(t: &Test, samples: usize) -> Vec<Duration> {
         began.insert(name.clone(), Instant::now());
         t.approve(&name).await;
         loop {
-            let change = tokio::time::timeout(Duration::from_secs(30), changes.next()).await;
-            match change.unwrap_or_else(|_| panic!("{name}: no certificate after 30 s")) {
+            let change = tokio::time::timeout(SOON, changes.next()).await;
+            match change.unwrap_or_else(|_| panic!("{name}: no certificate after {SOON:?}")) {
                 Some(WatchEvent::Added(object) | WatchEvent::Modified(object))
                     if object["metadata"]["name"] == *name && is_issued(&object) =>
                 {

@@ -37,7 +37,7 @@ impl Issued {
         Self::new(request, &chain, &ca)
     }
 
-    /// From PEM.
+    /// From the chain and the CA certificates, both PEM; there may be no CA certificate.
     pub fn new(request: Object, chain: &[u8], ca: &[u8]) -> Self {
         let chain = certificates(chain);
         let leaf = Certificate::from_der(chain.first().expect("a leaf")).expect("a certificate");
@@ -68,7 +68,7 @@ impl Issued {
         verify(first, rest, &self.ca);
     }
 
-    /// The lifetime.
+    /// From NotBefore to NotAfter.
     pub fn lifetime(&self) -> Duration {
         let validity = self.leaf.tbs_certificate().validity();
         validity.not_after.to_unix_duration() - validity.not_before.to_unix_duration()

@@ -17,7 +17,7 @@ use crate::{Kind, Operator, Test, test};
 pub struct Cluster {
     /// Speaks as the cluster's admin.
     pub admin: Client,
-    /// Where the logs are.
+    /// Where the operator and the API server write their logs.
     pub workdir: PathBuf,
     operator: RwLock<Operator>,
 }
@@ -27,7 +27,7 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().enable_all().build().expect("an executor"));
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 
-/// Run a test beside others.
+/// Run a test beside others, in a namespace of its own.
 pub fn e2e(body: impl AsyncFnOnce(&Test)) {
     RUNTIME.block_on(async {
         let cluster = Cluster::get().await;
@@ -38,7 +38,7 @@ pub fn e2e(body: impl AsyncFnOnce(&Test)) {
     });
 }
 
-/// Run a test that stops the operator: no other runs meanwhile.
+/// Run a test that stops the operator, or looks at what it does for all: no other runs meanwhile.
 pub fn e2e_alone(body: impl AsyncFnOnce(&Test, &mut Operator)) {
     RUNTIME.block_on(async {
         let cluster = Cluster::get().await;
@@ -66,9 +66,11 @@ pub fn cert_manager_runs() -> bool {
 }
 
 /// Tell that this test has nothing to do here, past the harness, which shows only what failed tests print.
+/// `test/summary.sh` counts these lines, so each is written whole.
 pub fn skip(why: &str) {
     let thread = std::thread::current();
-    let _ = writeln!(std::io::stderr(), "test {} is skipped: {why}", thread.name().unwrap_or_default());
+    let line = format!("test {} is skipped: {why}\n", thread.name().unwrap_or_default());
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 impl Cluster {

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::{Key, der};
 
-/// A signed request.
+/// A request, and the key that signs it.
 #[derive(Clone)]
 pub struct Csr {
     /// The subject, DER.

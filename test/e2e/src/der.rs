@@ -3,7 +3,7 @@
 use x509_cert::der::Encode;
 use x509_cert::der::asn1::ObjectIdentifier;
 
-/// One value: its tag and what is in it.
+/// One value: its tag, its length and what is in it.
 pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     match content.len() {
@@ -39,27 +39,22 @@ pub fn bit_string(bytes: &[u8]) -> Vec<u8> {
     tlv(0x03, &[&[0], bytes].concat())
 }
 
-/// The attribute types that tests put into subjects.
+/// The attribute types that tests put into subjects, by their short names.
+#[expect(missing_docs, reason = "RFC 4514 section 3 has these names")]
 pub mod attribute {
-    /// commonName
     pub const CN: &str = "2.5.4.3";
-    /// countryName
     pub const C: &str = "2.5.4.6";
-    /// organizationName
     pub const O: &str = "2.5.4.10";
-    /// organizationalUnitName
     pub const OU: &str = "2.5.4.11";
-    /// userId
     pub const UID: &str = "0.9.2342.19200300.100.1.1";
-    /// domainComponent
     pub const DC: &str = "0.9.2342.19200300.100.1.25";
 }
 
-/// UTF8String.
+/// The tag of a UTF8String.
 pub const UTF8: u8 = 0x0c;
-/// PrintableString.
+/// The tag of a PrintableString.
 pub const PRINTABLE: u8 = 0x13;
-/// IA5String.
+/// The tag of an IA5String.
 pub const IA5: u8 = 0x16;
 
 /// A Name of these RDNs, each of one or more attributes: type, tag of the string, value.

@@ -9,7 +9,7 @@ use rcgen::{
 
 use crate::der;
 
-/// A kind of key.
+/// The keys that requests and CAs may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum KeyKind {
@@ -22,7 +22,7 @@ pub enum KeyKind {
     Ed25519,
 }
 
-/// A key pair.
+/// The key pair of a request or a CA.
 #[derive(Clone)]
 pub struct Key {
     kind: KeyKind,
@@ -63,22 +63,22 @@ impl Key {
         Self { kind, pair: Arc::new(pair.expect("a new key")) }
     }
 
-    /// PKCS#8.
+    /// The private key: PKCS#8, PEM.
     pub fn pem(&self) -> String {
         self.pair.serialize_pem()
     }
 
-    /// The SubjectPublicKeyInfo.
+    /// The SubjectPublicKeyInfo, DER.
     pub fn spki(&self) -> Vec<u8> {
         self.pair.subject_public_key_info()
     }
 
-    /// A signature over this.
+    /// A signature over a message, as X.509 has it.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).expect("a signature")
     }
 
-    /// The AlgorithmIdentifier of [`Key::sign`].
+    /// The AlgorithmIdentifier of [`Key::sign`], DER.
     pub fn signature_algorithm(&self) -> Vec<u8> {
         match self.kind {
             KeyKind::P256 => der::sequence(&[&der::oid("1.2.840.10045.4.3.2")]),
@@ -94,13 +94,13 @@ impl Key {
 pub struct Ca {
     /// Its certificate, PEM.
     pub certificate: String,
-    /// Its key.
+    /// The key that it signs with.
     pub key: Key,
     params: CertificateParams,
 }
 
 impl Ca {
-    /// A root.
+    /// A self-signed CA with a new key and no limit on what is below it.
     pub fn root(name: &str, kind: KeyKind) -> Self {
         let (params, key) = (params(name), Key::new(kind));
         let certificate = params.self_signed(&*key.pair).expect("a root").pem();

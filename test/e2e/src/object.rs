@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind's name.
+    /// `kind`.
     pub fn name(self) -> String {
         format!("{self:?}")
     }
@@ -66,7 +66,7 @@ impl Deref for Object {
 }
 
 impl Object {
-    /// A field of the metadata.
+    /// A field of the metadata that is text; empty if it is not there.
     pub fn meta(&self, field: &str) -> &str {
         self["metadata"][field].as_str().unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! The operator under test: a child process with the ServiceAccount and the rights of deploy/.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -11,6 +12,8 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use crate::SOON;
+
 /// The operator. It ends with the process of the tests, however that ends.
 pub struct Operator {
     workdir: PathBuf,
@@ -19,6 +22,8 @@ pub struct Operator {
 
 struct Running {
     operator: Child,
+    /// Where it serves its probes and metrics.
+    port: u16,
     /// Kills the operator when its standard input closes.
     guard: Child,
 }
@@ -87,8 +92,8 @@ impl Operator {
         workdir.join("operator.log")
     }
 
-    /// Start it, and wait until it is ready. Returns how long that took.
-    pub async fn start(&mut self) -> Duration {
+    /// Start it, and wait until it is ready.
+    pub async fn start(&mut self) {
         assert!(!self.is_running(), "the operator runs already");
         let began = Instant::now();
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
@@ -114,21 +119,28 @@ impl Operator {
             .kill_on_drop(true)
             .spawn()
             .expect("sh");
-        self.running = Some(Running { operator, guard });
+        self.running = Some(Running { operator, port, guard });
         while !is_ready(port).await {
-            assert!(began.elapsed() < Duration::from_secs(30), "the operator is not ready after 30 s");
+            assert!(began.elapsed() < SOON, "the operator is not ready after {SOON:?}");
             assert!(self.is_running(), "the operator ended at once; see {}", self.workdir.display());
             sleep(Duration::from_millis(20)).await;
         }
-        began.elapsed()
     }
 
-    /// Its process.
+    /// What its metrics say of one series, `wasm_issuer_signs_total{outcome="issued"}`; 0 before it is first counted.
+    pub async fn metric(&self, series: &str) -> u64 {
+        let running = self.running.as_ref().expect("the operator runs");
+        let metrics = get(running.port, "/metrics").await.expect("the metrics");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        value.unwrap_or_default()
+    }
+
+    /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().and_then(|r| r.operator.id()).expect("the operator runs")
     }
 
-    /// Whether it runs.
+    /// Whether it has been started and has not ended.
     pub fn is_running(&mut self) -> bool {
         self.running.as_mut().is_some_and(|r| matches!(r.operator.try_wait(), Ok(None)))
     }
@@ -157,14 +169,15 @@ impl Operator {
     }
 }
 
-/// `GET /readyz`
 async fn is_ready(port: u16) -> bool {
-    let get = async {
-        let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
-        connection.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
-    get.await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+    get(port, "/readyz").await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+}
+
+/// What the operator answers, with the status line and the headers.
+async fn get(port: u16, path: &str) -> io::Result<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+    connection.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use kube::Client;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::core::Request;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::object::is;
-use crate::{Csr, Issued, Kind, Object, Operator, SOON};
+use crate::{Kind, Object, Operator, SOON};
 
 const POLL: Duration = Duration::from_millis(25);
 
@@ -23,21 +23,11 @@ pub struct Test {
     pub client: Client,
     /// Its namespace. Its cluster-scoped objects have names that begin with it.
     pub namespace: String,
-    /// Where the logs are.
+    /// Where the operator and the API server write their logs.
     pub workdir: PathBuf,
 }
 
-/// What a CertificateRequest says to refer to a WasmIssuer.
-pub fn issuer_ref(name: &str) -> Value {
-    json!({"group": "wasm-issuer.dev", "kind": "WasmIssuer", "name": name})
-}
-
-/// What a CertificateRequest says to refer to a WasmClusterIssuer.
-pub fn cluster_issuer_ref(name: &str) -> Value {
-    json!({"group": "wasm-issuer.dev", "kind": "WasmClusterIssuer", "name": name})
-}
-
-/// Server-side apply.
+/// Create or change an object by server-side apply.
 pub async fn apply(client: &Client, kind: Kind, namespace: &str, name: &str, mut object: Value) -> Object {
     object["apiVersion"] = kind.api_version().into();
     object["kind"] = kind.name().into();
@@ -100,7 +90,7 @@ impl Test {
         }
     }
 
-    /// Create or change an object by server-side apply.
+    /// [`apply`] in the namespace of the test.
     pub async fn apply(&self, kind: Kind, name: &str, object: Value) -> Object {
         apply(&self.client, kind, &self.namespace, name, object).await
     }
@@ -114,7 +104,7 @@ impl Test {
         done.unwrap_or_else(|error| panic!("cannot change {kind:?} {}/{name}: {error}", self.namespace));
     }
 
-    /// Read an object.
+    /// An object as it is now, if it is there.
     pub async fn find(&self, kind: Kind, name: &str) -> Option<Object> {
         let request = Request::new(kind.collection(&self.namespace)).get(name, &Default::default());
         match self.client.request(request.expect("a request")).await {
@@ -124,7 +114,7 @@ impl Test {
         }
     }
 
-    /// Read an object that is there.
+    /// An object as it is now; it must be there.
     pub async fn get(&self, kind: Kind, name: &str) -> Object {
         let found = self.find(kind, name).await;
         found.unwrap_or_else(|| panic!("there is no {kind:?} {}/{name}", self.namespace))
@@ -137,7 +127,7 @@ impl Test {
         list["items"].as_array().into_iter().flatten().cloned().map(Object).collect()
     }
 
-    /// Delete an object.
+    /// Delete an object; it must be there.
     pub async fn delete(&self, kind: Kind, name: &str) {
         let request = Request::new(kind.collection(&self.namespace)).delete(name, &DeleteParams::default());
         let done = self.client.request::<Value>(request.expect("a request")).await;
@@ -278,104 +268,5 @@ impl Test {
         let log = std::fs::read(Operator::log_file(&self.workdir)).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         text.lines().filter(|line| line.contains(&self.namespace)).map(str::to_owned).collect()
-    }
-
-    /// A WasmIssuer.
-    pub async fn issuer(&self, name: &str, spec: Value) -> Object {
-        self.apply(Kind::WasmIssuer, name, json!({"spec": spec})).await
-    }
-
-    /// A WasmIssuer that is ready.
-    pub async fn ready_issuer(&self, name: &str, spec: Value) -> Object {
-        self.issuer(name, spec).await;
-        self.wait_ready(Kind::WasmIssuer, name, SOON, "True Checked: Succeeded checking the issuer").await
-    }
-
-    /// A WasmIssuer that is ready, with the hostile plugin and this as its config.
-    pub async fn hostile_issuer(&self, name: &str, config: Value) -> Object {
-        let retry = json!({"minBackoff": "100ms", "maxBackoff": "1s"});
-        self.ready_issuer(name, json!({"plugin": {"builtin": "hostile"}, "config": config, "retry": retry}))
-            .await
-    }
-
-    /// A CertificateRequest that nobody has approved. What is in `more` goes into its spec besides.
-    pub async fn request(&self, name: &str, issuer: Value, csr: &Csr, more: Value) -> Object {
-        self.raw_request(name, issuer, &csr.base64(), more).await
-    }
-
-    /// A CertificateRequest with whatever it has as its CSR.
-    pub async fn raw_request(&self, name: &str, issuer: Value, base64: &str, more: Value) -> Object {
-        let mut spec =
-            json!({"issuerRef": issuer, "request": base64, "usages": ["digital signature", "server auth"]});
-        for (field, value) in more.as_object().into_iter().flatten() {
-            spec[field] = value.clone();
-        }
-        let object = json!({
-            "apiVersion": Kind::CertificateRequest.api_version(),
-            "kind": "CertificateRequest",
-            "metadata": {"name": name},
-            "spec": spec,
-        });
-        let request = Request::new(Kind::CertificateRequest.collection(&self.namespace))
-            .create(&PostParams::default(), serde_json::to_vec(&object).expect("JSON"));
-        match self.client.request(request.expect("a request")).await {
-            Ok(object) => Object(object),
-            Err(error) => panic!("cannot create CertificateRequest {}/{name}: {error}", self.namespace),
-        }
-    }
-
-    /// Approve a request, as cert-manager's approver does; where that runs too, it does so a moment sooner or later.
-    pub async fn approve(&self, name: &str) -> Object {
-        self.decide(name, "Approved").await
-    }
-
-    /// Deny a request.
-    pub async fn deny(&self, name: &str) -> Object {
-        self.decide(name, "Denied").await
-    }
-
-    async fn decide(&self, name: &str, decision: &str) -> Object {
-        let condition = json!({
-            "type": decision, "status": "True", "reason": "Test", "message": "decided by the test",
-            "lastTransitionTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        });
-        let body = json!({
-            "apiVersion": Kind::CertificateRequest.api_version(),
-            "kind": "CertificateRequest",
-            "status": {"conditions": [condition]},
-        });
-        let request = Request::new(Kind::CertificateRequest.collection(&self.namespace))
-            .patch_subresource(
-                "status",
-                name,
-                &PatchParams::apply("e2e-approver").force(),
-                &Patch::Apply(&body),
-            )
-            .expect("a request");
-        match self.client.request(request).await {
-            Ok(object) => Object(object),
-            Err(error) => panic!("cannot decide over {}/{name}: {error}", self.namespace),
-        }
-    }
-
-    /// A CertificateRequest that is approved.
-    pub async fn approved_request(&self, name: &str, issuer: Value, csr: &Csr, more: Value) -> Object {
-        self.request(name, issuer, csr, more).await;
-        self.approve(name).await
-    }
-
-    /// Wait for the certificate of a request.
-    pub async fn issued(&self, name: &str) -> Issued {
-        let ready = "True Issued: Succeeded signing the CertificateRequest";
-        let request = self.wait_ready(Kind::CertificateRequest, name, SOON, ready).await;
-        Issued::from_request(request)
-    }
-
-    /// Request, approve, wait, and check what holds for every certificate.
-    pub async fn issue(&self, name: &str, issuer: Value, csr: &Csr, more: Value) -> Issued {
-        self.approved_request(name, issuer, csr, more).await;
-        let issued = self.issued(name).await;
-        issued.verify(csr);
-        issued
     }
 }

@@ -22,7 +22,7 @@ pub const FALSE: &str = "False";
 /// See [`TRUE`].
 pub const UNKNOWN: &str = "Unknown";
 
-/// One condition.
+/// What one entry of an object's `status.conditions` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The type, the key of the list.

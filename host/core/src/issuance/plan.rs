@@ -16,16 +16,28 @@ pub struct Moment {
     pub jitter: f64,
 }
 
-/// What to do about an object.
+/// What to do about an object: `S` is its status, `M` what to remember about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan<S> {
+pub struct Plan<S, M> {
     /// The status to write; none where it would not change.
     pub status: Option<S>,
-    /// What to tell people.
+    /// What to tell people, once the status is written.
     pub events: Vec<Notice>,
-    /// When to look again.
+    /// When to look again, once the status is written.
     pub next: Next,
+    /// What to remember once the status is written. What of it counts all the same where the write fails, `M` knows.
+    pub remember: M,
 }
+
+impl<S, M> Plan<S, M> {
+    /// Nothing to do but to look again.
+    pub fn idle(next: Next, remember: M) -> Self {
+        Self { status: None, events: vec![], next, remember }
+    }
+}
+
+/// How long the first status of an object may wait for the final one, so that most objects cost one write.
+pub const FIRST_STATUS_AFTER: Duration = Duration::from_millis(250);
 
 /// When to look at an object again, if nothing about it changes before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +59,7 @@ pub struct Notice {
     pub reason: &'static str,
     /// What was done.
     pub action: &'static str,
-    /// For people.
+    /// What happened, for people; at most [`text::MAX_NOTE`] bytes.
     pub note: String,
 }
 

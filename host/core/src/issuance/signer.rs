@@ -86,10 +86,10 @@ pub enum FailureKind {
 /// A condition that a plugin wants on the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureCondition {
-    /// The condition's type.
+    /// The key under which it stands in `status.conditions`, such as `InvalidRequest`.
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
-    /// The condition's reason.
+    /// CamelCase, for machines.
     pub reason: String,
 }

@@ -1,23 +1,24 @@
 //! What a plugin returns is checked against the request before anybody sees it.
 //!
-//! Some rules always hold, or nothing is published: the key is the CSR's; every requested subject alternative name is
-//! there, and none beyond them but the CSR's common name; it is a CA certificate if and only if one was requested; the
-//! chain links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative
-//! name its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then
-//! the subject may hold nothing that the CSR's does not.
+//! Some rules always hold, or nothing is published: the key is the CSR's; it has every requested subject alternative
+//! name, and no other except the CSR's common name; it is a CA certificate if and only if one was requested; the chain
+//! links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative name
+//! its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then the
+//! subject may hold nothing that the CSR's does not.
 //!
 //! Others are the CA's to decide by its profile, so they are reported, and enforced only with [`Verification::Strict`]:
 //! the subject, the key usages, the duration.
 //!
 //! Not judged: name constraints, revocation, extensions beyond those named here.
 
-mod chain;
+pub mod chain;
 mod leaf;
+mod mismatch;
 
-use std::fmt::Display;
 use std::slice;
 
 use jiff::Timestamp;
+pub use mismatch::{CA, CHAIN, Mismatch, VALIDITY};
 use serde::{Deserialize, Serialize};
 
 use super::signer::{SignRequest, Signed};
@@ -49,36 +50,17 @@ pub struct Verified {
     pub not_after: Timestamp,
 }
 
-/// What is wrong with a certificate, with both values. The text is bounded and clean.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Mismatch {
-    /// Which part of the certificate: one of few, for metrics.
-    pub field: &'static str,
-    /// What differs.
-    pub message: String,
-}
-
-impl Mismatch {
-    fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into() }
-    }
-
-    fn between(field: &'static str, requested: impl Display, found: impl Display) -> Self {
-        Self::new(field, format!("the request has {requested}; the certificate has {found}"))
-    }
-}
-
-/// Checks what a plugin returned.
+/// Checks what a plugin returned for `request`. The error is the first rule that does not hold; with
+/// [`Verification::Strict`] every difference is one.
 pub fn verify(
     request: &SignRequest,
     signed: &Signed,
     now: Timestamp,
     policy: Verification,
 ) -> Result<Verified, Mismatch> {
-    let ders = chain::decode(chain::CHAIN, &signed.chain)?;
-    let whole = chain::parse(chain::CHAIN, &ders)?;
-    let leaf = whole.first().ok_or_else(|| Mismatch::new(chain::CHAIN, "it holds no certificate"))?;
+    let ders = chain::decode(CHAIN, &signed.chain)?;
+    let whole = chain::parse(CHAIN, &ders)?;
+    let leaf = whole.first().ok_or_else(Mismatch::empty)?;
 
     leaf::enforce(request, leaf)?;
     let warnings = leaf::compare(request, leaf)?;
@@ -91,9 +73,9 @@ pub fn verify(
     let (published, root) = chain::split_root(&whole);
     let ca = match &signed.ca {
         Some(given) => {
-            let ders = chain::decode(chain::CA, given)?;
-            let authorities = chain::parse(chain::CA, &ders)?;
-            chain::check_anchored(published, &authorities, now)?;
+            let ders = chain::decode(CA, given)?;
+            let authorities = chain::parse(CA, &ders)?;
+            chain::anchor(published, &authorities, now)?;
             Some(chain::encode(&authorities))
         }
         None => root.map(|root| chain::encode(slice::from_ref(root))),

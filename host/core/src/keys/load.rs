@@ -1,4 +1,4 @@
-//! Private keys from PEM.
+//! Private keys from PEM: which formats and kinds are accepted, and what is said of the others.
 
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use const_oid::ObjectIdentifier;
@@ -21,42 +21,45 @@ const UNSUPPORTED: KeyError = KeyError::Invalid(
     "the private key is of an unsupported kind; accepted are RSA of 2048 to 4096 bits, P-256, P-384, P-521 and Ed25519",
 );
 
-pub(super) fn from_pem(pem: &[u8]) -> Result<PrivateKey, KeyError> {
-    if pem.len() > MAX_KEY_PEM_BYTES {
-        return Err(KeyError::LimitExceeded(format!(
-            "{} bytes are more than a private key takes; at most {MAX_KEY_PEM_BYTES} are read",
-            pem.len()
-        )));
-    }
-    // A key, curve parameters, and one more to say what is wrong.
-    let (blocks, _) = pem::blocks(pem, 3).map_err(|error| match error {
-        pem::PemError::NoBlock | pem::PemError::NotText => {
-            KeyError::Invalid("no PEM block; a private key is expected")
-        }
-        pem::PemError::TooMany(_) => KeyError::Invalid(ONE_KEY),
-        _ => KeyError::Invalid("a PEM block is malformed"),
-    })?;
-    // `openssl ecparam -genkey` writes the curve in front; the key names it again.
-    let mut keys = blocks.iter().filter(|block| block.label != "EC PARAMETERS");
-    let (Some(block), None) = (keys.next(), keys.next()) else { return Err(KeyError::Invalid(ONE_KEY)) };
-    if block.label == "ENCRYPTED PRIVATE KEY" || block.has_headers() {
-        return Err(KeyError::Invalid("the private key is encrypted; only plain keys are read"));
-    }
-    let read = match block.label {
-        "PRIVATE KEY" => pkcs8,
-        "EC PRIVATE KEY" => sec1,
-        "RSA PRIVATE KEY" => pkcs1,
-        // The label may be anything, a password in the wrong place too: it is not repeated.
-        _ => {
-            return Err(KeyError::Invalid(
-                "the PEM block is no private key; accepted are PRIVATE KEY, EC PRIVATE KEY and RSA PRIVATE KEY",
-            ));
-        }
-    };
-    read(&block.decode().map_err(|_error| KeyError::Invalid("the PEM block is not valid base64"))?)
-}
-
 const ONE_KEY: &str = "exactly one PEM block with a private key is expected";
+
+impl PrivateKey {
+    /// Reads the one private key of a PEM text: PKCS#8, SEC 1 or PKCS#1.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        if pem.len() > MAX_KEY_PEM_BYTES {
+            return Err(KeyError::LimitExceeded(format!(
+                "{} bytes are more than a private key takes; at most {MAX_KEY_PEM_BYTES} are read",
+                pem.len()
+            )));
+        }
+        // A key, curve parameters, and one more to say what is wrong.
+        let (blocks, _) = pem::blocks(pem, 3).map_err(|error| match error {
+            pem::PemError::NoBlock | pem::PemError::NotText => {
+                KeyError::Invalid("no PEM block; a private key is expected")
+            }
+            pem::PemError::TooMany(_) => KeyError::Invalid(ONE_KEY),
+            _ => KeyError::Invalid("a PEM block is malformed"),
+        })?;
+        // `openssl ecparam -genkey` writes the curve in front; the key names it again.
+        let mut keys = blocks.iter().filter(|block| block.label != "EC PARAMETERS");
+        let (Some(block), None) = (keys.next(), keys.next()) else { return Err(KeyError::Invalid(ONE_KEY)) };
+        if block.label == "ENCRYPTED PRIVATE KEY" || block.has_headers() {
+            return Err(KeyError::Invalid("the private key is encrypted; only plain keys are read"));
+        }
+        let read = match block.label {
+            "PRIVATE KEY" => pkcs8,
+            "EC PRIVATE KEY" => sec1,
+            "RSA PRIVATE KEY" => pkcs1,
+            // The label may be anything, a password in the wrong place too: it is not repeated.
+            _ => {
+                return Err(KeyError::Invalid(
+                    "the PEM block is no private key; accepted are PRIVATE KEY, EC PRIVATE KEY and RSA PRIVATE KEY",
+                ));
+            }
+        };
+        read(&block.decode().map_err(|_error| KeyError::Invalid("the PEM block is not valid base64"))?)
+    }
+}
 
 /// PrivateKeyInfo (RFC 5208) and OneAsymmetricKey (RFC 5958). Only the algorithm and the size are read here: the
 /// library reads the rest, and checks it.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 
-use super::parse::{self, Envelope, Extensions};
+use super::extensions::Extensions;
+use super::parse::{self, Envelope};
 use super::{KeyUsage, PublicKey, SignatureError, name};
 use crate::text;
 
@@ -74,7 +75,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The exact bytes.
+    /// The bytes that were parsed.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }

@@ -9,7 +9,8 @@ use const_oid::db::rfc5912::ID_EXTENSION_REQ;
 use der::asn1::AnyRef;
 use der::{Reader, SliceReader, Tag, Tagged};
 
-use super::parse::{self, Envelope, Extensions};
+use super::extensions::Extensions;
+use super::parse::{self, Envelope};
 use super::pem::{self, PemError};
 use super::{GeneralNames, KeyUsage, Name, PublicKey, SignatureError, Usages};
 

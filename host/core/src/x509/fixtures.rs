@@ -1,6 +1,6 @@
 //! Hand-made CSRs and certificates for tests: every byte is the test's to choose, valid or not.
 
-#![expect(clippy::unwrap_used, missing_docs, reason = "only tests use it")]
+#![expect(missing_docs, reason = "only tests use it")]
 
 use std::str::FromStr;
 

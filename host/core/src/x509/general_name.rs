@@ -22,7 +22,7 @@ pub struct GeneralNames<'a> {
 }
 
 impl<'a> GeneralNames<'a> {
-    /// Reads `GeneralNames`.
+    /// Reads the value of a subjectAltName extension, `GeneralNames`.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         let names = parse::sequence(der, |reader| {
             let mut names = Vec::new();

@@ -26,13 +26,13 @@ pub struct Name<'a> {
 /// One attribute of a relative distinguished name.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute<'a> {
-    /// The attribute's type.
+    /// What the value is, such as `2.5.4.3` for a common name.
     pub oid: ObjectIdentifier,
     value: AnyRef<'a>,
 }
 
 impl<'a> Name<'a> {
-    /// Reads `Name`.
+    /// Reads a `Name`, as in a subject or an issuer.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         let rdns = parse::sequence(der, |reader| {
             let mut rdns = Vec::new();
@@ -44,7 +44,7 @@ impl<'a> Name<'a> {
         Ok(Self { der, rdns })
     }
 
-    /// The exact bytes.
+    /// The bytes that were parsed.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }

@@ -20,7 +20,7 @@ pub enum PemError {
     /// No `-----BEGIN` line.
     #[error("it holds no PEM block")]
     NoBlock,
-    /// More blocks than expected.
+    /// More blocks than the caller reads.
     #[error("it holds more PEM blocks than {0}")]
     TooMany(usize),
     /// A block without its end.
@@ -34,7 +34,7 @@ pub enum PemError {
     TrailingData,
 }
 
-/// One PEM block.
+/// What stands between a `-----BEGIN` line and its `-----END` line. The content is not decoded yet.
 #[derive(Clone, Copy)]
 pub struct Block<'a> {
     /// What stands behind `BEGIN`.

@@ -27,7 +27,7 @@ pub enum SignatureError {
     /// RSA, but of a size that is not accepted.
     #[error("the public key is RSA of {0} bits; {ACCEPTED_KEYS}")]
     RsaSize(usize),
-    /// Another kind of key.
+    /// A kind of key that is not accepted, by its name or OID.
     #[error("the public key is of an unsupported kind, {0}; {ACCEPTED_KEYS}")]
     UnsupportedKey(String),
     /// A weak or unknown signature algorithm.
@@ -36,7 +36,7 @@ pub enum SignatureError {
     /// An algorithm for another kind of key.
     #[error("the signature algorithm {0} does not go with a key of kind {1}")]
     OtherKind(String, KeyKind),
-    /// The signature is wrong.
+    /// The signature is not of this message by this key.
     #[error("the signature does not verify")]
     Invalid,
 }
@@ -46,11 +46,11 @@ pub enum SignatureError {
 pub enum KeyKind {
     /// RSA, 2048 to 4096 bits.
     Rsa,
-    /// NIST P-256.
+    /// NIST P-256, which is secp256r1 (RFC 5480 section 2.1.1.1).
     P256,
-    /// NIST P-384.
+    /// NIST P-384, which is secp384r1.
     P384,
-    /// NIST P-521.
+    /// NIST P-521, which is secp521r1.
     P521,
     /// Ed25519 (RFC 8410).
     Ed25519,
@@ -97,12 +97,20 @@ impl<'a> PublicKey<'a> {
         Ok(Self { kind, key })
     }
 
-    /// Which kind it is.
+    /// The algorithm, with the curve where it has one.
     pub fn kind(&self) -> KeyKind {
         self.kind
     }
 
-    /// Verifies a signature over `message`.
+    /// The length of an RSA key's modulus in bits; none for a key of another kind.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        match self.kind {
+            KeyKind::Rsa => modulus_bits(self.key).ok(),
+            _ => None,
+        }
+    }
+
+    /// Verifies a signature over `message`, made with that algorithm by the private half of this key.
     pub fn verify(
         &self,
         algorithm: &AlgorithmIdentifierRef<'_>,
@@ -145,17 +153,21 @@ fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<KeyKind, SignatureErro
 
 /// Bounds the modulus before any arithmetic is done with it.
 fn check_rsa(key: &[u8]) -> Result<(), SignatureError> {
-    let bits = parse::sequence(key, |reader| {
+    let bits = modulus_bits(key).map_err(|_error| SignatureError::MalformedKey("no RSAPublicKey"))?;
+    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
+}
+
+/// The length of the modulus of an RSAPublicKey (RFC 8017 appendix A.1.1).
+fn modulus_bits(key: &[u8]) -> der::Result<usize> {
+    parse::sequence(key, |reader| {
         let modulus: UintRef<'_> = reader.decode()?;
         let _exponent: UintRef<'_> = reader.decode()?;
         Ok(bit_len(modulus.as_bytes()))
     })
-    .map_err(|_error| SignatureError::MalformedKey("no RSAPublicKey"))?;
-    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
 }
 
 /// The length in bits of a big-endian number without leading zero bytes.
-pub fn bit_len(bytes: &[u8]) -> usize {
+pub(crate) fn bit_len(bytes: &[u8]) -> usize {
     bytes.first().map_or(0, |first| bytes.len() * 8 - first.leading_zeros() as usize)
 }
 

@@ -29,6 +29,13 @@ impl KeyUsage {
         self.0 & other.0 == other.0
     }
 
+    /// cert-manager's names of the bits that are set, in the order of the bits, one for each.
+    pub fn names(self) -> impl ExactSizeIterator<Item = &'static str> {
+        let mut names: Vec<_> = KEY_USAGES.iter().filter(|(_, bit)| self.0 & 1 << bit != 0).collect();
+        names.dedup_by_key(|(_, bit)| *bit);
+        names.into_iter().map(|(name, _)| *name)
+    }
+
     /// Whether no bit is set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -101,12 +108,10 @@ impl Usages {
     }
 }
 
-/// cert-manager's names.
+/// The names, separated by commas, or `none`.
 impl fmt::Display for KeyUsage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = KEY_USAGES.iter().filter(|(_, bit)| self.0 & 1 << bit != 0).collect();
-        names.dedup_by_key(|(_, bit)| *bit);
-        f.write_str(&text::list(names.iter().map(|(name, _)| name), 256))
+        f.write_str(&text::list(self.names(), 256))
     }
 }
 

@@ -1,9 +1,8 @@
 //! One pass over a component's sections, in time linear in its size.
 
-use wasm_issuer_core::text::clean;
 use wasmparser::{
-    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Encoding, Instance, Parser, Payload,
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef,
+    Encoding, Instance, Parser, Payload,
 };
 
 use super::Footprint;
@@ -24,12 +23,6 @@ pub fn measure(wasm: &[u8], bounds: &Footprint) -> Result<Footprint, LoadError> 
         walk.visit(payload?)?;
     }
     Ok(walk.found)
-}
-
-impl From<BinaryReaderError> for LoadError {
-    fn from(error: BinaryReaderError) -> Self {
-        Self::Invalid(clean(&error.to_string(), 500))
-    }
 }
 
 struct Walk<'a> {

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use wasm_issuer_core::text::clean;
 use wasmtime::Engine;
 
-use super::{Artifact, confine, failed, precompile};
+use super::artifact::{Artifact, precompile};
+use super::confine;
 use crate::engine;
 use crate::error::LoadError;
 
@@ -38,7 +39,7 @@ impl CompilerProcess {
         Ok(Self { program: std::env::current_exe()?, args: vec!["compile".into()], memory })
     }
 
-    /// The component as machine code, within this time and no larger than that many bytes.
+    /// Have a new process compile this, within this time and to no more than that many bytes.
     pub(super) async fn compile(
         &self,
         wasm: &[u8],
@@ -53,11 +54,11 @@ impl CompilerProcess {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(format_args!("{}: {error}", self.program.display())))?;
+            .map_err(|error| LoadError::compiler(format_args!("{}: {error}", self.program.display())))?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
-            return Err(failed("the compiler's pipes are missing"));
+            return Err(LoadError::compiler("the compiler's pipes are missing"));
         };
         let mut message = Vec::new();
         let mut stderr = stderr.take(MAX_MESSAGE);
@@ -69,9 +70,9 @@ impl CompilerProcess {
                 receive(stdout, size),
                 async { Ok(stderr.read_to_end(&mut message).await) },
             )?;
-            let status = child.wait().await.map_err(failed)?;
+            let status = child.wait().await.map_err(LoadError::compiler)?;
             if status.success() {
-                sent.map_err(failed)?;
+                sent.map_err(LoadError::compiler)?;
             }
             Ok::<_, LoadError>((status, artifact))
         };
@@ -97,7 +98,7 @@ impl CompilerProcess {
         if status.code() == Some(INVALID.into()) {
             return LoadError::Invalid(clean(&message, 500));
         }
-        failed(format_args!(
+        LoadError::compiler(format_args!(
             "the compiler stopped ({status}), as it does where a component needs more than {} MiB to compile: {}",
             self.memory >> 20,
             clean(message.lines().next().unwrap_or_default(), 500),
@@ -109,7 +110,7 @@ impl CompilerProcess {
 async fn receive(stdout: ChildStdout, limit: usize) -> Result<Vec<u8>, LoadError> {
     let mut artifact = Vec::new();
     let beyond = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    stdout.take(beyond).read_to_end(&mut artifact).await.map_err(failed)?;
+    stdout.take(beyond).read_to_end(&mut artifact).await.map_err(LoadError::compiler)?;
     if artifact.len() > limit { Err(LoadError::ArtifactTooLarge { limit }) } else { Ok(artifact) }
 }
 

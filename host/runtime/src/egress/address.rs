@@ -29,13 +29,13 @@ pub struct ApiServer(pub SocketAddr);
 /// Why an address is out of reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prohibition {
-    /// Nobody can allow it.
+    /// No policy can allow it; the text says what it is.
     Never(&'static str),
-    /// A private address.
+    /// Private (RFC 1918, RFC 6598, RFC 4193), and the policy does not allow these.
     Private,
-    /// Loopback or reserved: only networks named one by one.
+    /// Loopback or reserved, and the policy does not name its network; the text says what it is.
     Special(&'static str),
-    /// The policy's `deny`.
+    /// In a network that the policy denies.
     Denied,
 }
 

@@ -16,7 +16,7 @@ use wasmtime_wasi_http::{Error as Code, WasiBody};
 
 use super::error::{RequestBodyError, code, find};
 
-/// What a plugin sends.
+/// A request's body: no longer than it may be, and broken off when the call ends.
 pub struct RequestBody {
     pub body: WasiBody,
     pub limit: usize,
@@ -62,7 +62,7 @@ impl Body for RequestBody {
     }
 }
 
-/// What a server sends.
+/// A response's body: bounded, timed, and broken off when the call ends.
 pub struct ResponseBody {
     /// None after the end, so that the connection is free, or closed.
     incoming: Option<Incoming>,

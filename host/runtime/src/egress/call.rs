@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{
 use super::body::{RequestBody, ResponseBody, ResponseLimits, size, too_large};
 use super::dial::{Dialer, TlsFault};
 use super::error::{ConnectError, code, find, words};
-use super::observer::{Denial, Failure, Observer};
+use super::observer::{Denial, HttpFailure, Observer};
 use super::origin::Origin;
 use super::placeholder::Placeholders;
 use super::session::HttpSession;
@@ -207,7 +207,7 @@ impl Exchange {
     async fn run(self) -> Result<Response<WasiBody>, Code> {
         let Self { session, observer, origin, request, times, ended, slot } = self;
         let client = session.client().map_err(|error| {
-            observer.failed(&Failure::new(&origin, format!("TLS cannot be set up: {error}")));
+            observer.failed(&HttpFailure::new(&origin, format!("TLS cannot be set up: {error}")));
             Code::ConfigurationError
         })?;
         let exchange = timeout_at(times.deadline, exchange(client, request, &times));
@@ -219,7 +219,7 @@ impl Exchange {
         };
         match failed {
             Failed::Late(code) => {
-                observer.failed(&Failure::new(&origin, code.to_string()));
+                observer.failed(&HttpFailure::new(&origin, code.to_string()));
                 Err(code)
             }
             Failed::Client(error) => {
@@ -227,7 +227,7 @@ impl Exchange {
                     Some(ConnectError::Prohibited { address, prohibition }) => {
                         observer.denied(&Denial::prohibited(&origin, *address, *prohibition));
                     }
-                    _ => observer.failed(&Failure::new(&origin, words(&error))),
+                    _ => observer.failed(&HttpFailure::new(&origin, words(&error))),
                 }
                 Err(tls_fault(&error).unwrap_or_else(|| code(&error)))
             }

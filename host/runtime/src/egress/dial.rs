@@ -23,6 +23,7 @@ use super::error::{ConnectError, find};
 use super::net::{EgressConfig, Stream};
 use super::origin::{Host, Origin, Scheme};
 use super::proxy::Hop;
+use crate::fair::{FairSlot, Owner};
 
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -40,7 +41,9 @@ pub struct Dial {
     pub tls: TlsConnector,
     /// For all steps of a connection together.
     pub limit: Duration,
-    /// One for each open connection.
+    /// For whom.
+    pub owner: Owner,
+    /// One for each open connection of the session.
     pub slots: Arc<Semaphore>,
     pub max_connections: usize,
 }
@@ -49,9 +52,10 @@ impl Dial {
     async fn dial(&self, uri: &Uri) -> Result<Wire, ConnectError> {
         let slot = self.slots.clone().try_acquire_owned();
         let slot = slot.map_err(|_| ConnectError::Limit(self.max_connections))?;
+        let shared = self.config.connections.try_acquire(&self.owner).ok_or(ConnectError::Full)?;
         let origin = Origin::of(uri).map_err(|_| ConnectError::Uri)?;
         match timeout(self.limit, self.open(&origin)).await {
-            Ok(opened) => opened.map(|(stream, is_h2)| Wire::new(stream, is_h2, slot)),
+            Ok(opened) => opened.map(|(stream, is_h2)| Wire::new(stream, is_h2, (slot, shared))),
             Err(_elapsed) => Err(ConnectError::Timeout(self.limit.as_millis())),
         }
     }
@@ -83,7 +87,9 @@ impl Dial {
     async fn resolve(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         let addresses: Vec<IpAddr> = match host {
             Host::Ip(ip) => vec![*ip],
-            Host::Name(name) => self.config.resolver.resolve(name).await.map_err(ConnectError::Resolve)?,
+            Host::Name(name) => {
+                self.config.resolver.resolve(&self.owner, name).await.map_err(ConnectError::Resolve)?
+            }
         };
         Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
@@ -133,12 +139,12 @@ impl tower_service::Service<Uri> for Dialer {
     }
 }
 
-/// An open connection.
+/// An open connection, with the slots that it takes among those of its session and those of all.
 pub struct Wire {
     io: TokioIo<Box<dyn Stream>>,
     is_h2: bool,
     fault: TlsFault,
-    _slot: OwnedSemaphorePermit,
+    _slots: (OwnedSemaphorePermit, FairSlot),
 }
 
 /// Why TLS broke after the handshake. A server that misses a client certificate says so only then (TLS 1.3), and the
@@ -147,8 +153,8 @@ pub struct Wire {
 pub struct TlsFault(pub Arc<OnceLock<rustls::Error>>);
 
 impl Wire {
-    fn new(stream: Box<dyn Stream>, is_h2: bool, slot: OwnedSemaphorePermit) -> Self {
-        Self { io: TokioIo::new(stream), is_h2, fault: TlsFault::default(), _slot: slot }
+    fn new(stream: Box<dyn Stream>, is_h2: bool, slots: (OwnedSemaphorePermit, FairSlot)) -> Self {
+        Self { io: TokioIo::new(stream), is_h2, fault: TlsFault::default(), _slots: slots }
     }
 }
 

@@ -27,6 +27,8 @@ pub enum ConnectError {
     Proxy(String),
     #[error("{0} connections are open already")]
     Limit(usize),
+    #[error("all plugins together have as many connections open as this Issuer's namespace leaves room for")]
+    Full,
     #[error("not an address that can be called")]
     Uri,
 }
@@ -100,7 +102,7 @@ fn connect_code(error: &ConnectError) -> Code {
             _ => Code::ConnectionRefused,
         },
         ConnectError::Proxy(_) => Code::DestinationUnavailable,
-        ConnectError::Limit(_) => Code::ConnectionLimitReached,
+        ConnectError::Limit(_) | ConnectError::Full => Code::ConnectionLimitReached,
         ConnectError::Uri => Code::HttpRequestUriInvalid,
     }
 }

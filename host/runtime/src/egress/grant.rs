@@ -1,6 +1,7 @@
 //! Which servers a plugin may call: the entries of `spec.http.allowedHosts`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use wasm_issuer_core::text::clean;
 
@@ -9,21 +10,26 @@ use super::origin::{Host, InvalidAuthority, Origin, Scheme, parse_authority};
 /// The servers that a plugin may call. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
-    entries: Vec<Entry>,
+    entries: Vec<GrantEntry>,
 }
 
+/// One entry: `scheme://host` or `scheme://host:port`, with `*.` in front of the host for all hosts below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    scheme: Scheme,
-    host: Pattern,
-    port: u16,
+pub struct GrantEntry {
+    /// Whether they are called by TLS.
+    pub scheme: Scheme,
+    /// Which hosts it is for.
+    pub hosts: Hosts,
+    /// The port, where the entry names one.
+    pub port: Option<u16>,
 }
 
+/// The hosts that an entry is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
-    /// This host.
+pub enum Hosts {
+    /// One host: a DNS name or an IP address.
     Is(Host),
-    /// Every host below this name, itself not among them.
+    /// Every host below this name; the name itself is not among them.
     Below(String),
 }
 
@@ -74,11 +80,8 @@ impl fmt::Display for Problem {
 impl Grant {
     /// Read the entries. The first one that is wrong is the error.
     pub fn parse<T: AsRef<str>>(entries: impl IntoIterator<Item = T>) -> Result<Self, GrantError> {
-        let entry = |text: T| {
-            let text = text.as_ref();
-            Entry::parse(text).map_err(|problem| GrantError { entry: clean(text, 300), problem })
-        };
-        Ok(Self { entries: entries.into_iter().map(entry).collect::<Result<_, _>>()? })
+        let entries = entries.into_iter().map(|entry| entry.as_ref().parse::<GrantEntry>());
+        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
     }
 
     /// Whether requests to there are granted.
@@ -86,13 +89,21 @@ impl Grant {
         self.entries.iter().any(|entry| entry.allows(origin))
     }
 
-    /// Whether nothing is granted.
+    /// Whether the plugin may call no server at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
-impl Entry {
+impl FromStr for GrantEntry {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        Self::parse(text).map_err(|problem| GrantError { entry: clean(text, 300), problem })
+    }
+}
+
+impl GrantEntry {
     fn parse(text: &str) -> Result<Self, Problem> {
         let shown = |text: &str| clean(text, 300);
         let (scheme, rest) = text.split_once("://").ok_or_else(|| Problem::NoScheme(shown(text)))?;
@@ -100,29 +111,42 @@ impl Entry {
         if let Some((authority, _)) = rest.split_once(['/', '?', '#', '\\']) {
             return Err(Problem::Path(format!("{}://{}", scheme.as_str(), shown(authority))));
         }
-        let (host, port) = match rest.strip_prefix("*.") {
+        let (hosts, port) = match rest.strip_prefix("*.") {
             Some(rest) if !rest.contains('*') => match parse_authority(rest).map_err(Problem::Authority)? {
-                (Host::Name(name), port) => (Pattern::Below(name), port),
+                (Host::Name(name), port) => (Hosts::Below(name), port),
                 (Host::Ip(_), _) => return Err(Problem::WildcardAddress),
             },
             None if !rest.contains('*') => {
                 let (host, port) = parse_authority(rest).map_err(Problem::Authority)?;
-                (Pattern::Is(host), port)
+                (Hosts::Is(host), port)
             }
             None if rest == "*" || rest.starts_with("*:") => return Err(Problem::AnyHost),
             _ => return Err(Problem::Wildcard),
         };
-        Ok(Self { scheme, host, port: port.unwrap_or(scheme.default_port()) })
+        Ok(Self { scheme, hosts, port })
+    }
+
+    /// The port that is called.
+    pub fn effective_port(&self) -> u16 {
+        self.port.unwrap_or(self.scheme.default_port())
     }
 
     fn allows(&self, origin: &Origin) -> bool {
-        let host = match (&self.host, &origin.host) {
-            (Pattern::Is(granted), host) => granted == host,
-            (Pattern::Below(domain), Host::Name(name)) => name
+        self.hosts.contain(&origin.host)
+            && self.scheme == origin.scheme
+            && self.effective_port() == origin.port
+    }
+}
+
+impl Hosts {
+    /// Whether a host is one of them.
+    pub fn contain(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Is(granted), host) => granted == host,
+            (Self::Below(domain), Host::Name(name)) => name
                 .strip_suffix(domain.as_str())
                 .is_some_and(|front| front.len() > 1 && front.ends_with('.')),
-            (Pattern::Below(_), Host::Ip(_)) => false,
-        };
-        host && self.scheme == origin.scheme && self.port == origin.port
+            (Self::Below(_), Host::Ip(_)) => false,
+        }
     }
 }

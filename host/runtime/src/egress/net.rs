@@ -9,45 +9,46 @@ use async_trait::async_trait;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use super::address::ApiServer;
+use crate::fair::{FairSlots, Owner};
 
-/// Finds a name's addresses.
+/// Finds the addresses of a host name.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// The addresses, the best first.
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+    /// The addresses, the best first. `owner` is for whom: lookups are shared fairly.
+    async fn resolve(&self, owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// A connection as bytes.
+/// A connection, as bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens TCP connections.
+/// Opens the TCP connections to servers and proxies.
 #[async_trait]
 pub trait Connector: Send + Sync {
-    /// A connection to this address.
+    /// A connection to this address, within the time that the caller waits.
     async fn connect(&self, address: SocketAddr) -> io::Result<Box<dyn Stream>>;
 }
 
 /// Asks the system (`getaddrinfo`), with the pod's search domains.
 pub struct SystemResolver {
-    /// A lookup takes a thread and cannot be broken off: plugins must not take all threads there are.
-    slots: Arc<Semaphore>,
+    /// A lookup takes a thread and cannot be broken off: plugins must not take all threads there are, and nobody all that
+    /// plugins may take, be it with names whose servers never answer.
+    slots: Arc<FairSlots>,
 }
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(32)) }
+        Self { slots: FairSlots::new(32) }
     }
 }
 
 #[async_trait]
 impl Resolver for SystemResolver {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let slot = self.slots.clone().acquire_owned().await.map_err(io::Error::other)?;
+    async fn resolve(&self, owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>> {
+        let slot = self.slots.acquire(owner).await;
         let name = name.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             let _slot = slot;
@@ -58,7 +59,7 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// Connects.
+/// Connects with the system's sockets, without Nagle's delay.
 pub struct TcpConnector;
 
 #[async_trait]
@@ -70,12 +71,15 @@ impl Connector for TcpConnector {
     }
 }
 
+/// How many connections plugins may have open, over all Issuers. Half of the files that a pod usually has.
+const CONNECTIONS: usize = 512;
+
 /// How this process reaches servers. The same for all Issuers, and no affair of any plugin.
 #[derive(Clone)]
 pub struct EgressConfig {
-    /// Finds addresses.
+    /// Asked for each name, once for a connection.
     pub resolver: Arc<dyn Resolver>,
-    /// Opens connections.
+    /// Asked for vetted addresses only, and for that of the proxy.
     pub connector: Arc<dyn Connector>,
     /// Which requests go through an HTTP proxy: as `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
     ///
@@ -84,6 +88,8 @@ pub struct EgressConfig {
     pub proxy: Option<Arc<Matcher>>,
     /// Where the API server listens.
     pub api_servers: Vec<ApiServer>,
+    /// The connections of all sessions: each takes a file of this process.
+    pub connections: Arc<FairSlots>,
 }
 
 impl Default for EgressConfig {
@@ -93,6 +99,7 @@ impl Default for EgressConfig {
             connector: Arc::new(TcpConnector),
             proxy: None,
             api_servers: Vec::new(),
+            connections: FairSlots::new(CONNECTIONS),
         }
     }
 }
@@ -119,7 +126,7 @@ impl EgressConfig {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = match host.parse() {
             Ok(address) => vec![address],
-            Err(_) => self.resolver.resolve(host).await?,
+            Err(_) => self.resolver.resolve(&Owner::new("", ""), host).await?,
         };
         let found = addresses.into_iter().map(|address| ApiServer(SocketAddr::new(address, port)));
         self.api_servers.extend(found);

@@ -13,10 +13,10 @@ pub trait Observer: Send + Sync {
     fn denied(&self, denial: &Denial);
 
     /// A request was let through and got no response.
-    fn failed(&self, _failure: &Failure) {}
+    fn failed(&self, _failure: &HttpFailure) {}
 }
 
-/// Nobody.
+/// Nobody is told.
 impl Observer for () {
     fn denied(&self, _: &Denial) {}
 }
@@ -26,9 +26,9 @@ impl Observer for () {
 pub struct Denial {
     /// `scheme://host[:port]`, as the plugin asked for it.
     pub destination: String,
-    /// Why, for machines.
+    /// Why, as a value to count by.
     pub reason: DenialReason,
-    /// Why, for people.
+    /// Why, in words.
     pub message: String,
     /// What to add, and where, for the next such request to get through; or that nothing can be added.
     pub fix_line: String,
@@ -83,14 +83,14 @@ impl Denial {
 
 /// A request that got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// `scheme://host[:port]`.
+pub struct HttpFailure {
+    /// `scheme://host[:port]`, as the plugin asked for it.
     pub destination: String,
-    /// Why, for people.
+    /// Why there is none, in words: at most 500 bytes.
     pub message: String,
 }
 
-impl Failure {
+impl HttpFailure {
     pub(super) fn new(origin: &Origin, message: String) -> Self {
         Self { destination: origin.to_string(), message: clean(&message, 500) }
     }

@@ -10,17 +10,17 @@ use http::uri::PathAndQuery;
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// The schemes that there are.
+/// What a plugin can speak to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// Plain.
+    /// HTTP without TLS.
     Http,
-    /// With TLS.
+    /// HTTP over TLS.
     Https,
 }
 
 impl Scheme {
-    /// `http` or `https`, in any case.
+    /// Read a scheme's name, in upper or lower case.
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("https") {
             Some(Self::Https)
@@ -31,7 +31,7 @@ impl Scheme {
         }
     }
 
-    /// The name.
+    /// `http` or `https`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -60,10 +60,10 @@ pub enum Host {
 /// Why text is no `host[:port]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAuthority {
-    /// `user@` or `user:password@`.
+    /// It has `user@` or `user:password@` in front.
     #[error("it holds a user name; credentials belong into a Secret")]
     UserInfo,
-    /// No host at all.
+    /// Nothing in front of the port, or nothing at all.
     #[error("the host is missing")]
     Empty,
     /// Something that DNS would not have.
@@ -75,12 +75,12 @@ pub enum InvalidAuthority {
     /// Brackets without an IPv6 address in them.
     #[error("the host is not an IPv6 address in brackets")]
     Ipv6Form,
-    /// `:0`, `:`, `:65536`, `:+1`.
+    /// `:0`, `:`, `:65536`, `:+1` and the like.
     #[error("the port is not a number from 1 to 65535")]
     Port,
 }
 
-/// Read `host[:port]`.
+/// Reads `host[:port]`. Without a port the result has none: the default depends on the scheme, which is not known here.
 pub fn parse_authority(text: &str) -> Result<(Host, Option<u16>), InvalidAuthority> {
     if text.contains('@') {
         return Err(InvalidAuthority::UserInfo);
@@ -150,9 +150,9 @@ impl fmt::Display for Host {
 /// Where a request goes. Displayed as `scheme://host`, with the port unless it is the scheme's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The scheme.
+    /// How the server is spoken to.
     pub scheme: Scheme,
-    /// The host.
+    /// Which server, or whose name it must prove to have.
     pub host: Host,
     /// The port, the scheme's own where none was named.
     pub port: u16,
@@ -161,10 +161,10 @@ pub struct Origin {
 /// Why a URI has no [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOrigin {
-    /// Another scheme, or none.
+    /// The scheme is another one, or missing.
     #[error("the scheme is not https or http")]
     Scheme,
-    /// The authority.
+    /// The part between `//` and the path does not name a server.
     #[error(transparent)]
     Authority(#[from] InvalidAuthority),
 }

@@ -20,12 +20,12 @@ impl Placeholders {
         token
     }
 
-    /// How many there are.
+    /// How many tokens were made.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether no token was made.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -34,6 +34,9 @@ impl Hop {
     }
 
     /// Have the proxy connect the stream to this address.
+    ///
+    /// hyper-util's `Tunnel` does nearly the same, but takes only 200 of the answers that mean success (RFC 9110 section
+    /// 9.3.6: any 2xx), says of no other answer which status it was, and drops what the proxy sends right after one.
     pub async fn tunnel(
         &self,
         mut stream: Box<dyn Stream>,

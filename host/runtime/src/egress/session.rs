@@ -16,6 +16,7 @@ use super::dial::{Dial, Dialer};
 use super::grant::Grant;
 use super::net::EgressConfig;
 use super::tls::{self, ClientIdentity, Roots};
+use crate::fair::Owner;
 
 /// How long a connection waits for its next request.
 const IDLE: Duration = Duration::from_secs(30);
@@ -27,11 +28,11 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// What an Issuer grants its plugin. By default nothing.
 #[derive(Clone, Debug, Default)]
 pub struct HttpGrant {
-    /// `spec.http.allowedHosts`.
+    /// The servers that it may call: `spec.http.allowedHosts`.
     pub allowed: Grant,
-    /// `spec.http.caBundleSecretName`: in place of the public CAs.
+    /// The CAs in place of the public ones: `spec.http.caBundleSecretName`.
     pub roots: Option<Roots>,
-    /// `spec.http.clientCertSecretName`.
+    /// Who it is to servers that ask: `spec.http.clientCertSecretName`.
     pub client_identity: Option<ClientIdentity>,
     /// What the operator's policy allows this Issuer.
     pub addresses: AddressPolicy,
@@ -40,7 +41,7 @@ pub struct HttpGrant {
 /// What a call may take of the network, and what a session may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Requests in a call.
+    /// Requests in a call, denied ones included.
     pub requests: usize,
     /// Requests of a call at a time: from sending one to the end of its response.
     pub concurrent: usize,
@@ -79,6 +80,7 @@ impl Default for HttpLimits {
 pub struct HttpSession {
     pub(super) grant: HttpGrant,
     pub(super) limits: HttpLimits,
+    owner: Owner,
     config: EgressConfig,
     client: OnceLock<Result<Client<Dialer, RequestBody>, rustls::Error>>,
     tasks: Tasks,
@@ -86,11 +88,19 @@ pub struct HttpSession {
 }
 
 impl HttpSession {
-    /// A session without connections.
-    pub fn new(config: EgressConfig, grant: HttpGrant, limits: HttpLimits) -> Arc<Self> {
+    /// A session that has not connected to anything yet.
+    pub fn new(config: EgressConfig, owner: Owner, grant: HttpGrant, limits: HttpLimits) -> Arc<Self> {
         let tasks = Tasks(CancellationToken::new());
         let ends_tasks = tasks.0.clone().drop_guard();
-        Arc::new(Self { grant, limits, config, client: OnceLock::new(), tasks, _ends_tasks: ends_tasks })
+        Arc::new(Self {
+            grant,
+            limits,
+            owner,
+            config,
+            client: OnceLock::new(),
+            tasks,
+            _ends_tasks: ends_tasks,
+        })
     }
 
     /// The client, made at the first request.
@@ -103,6 +113,7 @@ impl HttpSession {
         let limits = &self.limits;
         let dial = Dial {
             config: self.config.clone(),
+            owner: self.owner.clone(),
             addresses: self.grant.addresses.clone(),
             tls: TlsConnector::from(Arc::new(tls)),
             limit: limits.connect_timeout,
@@ -143,7 +154,12 @@ mod tests {
     /// Dropping the client lets its connections end in good order, which a server that does not read can put off.
     #[tokio::test]
     async fn nothing_runs_on_when_the_session_ends() {
-        let session = HttpSession::new(EgressConfig::default(), HttpGrant::default(), HttpLimits::default());
+        let session = HttpSession::new(
+            EgressConfig::default(),
+            Owner::new("team-a", "ca"),
+            HttpGrant::default(),
+            HttpLimits::default(),
+        );
         let (running, ended) = tokio::sync::oneshot::channel::<()>();
         session.tasks.execute(async move {
             let _running = running;

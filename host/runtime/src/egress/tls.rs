@@ -21,35 +21,35 @@ const MAX_CHAIN: usize = 16;
 /// Sessions to resume, of all servers of an Issuer.
 const TLS_SESSIONS: usize = 32;
 
-/// Where PEM text was read from, for messages.
+/// Where a value was read from, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretKey {
-    /// The Secret's namespace.
+pub struct ValueLocation {
+    /// The namespace of what messages call the Secret.
     pub namespace: String,
-    /// The Secret's name.
+    /// The name of what messages call the Secret.
     pub secret: String,
-    /// The key in it.
+    /// The key that the value is found by.
     pub key: String,
 }
 
-impl fmt::Display for SecretKey {
+impl fmt::Display for ValueLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` of the Secret {}/{}", self.key, self.namespace, self.secret)
     }
 }
 
-/// Why a Secret's value is not what TLS needs. Names the key of the Secret, and never quotes the value.
+/// Why a Secret's value is not what TLS needs. Says where the value is, and never quotes it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
+#[error("{location}: {problem}")]
 pub struct TlsInputError {
-    /// Which value.
-    pub key: SecretKey,
+    /// Where the value was read from.
+    pub location: ValueLocation,
     problem: String,
 }
 
 impl TlsInputError {
-    fn new(key: &SecretKey, problem: impl fmt::Display) -> Self {
-        Self { key: key.clone(), problem: problem.to_string() }
+    fn new(location: &ValueLocation, problem: impl fmt::Display) -> Self {
+        Self { location: location.clone(), problem: problem.to_string() }
     }
 }
 
@@ -59,11 +59,11 @@ pub struct Roots(Arc<RootCertStore>);
 
 impl Roots {
     /// The certificates of a PEM text, and no others.
-    pub fn from_pem(pem: &[u8], key: &SecretKey) -> Result<Self, TlsInputError> {
+    pub fn from_pem(pem: &[u8], location: &ValueLocation) -> Result<Self, TlsInputError> {
         let mut store = RootCertStore::empty();
-        for (index, certificate) in certificates(pem, MAX_ROOTS, key)?.into_iter().enumerate() {
+        for (index, certificate) in certificates(pem, MAX_ROOTS, location)?.into_iter().enumerate() {
             store.add(certificate).map_err(|error| {
-                TlsInputError::new(key, format_args!("certificate {} is of no use: {error}", index + 1))
+                TlsInputError::new(location, format_args!("certificate {} is of no use: {error}", index + 1))
             })?;
         }
         Ok(Self(Arc::new(store)))
@@ -91,20 +91,21 @@ pub struct ClientIdentity(Arc<CertifiedKey>);
 impl ClientIdentity {
     /// A chain, leaf first, and the leaf's private key: PEM (PKCS#8, SEC 1 or PKCS#1).
     pub fn from_pem(
-        chain: (&[u8], &SecretKey),
-        private_key: (&[u8], &SecretKey),
+        chain: (&[u8], &ValueLocation),
+        private_key: (&[u8], &ValueLocation),
     ) -> Result<Self, TlsInputError> {
         let certificates = certificates(chain.0, MAX_CHAIN, chain.1)?;
-        let (pem, name) = private_key;
-        let key = aws_lc_rs::default_provider()
-            .key_provider
-            .load_private_key(parse_key(pem, name)?)
-            .map_err(|_| TlsInputError::new(name, "the private key is of a kind that TLS does not use"))?;
+        let (pem, location) = private_key;
+        let key =
+            aws_lc_rs::default_provider().key_provider.load_private_key(parse_key(pem, location)?).map_err(
+                |_| TlsInputError::new(location, "the private key is of a kind that TLS does not use"),
+            )?;
         let identity = CertifiedKey::new(certificates, key);
         identity.keys_match().map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsInputError::new(name, format_args!("it is not the key of the certificate in {}", chain.1))
-            }
+            rustls::Error::InconsistentKeys(_) => TlsInputError::new(
+                location,
+                format_args!("it is not the key of the certificate in {}", chain.1),
+            ),
             error => TlsInputError::new(chain.1, format_args!("the first certificate is of no use: {error}")),
         })?;
         Ok(Self(Arc::new(identity)))
@@ -120,14 +121,14 @@ impl fmt::Debug for ClientIdentity {
 fn certificates(
     pem: &[u8],
     max: usize,
-    key: &SecretKey,
+    location: &ValueLocation,
 ) -> Result<Vec<CertificateDer<'static>>, TlsInputError> {
-    let wrong = |error: pem::PemError| TlsInputError::new(key, error);
+    let wrong = |error: pem::PemError| TlsInputError::new(location, error);
     let (blocks, _) = pem::blocks(pem, max).map_err(wrong)?;
     let der = |block: &Block<'_>| match block.label {
         "CERTIFICATE" => Ok(CertificateDer::from(block.decode().map_err(wrong)?.to_vec())),
         _ => Err(TlsInputError::new(
-            key,
+            location,
             format_args!(
                 "it holds a PEM block `{}`, but only certificates belong here",
                 block.printable_label()
@@ -137,15 +138,18 @@ fn certificates(
     blocks.iter().map(der).collect()
 }
 
-fn parse_key(pem: &[u8], key: &SecretKey) -> Result<PrivateKeyDer<'static>, TlsInputError> {
-    let wrong = |error: pem::PemError| TlsInputError::new(key, error);
+fn parse_key(pem: &[u8], location: &ValueLocation) -> Result<PrivateKeyDer<'static>, TlsInputError> {
+    let wrong = |error: pem::PemError| TlsInputError::new(location, error);
     let (blocks, _) = pem::blocks(pem, 2).map_err(wrong)?;
     // OpenSSL puts the curve in front of the key.
     let Some(block) = blocks.iter().find(|block| block.label != "EC PARAMETERS") else {
-        return Err(TlsInputError::new(key, "it holds no private key"));
+        return Err(TlsInputError::new(location, "it holds no private key"));
     };
     if block.label == "ENCRYPTED PRIVATE KEY" || block.has_headers() {
-        return Err(TlsInputError::new(key, "the private key is encrypted: store it without a password"));
+        return Err(TlsInputError::new(
+            location,
+            "the private key is encrypted: store it without a password",
+        ));
     }
     let der: Zeroizing<Vec<u8>> = block.decode().map_err(wrong)?;
     match block.label {
@@ -153,7 +157,7 @@ fn parse_key(pem: &[u8], key: &SecretKey) -> Result<PrivateKeyDer<'static>, TlsI
         "EC PRIVATE KEY" => Ok(PrivateKeyDer::Sec1(der.to_vec().into())),
         "RSA PRIVATE KEY" => Ok(PrivateKeyDer::Pkcs1(der.to_vec().into())),
         _ => Err(TlsInputError::new(
-            key,
+            location,
             format_args!("it holds a PEM block `{}`, not a private key", block.printable_label()),
         )),
     }

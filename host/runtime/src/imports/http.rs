@@ -1,94 +1,75 @@
-//! The `wasi:http` import: what is behind it is [`crate::egress`]; here its requests are tied to the call that made them.
-
-use std::sync::Arc;
+//! The `wasi:http` import: wasmtime's own, with a few functions in place of its own. What a request meets on its way out
+//! is in [`crate::egress`].
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource};
 use wasmtime_wasi::p2::bindings::io::error::Error as IoError;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method};
+use wasmtime_wasi_http::p2::bindings::{LinkOptions, http};
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
-use wasmtime_wasi_http::{Error as Code, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{Error as Code, WasiHttp, WasiHttpCtxView};
 
-use super::log::CallLog;
-use crate::egress::{Denial, Failure, MAX_METHOD, MAX_PATH, Observer};
-use crate::state::CallState;
+use crate::egress::{MAX_METHOD, MAX_PATH};
 
 /// A host name of DNS, a port, and what may be wrong with them.
 const MAX_AUTHORITY: usize = 512;
-/// Longer texts about a request say nothing more.
-const MAX_TEXT: usize = 1024;
 
-/// Notes what did not get through among the records of the call, and tells the session's observer. The plugin chose
-/// where to: what it put of a secret into a host name is not repeated.
-pub struct CallObserver {
-    pub log: Arc<CallLog>,
-}
+/// What the functions need of a call.
+pub type HttpView<'a> = WasiHttpCtxView<'a>;
 
-impl Observer for CallObserver {
-    fn denied(&self, denial: &Denial) {
-        let shown = |text: &str| self.log.presentable(text, MAX_TEXT);
-        let denial = Denial {
-            destination: shown(&denial.destination),
-            message: shown(&denial.message),
-            fix_line: shown(&denial.fix_line),
-            ..*denial
-        };
-        self.log.note(&format!("denied: {}; to allow it: {}", denial.message, denial.fix_line));
-        self.log.session().observer.denied(&denial);
-    }
-
-    fn failed(&self, failure: &Failure) {
-        let shown = |text: &str| self.log.presentable(text, MAX_TEXT);
-        let failure = Failure { destination: shown(&failure.destination), message: shown(&failure.message) };
-        self.log.note(&format!("no response from {}: {}", failure.destination, failure.message));
-        self.log.session().observer.failed(&failure);
-    }
-}
-
-/// Link `wasi:http`: `outgoing-handler`, and `types` that it needs.
-pub fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+/// Add `outgoing-handler`, and `types` that it needs.
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> HttpView<'_>,
+) -> wasmtime::Result<()> {
+    http::outgoing_handler::add_to_linker::<_, WasiHttp>(linker, view)?;
+    http::types::add_to_linker::<_, WasiHttp>(linker, &LinkOptions::default().into(), view)?;
     linker.allow_shadowing(true);
-    add_own(&mut linker.instance("wasi:http/types@0.2.12")?)?;
+    replace(&mut linker.instance("wasi:http/types@0.2.12")?, view)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-type Store<'a> = StoreContextMut<'a, CallState>;
-
-/// Functions of our own in place of wasmtime's.
-fn add_own(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
+/// Put functions of our own in place of wasmtime's.
+fn replace<T: Send + 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: fn(&mut T) -> HttpView<'_>,
+) -> wasmtime::Result<()> {
+    type Store<'a, T> = StoreContextMut<'a, T>;
     // A request that is not sent yet is memory of the host, which no limit of the plugin's counts: names of methods have
     // no limit at all, the other parts 64 KiB each.
     types.func_wrap(
         "[method]outgoing-request.set-method",
-        |mut store: Store<'_>, (request, method): (Resource<HostOutgoingRequest>, Method)| match &method {
-            Method::Other(name) if name.len() > MAX_METHOD => Ok((Err(()),)),
-            _ => Ok((store.data_mut().http().set_method(request, method)?,)),
+        move |mut store: Store<'_, T>, (request, method): (Resource<HostOutgoingRequest>, Method)| {
+            match &method {
+                Method::Other(name) if name.len() > MAX_METHOD => Ok((Err(()),)),
+                _ => Ok((view(store.data_mut()).set_method(request, method)?,)),
+            }
         },
     )?;
     types.func_wrap(
         "[method]outgoing-request.set-path-with-query",
-        |mut store: Store<'_>, (request, path): (Resource<HostOutgoingRequest>, Option<String>)| {
+        move |mut store: Store<'_, T>, (request, path): (Resource<HostOutgoingRequest>, Option<String>)| {
             if path.as_ref().is_some_and(|path| path.len() > MAX_PATH) {
                 return Ok((Err(()),));
             }
-            Ok((store.data_mut().http().set_path_with_query(request, path)?,))
+            Ok((view(store.data_mut()).set_path_with_query(request, path)?,))
         },
     )?;
     types.func_wrap(
         "[method]outgoing-request.set-authority",
-        |mut store: Store<'_>, (request, authority): (Resource<HostOutgoingRequest>, Option<String>)| {
+        move |mut store: Store<'_, T>,
+              (request, authority): (Resource<HostOutgoingRequest>, Option<String>)| {
             if authority.as_ref().is_some_and(|authority| authority.len() > MAX_AUTHORITY) {
                 return Ok((Err(()),));
             }
-            Ok((store.data_mut().http().set_authority(request, authority)?,))
+            Ok((view(store.data_mut()).set_authority(request, authority)?,))
         },
     )?;
     // wasmtime-wasi-http 48 looks for codes of its bindings' type only, but what ends the stream of a body early is an
     // `Error` of the crate, so a plugin would get no code for it.
-    types.func_wrap("http-error-code", |mut store: Store<'_>, (error,): (Resource<IoError>,)| {
-        let error = store.data_mut().table.get(&error)?;
+    types.func_wrap("http-error-code", move |mut store: Store<'_, T>, (error,): (Resource<IoError>,)| {
+        let error = view(store.data_mut()).table.get(&error)?;
         let code = error.downcast_ref().map(body_code).or_else(|| error.downcast_ref().cloned());
         Ok((code,))
     })
@@ -105,12 +86,5 @@ fn body_code(error: &Code) -> ErrorCode {
         Code::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
         Code::HttpResponseTrailerSectionSize(size) => ErrorCode::HttpResponseTrailerSectionSize(*size),
         _ => ErrorCode::HttpProtocolError,
-    }
-}
-
-impl WasiHttpView for CallState {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.http.deadline = self.clock.deadline;
-        WasiHttpCtxView { hooks: &mut self.http, table: &mut self.table, ctx: &mut self.http_ctx }
     }
 }

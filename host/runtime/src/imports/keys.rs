@@ -1,36 +1,50 @@
 //! The `keys` import: private keys stay here, plugins hold handles.
 
-use std::sync::Arc;
+use wasm_issuer_core::keys::{Algorithm, EphemeralKeys, KeyError};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use wasm_issuer_core::keys::{Algorithm, KeyError, PrivateKey};
-use wasmtime::component::Resource;
-
+use crate::bindings::KeyHandle;
 use crate::bindings::wasm_issuer::plugin::keys::{self as wit, Host, HostSigningKey};
-use crate::state::CallState;
 
-/// What is behind a plugin's `signing-key`.
-pub struct KeyHandle(pub Arc<PrivateKey>);
+/// What the functions need of a call.
+pub struct KeysView<'a> {
+    pub keys: &'a EphemeralKeys,
+    pub table: &'a mut ResourceTable,
+}
 
-impl Host for CallState {
+struct HasKeys;
+
+impl HasData for HasKeys {
+    type Data<'a> = KeysView<'a>;
+}
+
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> KeysView<'_>,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasKeys>(linker, view)
+}
+
+impl Host for KeysView<'_> {
     fn ephemeral(
         &mut self,
         name: String,
         algorithm: wit::Algorithm,
     ) -> wasmtime::Result<Result<Resource<KeyHandle>, wit::KeyError>> {
-        match self.session.keys.get_or_make(&name, algorithm.into()) {
-            Ok(key) => Ok(Ok(self.table.push(KeyHandle(key))?)),
+        match self.keys.get_or_make(&name, algorithm.into()) {
+            Ok(key) => Ok(Ok(self.table.push(key)?)),
             Err(error) => Ok(Err(error.into())),
         }
     }
 }
 
-impl HostSigningKey for CallState {
+impl HostSigningKey for KeysView<'_> {
     fn algorithm(&mut self, key: Resource<KeyHandle>) -> wasmtime::Result<wit::Algorithm> {
-        Ok(self.table.get(&key)?.0.algorithm().into())
+        Ok(self.table.get(&key)?.algorithm().into())
     }
 
     fn public_key(&mut self, key: Resource<KeyHandle>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&key)?.0.public_key_der().to_vec())
+        Ok(self.table.get(&key)?.public_key_der().to_vec())
     }
 
     fn sign(
@@ -38,7 +52,7 @@ impl HostSigningKey for CallState {
         key: Resource<KeyHandle>,
         message: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, wit::KeyError>> {
-        Ok(self.table.get(&key)?.0.sign(&message).map_err(Into::into))
+        Ok(self.table.get(&key)?.sign(&message).map_err(Into::into))
     }
 
     fn drop(&mut self, key: Resource<KeyHandle>) -> wasmtime::Result<()> {

@@ -1,243 +1,42 @@
-//! The `log` import, and stdout and stderr: records that say which Issuer and which request they belong to.
+//! The `log` import: records of the plugin's own.
 
-use std::sync::{Arc, Mutex};
+use wasmtime::component::{HasData, Linker};
 
-use tokio_util::bytes::Bytes;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use crate::bindings::wasm_issuer::plugin::log::{self as wit, Host, Level};
+use crate::log::CallLog;
 
-use crate::bindings::wasm_issuer::plugin::log::{Host, Level};
-use crate::lock;
-use crate::redact::{Redactor, presentable};
-use crate::session::Session;
-use crate::state::CallState;
-
-const MAX_RECORD: usize = 2048;
-const MAX_RECORDS: usize = 64;
-/// How much of the last line on stderr goes into the message about a trap.
-const MAX_LAST_LINE: usize = 512;
-/// What a plugin may write to stdout or stderr at a time.
-const WRITE_SIZE: usize = 4096;
-
-/// Which call the records belong to.
-#[derive(Clone, Debug)]
-pub enum CallName {
-    /// `check`.
-    Check,
-    /// `sign`.
-    Sign {
-        /// The request's namespace, if it has one.
-        namespace: Option<String>,
-        /// The request's name.
-        name: String,
-    },
+/// What the functions need of a call.
+pub struct LogView<'a> {
+    pub log: &'a CallLog,
 }
 
-/// A stream that a plugin writes lines to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    Stdout,
-    Stderr,
+struct HasLog;
+
+impl HasData for HasLog {
+    type Data<'a> = LogView<'a>;
 }
 
-/// All text that one call writes.
-pub struct CallLog {
-    session: Arc<Session>,
-    call: CallName,
-    inner: Mutex<Inner>,
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> LogView<'_>,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasLog>(linker, view)
 }
 
-#[derive(Default)]
-struct Inner {
-    records: usize,
-    dropped: usize,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-    /// The last line on stderr, as it was written.
-    last_line: Vec<u8>,
-    /// Secrets of this call: placeholders and what they stand for.
-    secrets: Redactor,
-}
-
-impl CallLog {
-    pub fn new(session: Arc<Session>, call: CallName) -> Arc<Self> {
-        Arc::new(Self { session, call, inner: Mutex::default() })
-    }
-
-    /// Keep a value out of everything that this call writes or returns from now on.
-    pub fn hide(&self, value: &[u8]) {
-        lock(&self.inner).secrets.add(value);
-    }
-
-    /// Whether a text shows a secret.
-    pub fn finds_secret(&self, text: &str) -> bool {
-        self.session.secrets.finds(text) || lock(&self.inner).secrets.finds(text)
-    }
-
-    /// Text from the plugin as it may be shown.
-    pub fn presentable(&self, text: &str, max: usize) -> String {
-        presentable(text, max, &[&self.session.secrets, &lock(&self.inner).secrets])
-    }
-
-    /// The last line that the plugin wrote to stderr: after a panic, what it was about.
-    pub fn last_line(&self) -> Option<String> {
-        let inner = lock(&self.inner);
-        let line = String::from_utf8_lossy(&inner.last_line);
-        let line = presentable(&line, MAX_LAST_LINE, &[&self.session.secrets, &inner.secrets]);
-        (!line.is_empty()).then_some(line)
-    }
-
-    /// Whose call it is.
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// Write a record of the host's own about what the plugin does.
-    pub fn note(&self, text: &str) {
-        self.record(&mut lock(&self.inner), Level::Warn, "host", text.as_bytes());
-    }
-
-    fn record(&self, inner: &mut Inner, level: Level, source: &'static str, text: &[u8]) {
-        if inner.records >= MAX_RECORDS {
-            inner.dropped += 1;
-            return;
-        }
-        inner.records += 1;
-        let text = &String::from_utf8_lossy(text);
-        self.emit(level, source, &presentable(text, MAX_RECORD, &[&self.session.secrets, &inner.secrets]));
-    }
-
-    fn emit(&self, level: Level, source: &'static str, text: &str) {
-        let issuer = &self.session.issuer;
-        let (call, namespace, name) = match &self.call {
-            CallName::Check => ("check", None, None),
-            CallName::Sign { namespace, name } => ("sign", namespace.as_deref(), Some(name.as_str())),
-        };
-        macro_rules! emit {
-            ($level:ident) => {
-                tracing::event!(
-                    tracing::Level::$level,
-                    kind = issuer.kind,
-                    namespace = issuer.namespace,
-                    issuer = issuer.name,
-                    call,
-                    request.namespace = namespace,
-                    request.name = name,
-                    source,
-                    "{text}"
-                )
-            };
-        }
-        match level {
-            Level::Debug => emit!(DEBUG),
-            Level::Info => emit!(INFO),
-            Level::Warn => emit!(WARN),
-            Level::Error => emit!(ERROR),
-        }
-    }
-
-    fn write(&self, stream: Stream, bytes: &[u8]) {
-        let inner = &mut *lock(&self.inner);
-        let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-            let (line, after) = rest.split_at(at);
-            push_line(inner.buffer(stream), line);
-            self.end_line(inner, stream);
-            rest = after.get(1..).unwrap_or_default();
-        }
-        push_line(inner.buffer(stream), rest);
-    }
-
-    fn end_line(&self, inner: &mut Inner, stream: Stream) {
-        let line = std::mem::take(inner.buffer(stream));
-        // A panic in Rust ends with that note, which would hide what the panic was about.
-        if line.trim_ascii().is_empty() || line.starts_with(b"note: run with `RUST_BACKTRACE=") {
-            return;
-        }
-        let (level, source) = match stream {
-            Stream::Stdout => (Level::Info, "stdout"),
-            Stream::Stderr => (Level::Warn, "stderr"),
-        };
-        self.record(inner, level, source, &line);
-        if stream == Stream::Stderr {
-            inner.last_line = line;
-        }
-    }
-
-    /// The plugin writes no more: take in what has no line end, and say how much was left out.
-    pub fn finish(&self) {
-        let inner = &mut *lock(&self.inner);
-        self.end_line(inner, Stream::Stdout);
-        self.end_line(inner, Stream::Stderr);
-        if inner.dropped > 0 {
-            self.emit(Level::Warn, "host", &format!("{} more log records were dropped", inner.dropped));
-            inner.dropped = 0;
-        }
-    }
-}
-
-impl Inner {
-    fn buffer(&mut self, stream: Stream) -> &mut Vec<u8> {
-        match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        }
-    }
-}
-
-/// Lines are kept longer than they are shown, so that what a cut leaves of a secret is still recognised.
-fn push_line(line: &mut Vec<u8>, bytes: &[u8]) {
-    let room = (2 * MAX_RECORD).saturating_sub(line.len());
-    line.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-}
-
-impl Host for CallState {
+impl Host for LogView<'_> {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        self.log.record(&mut lock(&self.log.inner), level, "log", message.as_bytes());
+        self.log.record(level.into(), "log", &message);
         Ok(())
     }
 }
 
-/// stdout or stderr of a call.
-#[derive(Clone)]
-pub struct LineStream {
-    pub log: Arc<CallLog>,
-    pub stream: Stream,
-}
-
-impl IsTerminal for LineStream {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for LineStream {
-    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(tokio::io::sink()) // WASI 0.3 would use it
-    }
-
-    fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
-    }
-}
-
-#[async_trait::async_trait]
-impl Pollable for LineStream {
-    async fn ready(&mut self) {}
-}
-
-#[async_trait::async_trait]
-impl OutputStream for LineStream {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.log.write(self.stream, &bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_SIZE)
+impl From<Level> for tracing::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::DEBUG,
+            Level::Info => Self::INFO,
+            Level::Warn => Self::WARN,
+            Level::Error => Self::ERROR,
+        }
     }
 }

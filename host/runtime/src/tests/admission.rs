@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use wasmtime::Store;
 
 use super::*;
-use crate::imports::log::{CallLog, CallName};
+use crate::log::{CallLog, CallName};
 use crate::state::CallState;
 use crate::{Budget, Footprint, LoadError, Phase};
 
 /// A plugin that is this much more than the fixture.
-fn with(more: &str) -> Vec<u8> {
+fn with(more: &str) -> ComponentBytes {
     edited(&[("(component", &format!("(component {more}"))])
 }
 
@@ -39,7 +39,7 @@ fn boundless() -> Account {
 }
 
 /// What is over its bound, and how much was found.
-async fn refusal(wasm: Vec<u8>, account: &Account) -> (&'static str, u64) {
+async fn refusal(wasm: ComponentBytes, account: &Account) -> (&'static str, u64) {
     match runtime().load(wasm, account).await {
         Err(LoadError::OverBudget { what, found, .. }) => (what, found),
         Err(other) => panic!("{other}"),
@@ -70,7 +70,7 @@ async fn sparse_images_are_refused() {
 #[tokio::test]
 async fn images_are_no_denser_than_their_segments() {
     let sparse = r#"(core module (memory 257) (data (i32.const 0) "x") (data (i32.const 16000000) "x"))"#;
-    let artifact = runtime().engine.precompile_component(&with(&sparse.repeat(4))).unwrap();
+    let artifact = runtime().engine.precompile_component(with(&sparse.repeat(4)).as_slice()).unwrap();
     assert!(artifact.len() < 1 << 20, "{}", artifact.len());
 }
 
@@ -140,7 +140,7 @@ async fn a_store_holds_no_more_instances_than_the_widest_budget() {
         let wasm = with(&format!("(core module $m) {}", "(core instance (instantiate $m))".repeat(n)));
         async move {
             let plugin = runtime().load(wasm, &boundless()).await.unwrap();
-            plugin.check(&session(Limits::default())).await
+            plugin.check(&session(CallLimits::default())).await
         }
     };
     // The fixture is one of them.
@@ -166,8 +166,19 @@ async fn an_artifact_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_one_account_has_no_place_for_others_may_load_meanwhile() {
+    let runtime = runtime();
+    let budget = Budget { artifact_bytes: 10_000, ..Budget::TENANT };
+    let (small, large) = (Account { budget, ..account() }, Account::tenant("team-b"));
+    let (first, second) =
+        tokio::join!(runtime.load(checking(""), &small), runtime.load(checking(""), &large));
+    assert_eq!(first.err(), Some(LoadError::ArtifactTooLarge { limit: 10_000 }));
+    assert!(second.is_ok());
+}
+
+#[tokio::test]
 async fn code_is_released_with_the_last_user_of_a_plugin() {
-    let size = runtime().engine.precompile_component(&checking("")).unwrap().len();
+    let size = runtime().engine.precompile_component(checking("").as_slice()).unwrap().len();
     // Half of it is enough for one and not for two.
     let runtime = Runtime::new(RuntimeConfig { code_bytes: 3 * size, ..RuntimeConfig::default() }).unwrap();
     let (first, other) = (checking(""), checking("nop"));
@@ -250,7 +261,7 @@ fn kinds() -> HashMap<&'static str, fn(usize) -> String> {
 }
 
 /// The largest component of a kind that is within a budget.
-fn largest(runtime: &Runtime, budget: &Budget, kind: fn(usize) -> String) -> (usize, Vec<u8>) {
+fn largest(runtime: &Runtime, budget: &Budget, kind: fn(usize) -> String) -> (usize, ComponentBytes) {
     let fits = |n: usize| runtime.inspect(&with(&kind(n)), budget).is_ok();
     let mut over = 1;
     while fits(over) {
@@ -266,7 +277,7 @@ fn largest(runtime: &Runtime, budget: &Budget, kind: fn(usize) -> String) -> (us
 
 /// A store as for a call.
 fn store(runtime: &Runtime) -> Store<CallState> {
-    let session = session(Limits::default());
+    let session = session(CallLimits::default());
     let log = CallLog::new(session.clone(), CallName::Check);
     let (engine, memory, turns) = (&runtime.engine, runtime.memory.clone(), runtime.turns.clone());
     let mut store = CallState::store(engine, session, log, memory, &runtime.egress, turns);
@@ -317,12 +328,17 @@ async fn heaviest_instances() {
 fn print_footprints() {
     let paths = std::env::var("WASM_ISSUER_MEASURE").unwrap();
     for path in paths.split(':') {
-        let wasm = std::fs::read(path).unwrap();
+        let wasm = ComponentBytes::new(std::fs::read(path).unwrap());
         let started = Instant::now();
         let inspection = runtime().inspect(&wasm, &boundless().budget).unwrap();
-        println!("{path}: {} bytes, in {:?}: {:#?}", wasm.len(), started.elapsed(), inspection.footprint);
+        println!(
+            "{path}: {} bytes, in {:?}: {:#?}",
+            wasm.as_slice().len(),
+            started.elapsed(),
+            inspection.footprint
+        );
         let started = Instant::now();
-        let artifact = runtime().engine.precompile_component(&wasm).unwrap();
+        let artifact = runtime().engine.precompile_component(wasm.as_slice()).unwrap();
         println!("{path}: compiled to {} bytes in {:?}", artifact.len(), started.elapsed());
     }
 }
@@ -337,14 +353,14 @@ async fn print_instances() {
             let mut config = crate::engine::config();
             config.memory_init_cow(cow).memory_guaranteed_dense_image_size(dense);
             let engine = wasmtime::Engine::new(&config).unwrap();
-            let linker = crate::engine::linker(&engine).unwrap();
+            let linker = crate::link::linker(&engine).unwrap();
             let component = wasmtime::component::Component::new(&engine, &wasm).unwrap();
             component.initialize_copy_on_write_image().unwrap();
             let pre = crate::link::link(&linker, &component).unwrap();
             crate::engine::start_clock(&engine).unwrap();
             let mut other = Runtime::new(RuntimeConfig::default()).unwrap();
             Arc::get_mut(&mut other).unwrap().engine = engine;
-            let issuer = crate::convert::issuer(&session(Limits::default()));
+            let issuer = crate::convert::issuer(&session(CallLimits::default()));
             let (mut start, mut check) = (vec![], vec![]);
             for _ in 0..200 {
                 let mut store = store(&other);

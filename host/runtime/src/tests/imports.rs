@@ -7,6 +7,7 @@ use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::keys::Algorithm;
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p2::OutputStream as _;
 use zeroize::Zeroizing;
 
@@ -16,27 +17,23 @@ use crate::bindings::wasm_issuer::plugin::secrets::{
     Encoding, Host as _, HostSecret as _, PlaceholderForm, SecretError,
 };
 use crate::bindings::wasm_issuer::plugin::types as wit;
+use crate::bindings::{KeyHandle, SecretHandle};
 use crate::egress::EgressConfig;
-use crate::imports::keys::KeyHandle;
-use crate::imports::log::{CallLog, CallName, LineStream, Stream};
-use crate::imports::secrets::SecretHandle;
-use crate::limits::MemoryPool;
+use crate::imports::secrets::SecretsView;
+use crate::log::{CallLog, CallName, LineStream, Stream};
+use crate::memory::MemoryPool;
 use crate::state::CallState;
 use crate::turns::Turns;
 use crate::{convert, engine};
 
 fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     let value = |value: &[u8]| Zeroizing::new(value.to_vec());
-    let data: BTreeMap<_, _> = data.iter().map(|(name, bytes)| ((*name).to_owned(), value(bytes))).collect();
+    let values: BTreeMap<_, _> =
+        data.iter().map(|(name, bytes)| ((*name).to_owned(), value(bytes))).collect();
     let session = Session::new(SessionInit {
-        issuer: IssuerIdentity { kind: "WasmClusterIssuer".into(), namespace: None, name: "my-ca".into() },
-        config: "{}".into(),
-        secret: Some(AuthSecret { name: "auth".into(), namespace: "pki".into(), data }),
+        secret: Some(SecretData { namespace: "pki".into(), name: "auth".into(), values }),
         reveal: reveal.iter().map(|name| (*name).to_owned()).collect(),
-        keys: Arc::default(),
-        limits: Limits::default(),
-        http: Default::default(),
-        observer: Arc::new(()),
+        ..init("my-ca")
     });
     let log = CallLog::new(session.clone(), CallName::Check);
     let engine = Engine::new(&engine::config()).unwrap();
@@ -48,12 +45,12 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
 #[test]
 fn objects_behind_handles_are_bounded() {
     let mut store = state(&[], &[]);
-    let table = &mut store.data_mut().table;
+    let table = store.data_mut().ctx().table;
     assert!((0..1024_u32).all(|n| table.push(n).is_ok()));
     assert!(matches!(table.push(0_u32), Err(wasmtime::component::ResourceTableError::Full)));
 }
 
-impl CallState {
+impl SecretsView<'_> {
     fn secret(&mut self, name: &str) -> Resource<SecretHandle> {
         self.get(name.into()).unwrap().unwrap()
     }
@@ -79,9 +76,9 @@ fn invalid<T>(result: Result<T, SecretError>) -> String {
 #[test]
 fn secrets_are_listed_sorted_and_found_by_name() {
     let mut store = state(&[("token", b"t"), ("ca.crt", b"c")], &[]);
-    let state = store.data_mut();
-    assert_eq!(state.names().unwrap(), ["ca.crt", "token"]);
-    assert_eq!(not_found(state.get("tokn".into()).unwrap()), "the Secret pki/auth has no key `tokn`");
+    let mut secrets = store.data_mut().secrets_view();
+    assert_eq!(secrets.names().unwrap(), ["ca.crt", "token"]);
+    assert_eq!(not_found(secrets.get("tokn".into()).unwrap()), "the Secret pki/auth has no key `tokn`");
 }
 
 #[test]
@@ -90,25 +87,25 @@ fn hmac_takes_the_key_in_each_encoding() {
     let message = b"what do ya want for nothing?";
     let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
     let mut store = state(&[("raw", b"Jefe"), ("hex", b"4a656665\n"), ("base64", b" SmVmZQ==\n")], &[]);
-    let state = store.data_mut();
+    let mut secrets = store.data_mut().secrets_view();
     for (name, encoding) in [("raw", Encoding::Raw), ("hex", Encoding::Hex), ("base64", Encoding::Base64)] {
-        let secret = state.secret(name);
-        let mac = state.hmac_sha256(secret, encoding, message.to_vec()).unwrap().unwrap();
+        let secret = secrets.secret(name);
+        let mac = secrets.hmac_sha256(secret, encoding, message.to_vec()).unwrap().unwrap();
         assert_eq!(hex::encode(mac), expected, "{name}");
     }
-    let secret = state.secret("raw");
-    let error = invalid(state.hmac_sha256(secret, Encoding::Hex, vec![]).unwrap());
+    let secret = secrets.secret("raw");
+    let error = invalid(secrets.hmac_sha256(secret, Encoding::Hex, vec![]).unwrap());
     assert_eq!(error, "`raw` of the Secret: the value is not hexadecimal digits");
 }
 
 #[test]
 fn a_value_is_read_only_where_the_spec_says_so() {
     let mut store = state(&[("user", b"admin"), ("password", b"hunter2hunter2")], &["user"]);
-    let state = store.data_mut();
-    let secret = state.secret("user");
-    assert_eq!(state.reveal(secret).unwrap().unwrap(), b"admin");
-    let secret = state.secret("password");
-    match state.reveal(secret).unwrap() {
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("user");
+    assert_eq!(secrets.reveal(secret).unwrap().unwrap(), b"admin");
+    let secret = secrets.secret("password");
+    match secrets.reveal(secret).unwrap() {
         Err(SecretError::NotGranted(message)) => {
             assert!(message.ends_with("secrets:\n  reveal: [\"password\"]"), "{message}");
         }
@@ -120,21 +117,22 @@ fn a_value_is_read_only_where_the_spec_says_so() {
 fn a_key_signs_and_is_parsed_once() {
     let pair = rcgen::KeyPair::generate().unwrap();
     let mut store = state(&[("tls.key", pair.serialize_pem().as_bytes()), ("other", b"no key")], &[]);
-    let state = store.data_mut();
-    let secret = state.secret("tls.key");
-    let key = state.signing_key(Resource::new_borrow(secret.rep())).unwrap().unwrap();
-    let again = state.signing_key(secret).unwrap().unwrap();
-    let parsed = |state: &CallState, key: &Resource<KeyHandle>| state.table.get(key).unwrap().0.clone();
-    assert!(Arc::ptr_eq(&parsed(state, &key), &parsed(state, &again)));
-    assert_eq!(parsed(state, &key).algorithm(), Algorithm::EcdsaP256Sha256);
-    assert!(!state.sign(again, b"message".to_vec()).unwrap().unwrap().is_empty());
-    let too_long = state.sign(key, vec![0; (64 << 10) + 1]).unwrap();
-    assert!(matches!(too_long, Err(KeyError::LimitExceeded(_))));
-    let secret = state.secret("other");
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("tls.key");
+    let key = secrets.signing_key(Resource::new_borrow(secret.rep())).unwrap().unwrap();
+    let again = secrets.signing_key(secret).unwrap().unwrap();
+    let parsed = |key: &Resource<KeyHandle>| secrets.table.get(key).unwrap().clone();
+    assert!(Arc::ptr_eq(&parsed(&key), &parsed(&again)));
+    assert_eq!(parsed(&key).algorithm(), Algorithm::EcdsaP256Sha256);
+    let secret = secrets.secret("other");
     assert!(
-        invalid(state.signing_key(secret).map(|key| key.map(drop)).unwrap())
+        invalid(secrets.signing_key(secret).map(|key| key.map(drop)).unwrap())
             .starts_with("`other` of the Secret: ")
     );
+    let mut keys = store.data_mut().keys_view();
+    assert!(!keys.sign(again, b"message".to_vec()).unwrap().unwrap().is_empty());
+    let too_long = keys.sign(key, vec![0; (64 << 10) + 1]).unwrap();
+    assert!(matches!(too_long, Err(KeyError::LimitExceeded(_))));
 }
 
 #[test]
@@ -144,32 +142,33 @@ fn certificates_and_nothing_else_is_handed_out() {
     let chain = format!("# the root\n{}{}", certificate.pem(), certificate.pem());
     let both = format!("{}{}", certificate.pem(), pair.serialize_pem());
     let mut store = state(&[("ca.crt", chain.as_bytes()), ("both", both.as_bytes()), ("none", b"")], &[]);
-    let state = store.data_mut();
-    let secret = state.secret("ca.crt");
-    let found = state.certificates(secret).unwrap().unwrap();
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("ca.crt");
+    let found = secrets.certificates(secret).unwrap().unwrap();
     assert_eq!(found, [certificate.der().to_vec(), certificate.der().to_vec()]);
-    let secret = state.secret("both");
-    assert!(invalid(state.certificates(secret).unwrap()).contains("`PRIVATE KEY`"));
-    let secret = state.secret("none");
-    invalid(state.certificates(secret).unwrap());
+    let secret = secrets.secret("both");
+    assert!(invalid(secrets.certificates(secret).unwrap()).contains("`PRIVATE KEY`"));
+    let secret = secrets.secret("none");
+    invalid(secrets.certificates(secret).unwrap());
 }
 
 #[test]
 fn placeholders_stand_for_header_values_and_stay_out_of_texts() {
     let mut store = state(&[("token", b"s3cr3t-token\n"), ("binary", b"a\nb")], &[]);
-    let state = store.data_mut();
-    let secret = state.secret("token");
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("token");
     let secret = || Resource::new_borrow(secret.rep());
-    let plain = state.placeholder(secret(), PlaceholderForm::Plain).unwrap().unwrap();
-    let basic = state.placeholder(secret(), PlaceholderForm::BasicAuth("me".into())).unwrap().unwrap();
+    let plain = secrets.placeholder(secret(), PlaceholderForm::Plain).unwrap().unwrap();
+    let basic = secrets.placeholder(secret(), PlaceholderForm::BasicAuth("me".into())).unwrap().unwrap();
     assert_ne!(plain, basic);
     assert!(!plain.contains("s3cr3t"));
-    let shown = state.log.presentable(&format!("{plain} {basic} s3cr3t-token bWU6czNjcjN0LXRva2Vu"), 500);
+    let shown = secrets.log.presentable(&format!("{plain} {basic} s3cr3t-token bWU6czNjcjN0LXRva2Vu"), 500);
     assert_eq!(shown, "[redacted] [redacted] [redacted] [redacted]");
-    invalid(state.placeholder(secret(), PlaceholderForm::BasicAuth("me:you".into())).unwrap());
-    let binary = state.secret("binary");
-    invalid(state.placeholder(binary, PlaceholderForm::Plain).unwrap());
-    let more = (0..1000).take_while(|_| state.placeholder(secret(), PlaceholderForm::Plain).unwrap().is_ok());
+    invalid(secrets.placeholder(secret(), PlaceholderForm::BasicAuth("me:you".into())).unwrap());
+    let binary = secrets.secret("binary");
+    invalid(secrets.placeholder(binary, PlaceholderForm::Plain).unwrap());
+    let more =
+        (0..1000).take_while(|_| secrets.placeholder(secret(), PlaceholderForm::Plain).unwrap().is_ok());
     assert_eq!(more.count(), 62);
 }
 

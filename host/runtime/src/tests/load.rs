@@ -2,7 +2,7 @@ use super::*;
 use crate::{Budget, Inspection, LoadError};
 
 fn refused(bytes: &[u8]) -> LoadError {
-    runtime().inspect(bytes, &Budget::TENANT).unwrap_err()
+    runtime().inspect(&ComponentBytes::new(bytes.to_vec()), &Budget::TENANT).unwrap_err()
 }
 
 #[test]
@@ -23,14 +23,22 @@ fn whatever_is_not_a_component_is_named() {
 }
 
 #[test]
+fn a_component_is_known_by_its_digest() {
+    // The example of FIPS 180-2.
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(ComponentBytes::new(b"abc".to_vec()).sha256(), sha256);
+}
+
+#[test]
 fn machine_code_is_refused_whatever_it_would_do() {
     let runtime = runtime();
-    let compiled = runtime.engine.precompile_component(&checking("")).unwrap();
-    assert_eq!(runtime.inspect(&compiled, &Budget::WIDE), Err(LoadError::Precompiled));
+    let compiled = runtime.engine.precompile_component(checking("").as_slice()).unwrap();
+    assert_eq!(runtime.inspect(&ComponentBytes::new(compiled), &Budget::WIDE), Err(LoadError::Precompiled));
 }
 
 /// A component of exactly this size: the rest is a custom section.
-fn padded(mut wasm: Vec<u8>, size: usize) -> Vec<u8> {
+fn padded(size: usize) -> Vec<u8> {
+    let mut wasm = checking("").as_slice().to_vec();
     let rest = size - wasm.len() - 6;
     let length = u32::try_from(rest).unwrap();
     wasm.push(0);
@@ -42,16 +50,16 @@ fn padded(mut wasm: Vec<u8>, size: usize) -> Vec<u8> {
 #[tokio::test]
 async fn the_size_is_bounded() {
     let runtime = runtime();
-    let load = async |size| runtime.load(padded(checking(""), size), &account()).await.err();
+    let load = async |size| runtime.load(ComponentBytes::new(padded(size)), &account()).await.err();
     assert_eq!(load(16 << 20).await, None);
     let bytes = (16 << 20) + 1;
     assert_eq!(load(bytes).await, Some(LoadError::TooLarge { bytes, limit: 16 << 20 }));
     // Before anything looks into it.
-    let mut nonsense = padded(checking(""), bytes);
+    let mut nonsense = padded(bytes);
     nonsense[8..].fill(0xff);
-    let error = runtime.inspect(&nonsense, &Budget::TENANT);
+    let error = runtime.inspect(&ComponentBytes::new(nonsense), &Budget::TENANT);
     assert_eq!(error, Err(LoadError::TooLarge { bytes, limit: 16 << 20 }));
-    let wide = runtime.inspect(&padded(checking(""), 64 << 20), &Budget::WIDE).unwrap();
+    let wide = runtime.inspect(&ComponentBytes::new(padded(64 << 20)), &Budget::WIDE).unwrap();
     assert_eq!(wide.size, 64 << 20);
 }
 
@@ -60,7 +68,7 @@ fn an_inspection_lists_imports_and_exports() {
     let wasm = checking("");
     let inspection = runtime().inspect(&wasm, &Budget::TENANT).unwrap();
     let Inspection { sha256, size, imports, exports, footprint } = &inspection;
-    assert_eq!((sha256.len(), *size), (64, wasm.len()));
+    assert_eq!((sha256.as_str(), *size), (wasm.sha256(), wasm.as_slice().len()));
     let expected =
         ["wasm-issuer:plugin/types@0.1.0", "wasi:io/poll@0.2.0", "wasi:clocks/monotonic-clock@0.2.0"];
     assert_eq!(imports, &expected);
@@ -73,8 +81,9 @@ fn an_inspection_lists_imports_and_exports() {
 async fn damaged_bytes_are_invalid() {
     let runtime = runtime();
     let wasm = checking("");
+    let wasm = wasm.as_slice();
     for len in [9, wasm.len() / 2, wasm.len() - 1] {
-        let error = runtime.load(wasm.get(..len).unwrap().to_vec(), &account()).await.err();
+        let error = runtime.load(ComponentBytes::new(wasm[..len].to_vec()), &account()).await.err();
         assert!(matches!(error, Some(LoadError::Invalid(_))), "{len}: {error:?}");
     }
     let error = runtime.load(checking("(drop (i64.const 0)) i32.add drop"), &account()).await.err();
@@ -122,7 +131,11 @@ async fn other_worlds_are_told_apart() {
     assert_eq!(why, "`wasm-issuer:plugin/signer@0.1.0` has no function `sign`");
     let why = wrong(&[("(field \"is-ca\" bool)", "(field \"is-ca\" u8)")]).await;
     assert!(why.starts_with("`sign` of `wasm-issuer:plugin/signer@0.1.0`: type mismatch"), "{why}");
-    let error = runtime.load(wat::parse_str("(component)").unwrap(), &account()).await.err().unwrap();
+    let error = runtime
+        .load(ComponentBytes::new(wat::parse_str("(component)").unwrap()), &account())
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("it exports nothing"), "{error}");
 }
 
@@ -133,7 +146,7 @@ async fn a_later_patch_version_of_the_contract_fits() {
         ("wasi:io/poll@0.2.0", "wasi:io/poll@0.2.99"),
     ]);
     let plugin = runtime().load(wasm, &account()).await.unwrap();
-    plugin.check(&session(Limits::default())).await.unwrap();
+    plugin.check(&session(CallLimits::default())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,17 +23,17 @@ pub const GROUP: &str = "cert-manager.io";
 /// A request for one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct CertificateRequest {
-    /// Standard object metadata.
+    /// Name, namespace, uid and resourceVersion are used, and the managed fields.
     pub metadata: ObjectMeta,
     /// What is asked for; cert-manager's webhook makes it immutable.
     #[serde(default, deserialize_with = "null_is_default")]
     pub spec: CertificateRequestSpec,
-    /// What came of it.
+    /// The conditions and, once it is signed, the certificate.
     #[serde(default, deserialize_with = "null_is_default")]
     pub status: CertificateRequestStatus,
 }
 
-/// What is asked for.
+/// `spec` of a CertificateRequest, as cert-manager or a user wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CertificateRequestSpec {
@@ -55,13 +55,13 @@ pub struct CertificateRequestSpec {
     /// The user that created the request; this and the three below are filled in by cert-manager's webhook.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub username: String,
-    /// That user's UID.
+    /// The UID of that user, which a later user of the same name does not have.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub uid: String,
-    /// That user's groups.
+    /// The groups that the API server knew that user to be in.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub groups: Vec<String>,
-    /// That user's extra attributes.
+    /// What the authenticator told of that user besides.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub extra: BTreeMap<String, Vec<String>>,
 }
@@ -109,10 +109,10 @@ pub struct CertificateRequestCondition {
     /// `True`, `False` or `Unknown`.
     #[serde(deserialize_with = "null_is_default")]
     pub status: String,
-    /// One word for machines.
+    /// CamelCase, for machines.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub reason: String,
-    /// A sentence for people.
+    /// What happened, for people.
     #[serde(deserialize_with = "null_is_default", skip_serializing_if = "is_default")]
     pub message: String,
     /// When the status last changed.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -49,9 +50,15 @@ impl GoDuration {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The rule that a field is a duration between the two. It repeats the pattern, because the API server evaluates
+    /// A duration of so many whole milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// The CEL rule that a field is a duration within the bounds. It repeats the pattern, because the API server evaluates
     /// rules even where the pattern did not match, and would show an error of the rule itself.
-    pub fn rule(min: &str, max: &str) -> Rule {
+    pub fn rule(bounds: RangeInclusive<Self>) -> Rule {
+        let (min, max) = bounds.into_inner();
         Rule::new(format!(
             "self.matches('{PATTERN}') && duration(self) >= duration('{min}') && duration(self) <= duration('{max}')"
         ))

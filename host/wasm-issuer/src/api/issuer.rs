@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::IssuerSpec;
+use super::{IssuerKind, IssuerSpec};
 
 /// Which plugin issues the certificates, how it is configured, and what it is granted.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema, CustomResource)]
@@ -99,28 +99,22 @@ impl PluginStatus {
 pub trait IssuerObject:
     Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Serialize + Send + Sync + 'static
 {
-    /// `WasmIssuer` or `WasmClusterIssuer`.
-    const KIND: &'static str;
-    /// The plural, as in RBAC rules and signer names.
-    const PLURAL: &'static str;
-    /// Whether the Issuer and what it refers to live in one namespace.
-    const NAMESPACED: bool;
+    /// Which of the two it is.
+    const KIND: IssuerKind;
 
     /// What the user asks for.
     fn spec(&self) -> &IssuerSpec;
     /// What the operator last wrote.
     fn status(&self) -> Option<&IssuerStatus>;
 
-    /// The condition of that type.
+    /// The condition of that type, if the operator has written one.
     fn condition(&self, type_: &str) -> Option<&Condition> {
         self.status()?.conditions.iter().find(|condition| condition.type_ == type_)
     }
 }
 
 impl IssuerObject for WasmIssuer {
-    const KIND: &'static str = "WasmIssuer";
-    const PLURAL: &'static str = "wasmissuers";
-    const NAMESPACED: bool = true;
+    const KIND: IssuerKind = IssuerKind::Namespaced;
 
     fn spec(&self) -> &IssuerSpec {
         &self.spec.0
@@ -132,9 +126,7 @@ impl IssuerObject for WasmIssuer {
 }
 
 impl IssuerObject for WasmClusterIssuer {
-    const KIND: &'static str = "WasmClusterIssuer";
-    const PLURAL: &'static str = "wasmclusterissuers";
-    const NAMESPACED: bool = false;
+    const KIND: IssuerKind = IssuerKind::Cluster;
 
     fn spec(&self) -> &IssuerSpec {
         &self.spec.0

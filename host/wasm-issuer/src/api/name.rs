@@ -1,4 +1,4 @@
-//! Names of Kubernetes objects.
+//! Names of Kubernetes objects, and of the keys in a ConfigMap or a Secret.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,6 +59,20 @@ impl fmt::Display for ObjectName {
 
 string_serde!(ObjectName);
 
+/// The longest key of a ConfigMap or a Secret, in bytes.
+pub const MAX_DATA_KEY: usize = 253;
+/// The characters of such a key.
+pub const DATA_KEY_PATTERN: &str = "^[-._a-zA-Z0-9]+$";
+
+/// Whether a ConfigMap or a Secret can have a key of that name: [`DATA_KEY_PATTERN`], and no path that leaves a folder,
+/// which is where volumes put the keys.
+pub fn is_data_key(text: &str) -> bool {
+    (1..=MAX_DATA_KEY).contains(&text.len())
+        && !text.starts_with("..")
+        && text != "."
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
 impl JsonSchema for ObjectName {
     fn schema_name() -> Cow<'static, str> {
         "ObjectName".into()
@@ -94,5 +108,15 @@ mod tests {
         }
         assert!("a".repeat(254).parse::<ObjectName>().is_err());
         assert!(serde_json::from_str::<ObjectName>("\"../x\"").is_err());
+    }
+
+    #[test]
+    fn data_keys_are_file_names() {
+        for key in ["tls.crt", "API_KEY", ".dockerconfigjson", "-", &"a".repeat(253)] {
+            assert!(is_data_key(key), "{key}");
+        }
+        for key in ["", ".", "..", "..data", "a/b", "a b", "\u{e9}", &"a".repeat(254)] {
+            assert!(!is_data_key(key), "{key}");
+        }
     }
 }

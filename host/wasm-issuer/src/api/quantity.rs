@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use kube::core::Rule;
@@ -13,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 /// Kubernetes also writes fractions and exponents; for a memory limit they only invite mistakes (`64m` is 0.064 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity {
-    /// The number of bytes.
+    /// The amount in bytes.
     pub bytes: u64,
 }
 
@@ -41,10 +42,11 @@ impl Quantity {
         Self { bytes: (count as u64) << 20 }
     }
 
-    /// The rule that a field is an amount between the two; see [`super::GoDuration::rule`].
-    pub fn rule(min: &str, max: &str) -> Rule {
+    /// The CEL rule that a field is an amount within the bounds; see [`super::GoDuration::rule`].
+    pub fn rule(bounds: RangeInclusive<Self>) -> Rule {
+        let (min, max) = bounds.into_inner();
         let compare =
-            |sign: &str, bound: &str| format!("quantity(self).compareTo(quantity('{bound}')) {sign} 0");
+            |sign: &str, bound: Self| format!("quantity(self).compareTo(quantity('{bound}')) {sign} 0");
         Rule::new(format!("self.matches('{PATTERN}') && {} && {}", compare(">=", min), compare("<=", max)))
             .message(format!("must be an amount of memory such as 64Mi, from {min} to {max}").as_str())
     }

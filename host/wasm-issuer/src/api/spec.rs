@@ -1,12 +1,13 @@
 //! What a user asks of an Issuer: the one spec of both kinds. The doc comments become the CRD's descriptions.
 
 use kube::KubeSchema;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use wasm_issuer_core::issuance::verify::Verification;
 
-use super::{GoDuration, ObjectName, Quantity};
+use super::name::{DATA_KEY_PATTERN, MAX_DATA_KEY};
+use super::{GoDuration, ObjectName, PluginSpec, Quantity, ranges};
 
 /// Which plugin issues the certificates, how it is configured, and what it is granted.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -41,7 +42,7 @@ pub struct IssuerSpec {
     /// `90s`, `1m30s` or `1h`, from 10s to 24h; each round varies a little, so that Issuers do not check in step.
     /// Default: 1m.
     #[serde(default = "default_check_interval")]
-    #[x_kube(validation = GoDuration::rule("10s", "24h"))]
+    #[x_kube(validation = GoDuration::rule(ranges::CHECK_INTERVAL))]
     pub check_interval: GoDuration,
 
     /// The bounds of one call to the plugin.
@@ -61,67 +62,13 @@ pub struct IssuerSpec {
     pub verification: Verification,
 }
 
-/// Where the plugin comes from.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.configMap), has(self.image), has(self.builtin)].exists_one(set, set)")
-    .message("exactly one of configMap, image and builtin must be set"))]
-pub struct PluginSpec {
-    /// The component is a key of a ConfigMap's `binaryData`, plain or gzip. `wasm-issuer plugin package` prints such a
-    /// ConfigMap; one holds at most 1 MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map: Option<ConfigMapSource>,
-
-    /// The component is an OCI artifact with one layer of type application/wasm. Not supported by this version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageSource>,
-
-    /// The component is one that the operator's image ships, by its name: `in-memory-ca`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub builtin: Option<String>,
-
-    /// The SHA-256 digest of the component's bytes (after gunzip), 64 lower-case hex digits. A component with another
-    /// digest is refused. Works with every source. Default: no pin; `status.plugin.sha256` tells what was loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
-    pub sha256: Option<String>,
-}
-
-/// A key of a ConfigMap.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-pub struct ConfigMapSource {
-    /// The ConfigMap, in the Issuer's namespace; for a WasmClusterIssuer, in the operator's cluster resource namespace.
-    pub name: ObjectName,
-
-    /// The key in `binaryData`. Default: plugin.wasm.
-    #[serde(default = "default_config_map_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
-    pub key: String,
-}
-
-/// An OCI artifact.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ImageSource {
-    /// The reference, such as `registry.example/cfssl:1.2@sha256:...`. With a digest the registry cannot exchange the
-    /// component; a tag alone is resolved again with every check.
-    #[schemars(length(min = 1, max = 512), regex(pattern = "^[a-zA-Z0-9][-._:/@a-zA-Z0-9]*$"))]
-    pub reference: String,
-
-    /// A Secret of type `kubernetes.io/dockerconfigjson` with the registry's credentials, in the namespace in which the
-    /// other Secrets of this Issuer are. Default: none, the artifact is public.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_secret_name: Option<ObjectName>,
-}
-
 /// What the plugin may do with the Secret beyond using it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 pub struct SecretsSpec {
     /// The keys of the Secret whose bytes the plugin may read. A plugin that reads a key can keep it and send it to any
     /// host that it is allowed to reach, so grant only what its CA's protocol cannot do without. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$")))]
+    #[schemars(length(max = 16), inner(length(min = 1, max = MAX_DATA_KEY), regex(pattern = DATA_KEY_PATTERN)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub reveal: Vec<String>,
 }
@@ -155,12 +102,12 @@ pub struct LimitsSpec {
     /// How long a call may take, its HTTP requests included. A Go duration such as `500ms` or `10s`, from 100ms to 1m.
     /// Default: 10s.
     #[serde(default = "default_timeout")]
-    #[x_kube(validation = GoDuration::rule("100ms", "1m"))]
+    #[x_kube(validation = GoDuration::rule(ranges::TIMEOUT))]
     pub timeout: GoDuration,
 
     /// How much memory a call may use: bytes, with Ki, Mi, Gi, k, M or G as the unit, from 1Mi to 1Gi. Default: 64Mi.
     #[serde(default = "default_memory")]
-    #[x_kube(validation = Quantity::rule("1Mi", "1Gi"))]
+    #[x_kube(validation = Quantity::rule(ranges::MEMORY))]
     pub memory: Quantity,
 }
 
@@ -174,53 +121,20 @@ pub struct RetrySpec {
     /// hour or more. It counts from the request's creation or approval, or from when the Issuer became ready, whichever
     /// was last. A Go duration, from 1s to 8760h. Default: the operator's `--max-retry-duration`, 24h unless changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = GoDuration::rule("1s", "8760h"))]
+    #[x_kube(validation = GoDuration::rule(ranges::RETRY_DURATION))]
     pub max_duration: Option<GoDuration>,
 
     /// The pause before the first new try; it doubles with each further one. A Go duration, from 100ms to 1h. Default:
     /// the operator's `--min-backoff`, 1s unless changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = GoDuration::rule("100ms", "1h"))]
+    #[x_kube(validation = GoDuration::rule(ranges::MIN_BACKOFF))]
     pub min_backoff: Option<GoDuration>,
 
     /// The longest pause between two tries. A Go duration, from 1s to 24h. Default: the operator's `--max-backoff`, 5m
     /// unless changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = GoDuration::rule("1s", "24h"))]
+    #[x_kube(validation = GoDuration::rule(ranges::MAX_BACKOFF))]
     pub max_backoff: Option<GoDuration>,
-}
-
-/// The one source that a [`PluginSpec`] names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PluginSource<'a> {
-    /// A key of a ConfigMap.
-    ConfigMap(&'a ConfigMapSource),
-    /// An OCI artifact.
-    Image(&'a ImageSource),
-    /// A component in the operator's image.
-    Builtin(&'a str),
-}
-
-/// A [`PluginSpec`] names no source, or several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("spec.plugin: exactly one of configMap, image and builtin must be set")]
-pub struct SourceError;
-
-impl PluginSpec {
-    /// The source, as the CRD's rule guarantees it.
-    pub fn source(&self) -> Result<PluginSource<'_>, SourceError> {
-        match (&self.config_map, &self.image, self.builtin.as_deref()) {
-            (Some(source), None, None) => Ok(PluginSource::ConfigMap(source)),
-            (None, Some(source), None) => Ok(PluginSource::Image(source)),
-            (None, None, Some(name)) => Ok(PluginSource::Builtin(name)),
-            _ => Err(SourceError),
-        }
-    }
-
-    /// A plugin that the operator's image ships.
-    pub fn builtin(name: &str) -> Self {
-        Self { builtin: Some(name.to_owned()), ..Self::default() }
-    }
 }
 
 impl IssuerSpec {
@@ -256,10 +170,6 @@ fn default_timeout() -> GoDuration {
 
 fn default_memory() -> Quantity {
     Quantity::mebibytes(64)
-}
-
-fn default_config_map_key() -> String {
-    "plugin.wasm".to_owned()
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -326,19 +236,6 @@ mod tests {
             "verification": "Strict",
         });
         assert_eq!(serde_json::to_value(read(spec.clone())).unwrap(), spec);
-    }
-
-    #[test]
-    fn a_plugin_has_exactly_one_source() {
-        let source = |plugin: Value| {
-            let plugin: PluginSpec = serde_json::from_value(plugin).unwrap();
-            plugin.source().map(|source| format!("{source:?}")).map_err(|_| ())
-        };
-        assert!(source(json!({"configMap": {"name": "a"}})).unwrap().contains("plugin.wasm"));
-        assert!(source(json!({"image": {"reference": "r/p:1"}})).unwrap().starts_with("Image"));
-        assert_eq!(source(json!({"builtin": "a", "configMap": null})), Ok("Builtin(\"a\")".to_owned()));
-        assert_eq!(source(json!({})), Err(()));
-        assert_eq!(source(json!({"builtin": "a", "configMap": {"name": "b"}})), Err(()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A component runs here through the code that the operator runs: the same runtime, limits, Secret handles and
 //! verification. Arguments are parsed, then validated into values that cannot be wrong, then run; a command ends with
-//! a [`Verdict`] where the plugin was tried, and with an error where it could not be.
+//! a [`verdict::Verdict`] where the plugin was tried, and with an error where it could not be.
 
 mod certificate;
 mod chain;
@@ -14,6 +14,7 @@ mod http;
 mod input;
 mod inspect;
 mod issuer;
+mod issuer_file;
 mod key;
 mod new;
 mod output;
@@ -23,12 +24,12 @@ mod request;
 mod secret;
 mod sign;
 mod uses;
+mod verdict;
 
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// Arguments of `wasm-issuer plugin`.
 #[derive(Args)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct PluginArgs {
@@ -60,25 +61,6 @@ Exit codes:
   2  wrong usage, or a file that cannot be read or written
   3  the plugin has accepted the request and is not done (pending)";
 
-/// How it went, once there was something to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Fine,
-    Failed,
-    Pending,
-}
-
-impl From<Verdict> for ExitCode {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Fine => Self::SUCCESS,
-            Verdict::Failed => Self::from(1),
-            Verdict::Pending => Self::from(3),
-        }
-    }
-}
-
-/// Run the command.
 pub fn run(args: PluginArgs) -> ExitCode {
     let result = match args.command {
         Command::New(args) => new::run(args),

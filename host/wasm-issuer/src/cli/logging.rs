@@ -12,7 +12,7 @@ pub struct LoggingArgs {
     /// What is logged: a level, or levels by module as in `info,wasm_issuer_runtime=debug`.
     #[arg(long, global = true, env = "WASM_ISSUER_LOG", default_value = "info", value_name = "FILTER")]
     log_level: String,
-    /// How records look.
+    /// Whether log records are lines for people or JSON for machines.
     #[arg(long, global = true, env = "WASM_ISSUER_LOG_FORMAT", default_value = "text", value_enum)]
     log_format: LogFormat,
 }

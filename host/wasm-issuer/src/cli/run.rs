@@ -18,7 +18,6 @@ use crate::policy::Policy;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// Arguments of `wasm-issuer run`.
 #[derive(Args)]
 pub struct RunArgs {
     /// The namespace of the ConfigMaps and Secrets that WasmClusterIssuers name. In a cluster the default is the

@@ -8,6 +8,7 @@ use kube::core::Request;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_issuer_core::issuance::FIELD_MANAGER;
+use wasm_issuer_core::issuance::write::WriteFailure;
 
 /// A write may be retried by the client while the API server is overloaded; it does not wait for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,13 +19,13 @@ pub enum ApplyError {
     /// The object is not the one that was read: changed, or deleted and made anew.
     #[error("the object has changed since it was read")]
     Conflict,
-    /// The object is gone.
+    /// There is no such object any more.
     #[error("the object is gone")]
     Gone,
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", WRITE_TIMEOUT.as_secs())]
     TimedOut,
-    /// Anything else.
+    /// The API server refused, or could not be reached.
     #[error(transparent)]
     Other(kube::Error),
 }
@@ -35,8 +36,18 @@ impl ApplyError {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
-            Self::TimedOut => "timed-out",
+            Self::TimedOut => "timed_out",
             Self::Other(_) => "error",
+        }
+    }
+}
+
+impl From<&ApplyError> for WriteFailure {
+    fn from(error: &ApplyError) -> Self {
+        match error {
+            ApplyError::Conflict => Self::Conflict,
+            ApplyError::Gone => Self::Gone,
+            ApplyError::TimedOut | ApplyError::Other(_) => Self::Unanswered,
         }
     }
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
+use kube::{Client, Resource};
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -105,7 +107,7 @@ impl Allowances {
     }
 }
 
-/// An Event that was published and may come again.
+/// A warning that was published and may come again.
 struct Series {
     name: String,
     count: i32,
@@ -150,19 +152,35 @@ impl Publisher {
         let now = Timestamp::now();
         // The Events of cluster-scoped objects live in `default` (API conventions).
         let namespace = object.namespace.as_deref().unwrap_or("default");
-        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let requests = Request::new(Event::url_path(&(), Some(namespace)));
         let name = event_name(object.name.as_deref().unwrap_or("issuer"), now);
         if notice.warning
             && let Some((name, count)) = self.repeat(object, notice, &name)
         {
-            let body =
-                json!({"series": {"count": count, "lastObservedTime": micro_time(now)}, "note": notice.note});
-            let params = kube::api::PatchParams::default();
-            return Request::new(path).patch(&name, &params, &kube::api::Patch::Merge(body)).ok();
+            let event = Event {
+                series: Some(EventSeries { count, last_observed_time: MicroTime(now) }),
+                note: Some(notice.note.clone()),
+                ..Event::default()
+            };
+            return requests.patch(&name, &PatchParams::default(), &Patch::Merge(event)).ok();
         }
-        let body = event(object, notice, &name, namespace, &self.instance, now);
-        let body = serde_json::to_vec(&body).ok()?;
-        Request::new(path).create(&kube::api::PostParams::default(), body).ok()
+        let event = Event {
+            metadata: ObjectMeta {
+                name: Some(name),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(now)),
+            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(notice.reason.to_owned()),
+            action: Some(notice.action.to_owned()),
+            note: Some(notice.note.clone()),
+            regarding: Some(object.clone()),
+            reporting_controller: Some(FIELD_MANAGER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..Event::default()
+        };
+        requests.create(&PostParams::default(), serde_json::to_vec(&event).ok()?).ok()
     }
 
     /// The name and the count of the Event that this one repeats; remembers it if there is none.
@@ -184,38 +202,10 @@ impl Publisher {
     }
 }
 
-fn event(
-    object: &ObjectReference,
-    notice: &Notice,
-    name: &str,
-    namespace: &str,
-    instance: &str,
-    now: Timestamp,
-) -> Value {
-    json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": namespace},
-        "eventTime": micro_time(now),
-        "type": if notice.warning { "Warning" } else { "Normal" },
-        "reason": notice.reason,
-        "action": notice.action,
-        "note": notice.note,
-        "regarding": object,
-        "reportingController": FIELD_MANAGER,
-        "reportingInstance": instance,
-    })
-}
-
 /// `<object>.<nanoseconds in hexadecimal>`, as client-go does it, within the 253 characters of a name.
 fn event_name(object: &str, now: Timestamp) -> String {
     let object = object.get(..220).unwrap_or(object);
     format!("{}.{:x}", object.trim_end_matches(['.', '-']), now.as_nanosecond())
-}
-
-/// A MicroTime (`2006-01-02T15:04:05.000000Z`).
-fn micro_time(time: Timestamp) -> String {
-    format!("{time:.6}")
 }
 
 #[cfg(test)]
@@ -233,9 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn names_fit_and_times_have_six_decimals() {
+    fn names_fit() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        assert_eq!(micro_time(now), "2023-11-14T22:13:20.000000Z");
         assert!(event_name(&"a".repeat(253), now).len() <= 253);
         assert_eq!(event_name("web-1", now), "web-1.17979cfe362a0000");
     }

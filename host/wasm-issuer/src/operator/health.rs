@@ -25,12 +25,11 @@ struct Inner {
 }
 
 impl Synced {
-    /// None yet.
     pub fn new() -> Self {
         Self(Arc::new(Inner { done: Mutex::default(), issuers: watch::channel(false).0 }))
     }
 
-    /// A kind was listed.
+    /// The objects of this kind were listed for the first time, or once more.
     pub fn mark(&self, kind: &'static str) {
         let mut done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.insert(kind);

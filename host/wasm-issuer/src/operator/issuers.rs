@@ -1,4 +1,14 @@
-//! Watches both Issuer kinds and runs one task for each Issuer.
+//! The Issuers' side: watches both Issuer kinds and runs one task for each Issuer.
+
+mod dependency;
+mod lend;
+mod object;
+mod plugins;
+mod prepare;
+mod report;
+mod sources;
+mod task;
+mod watches;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,37 +18,70 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use object::ObservedIssuer;
+use prepare::Preparer;
+pub use prepare::Settings;
+use report::Reporter;
+pub use sources::{SourceError, gunzip};
+use task::{IssuerTask, Shared};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
+use watches::Watches;
 
+use super::events::Events;
 use super::health::Synced;
-use super::issuer::{self, IssuerObject, IssuerTask};
-use super::loading::Loader;
-use super::registry::{IssuerKey, IssuerKind};
-use crate::api::{self, WasmClusterIssuer, WasmIssuer};
+use super::metrics::Metrics;
+use super::registry::Registry;
+use super::signer::Loader;
+use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
 
-/// Run the tasks of all Issuers of both kinds until the future is dropped.
-pub async fn run(client: Client, loader: Arc<Loader>, synced: Synced) {
-    let namespaced = events::<WasmIssuer>(client.clone(), IssuerKind::Namespaced);
-    let cluster = events::<WasmClusterIssuer>(client, IssuerKind::Cluster);
-    let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
-    let mut tasks = Tasks { loader, running: HashMap::new(), listed: HashMap::new() };
-    while let Some((kind, event)) = events.next().await {
-        match event {
-            Event::Init => {
-                tasks.listed.insert(kind, HashSet::new());
+/// The Issuers' side, ready to run.
+pub struct Issuers(Arc<Shared>);
+
+impl Issuers {
+    /// Nothing is watched yet. What serves goes into `registry`.
+    pub fn new(
+        client: Client,
+        loader: Arc<dyn Loader>,
+        settings: Settings,
+        registry: Arc<Registry>,
+        events: Events,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let reporter = Reporter::new(events.clone(), metrics);
+        let shared = Shared {
+            preparer: Preparer::new(client.clone(), loader, settings, reporter),
+            watches: Watches::new(client.clone()),
+            client,
+            registry,
+            events,
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// Run the tasks of all Issuers of both kinds until the future is dropped.
+    pub async fn run(self, synced: Synced) {
+        let namespaced = events::<WasmIssuer>(self.0.client.clone(), IssuerKind::Namespaced);
+        let cluster = events::<WasmClusterIssuer>(self.0.client.clone(), IssuerKind::Cluster);
+        let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
+        let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
+        while let Some((kind, event)) = events.next().await {
+            match event {
+                Event::Init => {
+                    tasks.listed.insert(kind, HashSet::new());
+                }
+                Event::InitApply(object) => {
+                    tasks.listed.entry(kind).or_default().insert(object.key.clone());
+                    tasks.apply(object);
+                }
+                Event::InitDone => {
+                    tasks.drop_unlisted(kind);
+                    synced.mark(kind.as_str());
+                }
+                Event::Apply(object) => tasks.apply(object),
+                Event::Delete(object) => tasks.delete(&object.key),
             }
-            Event::InitApply(object) => {
-                tasks.listed.entry(kind).or_default().insert(object.key.clone());
-                tasks.apply(object);
-            }
-            Event::InitDone => {
-                tasks.drop_unlisted(kind);
-                synced.mark(kind.as_str());
-            }
-            Event::Apply(object) => tasks.apply(object),
-            Event::Delete(object) => tasks.delete(&object.key),
         }
     }
 }
@@ -47,7 +90,7 @@ pub async fn run(client: Client, loader: Arc<Loader>, synced: Synced) {
 fn events<K: api::IssuerObject>(
     client: Client,
     kind: IssuerKind,
-) -> impl Stream<Item = (IssuerKind, Event<IssuerObject>)> {
+) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> {
     let api: Api<DeserializeGuard<K>> = Api::all(client);
     kube::runtime::watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
         std::future::ready(match event {
@@ -67,9 +110,9 @@ fn events<K: api::IssuerObject>(
 fn convert<K: api::IssuerObject>(
     event: Event<DeserializeGuard<K>>,
     kind: IssuerKind,
-) -> Option<Event<IssuerObject>> {
+) -> Option<Event<ObservedIssuer>> {
     let read = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => object_of(&object, kind),
+        Ok(object) => ObservedIssuer::of(&object, kind),
         Err(invalid) => {
             let name = invalid.metadata.name.as_deref().unwrap_or_default();
             warn!(kind = kind.as_str(), name, error = %invalid.error, "an Issuer that cannot be read is ignored");
@@ -85,31 +128,20 @@ fn convert<K: api::IssuerObject>(
     })
 }
 
-fn object_of<K: api::IssuerObject>(object: &K, kind: IssuerKind) -> Option<IssuerObject> {
-    let meta = object.meta();
-    Some(IssuerObject {
-        key: IssuerKey { kind, namespace: meta.namespace.clone(), name: meta.name.clone()? },
-        uid: meta.uid.clone().unwrap_or_default(),
-        resource_version: meta.resource_version.clone().unwrap_or_default(),
-        spec: object.spec().clone(),
-        state: issuer::state(meta.generation.unwrap_or_default(), object.status()),
-    })
-}
-
 struct Running {
     uid: String,
-    object: watch::Sender<Arc<IssuerObject>>,
+    object: watch::Sender<Arc<ObservedIssuer>>,
     task: JoinHandle<()>,
 }
 
 struct Tasks {
-    loader: Arc<Loader>,
+    shared: Arc<Shared>,
     running: HashMap<IssuerKey, Running>,
     listed: HashMap<IssuerKind, HashSet<IssuerKey>>,
 }
 
 impl Tasks {
-    fn apply(&mut self, object: IssuerObject) {
+    fn apply(&mut self, object: ObservedIssuer) {
         let key = object.key.clone();
         if let Some(running) = self.running.get(&key) {
             // A task that ended by a panic is started anew at the object's next change.
@@ -121,19 +153,19 @@ impl Tasks {
         }
         let uid = object.uid.clone();
         let (sender, receiver) = watch::channel(Arc::new(object));
-        let task = tokio::spawn(IssuerTask::new(self.loader.clone(), receiver).run());
+        let task = tokio::spawn(IssuerTask::new(self.shared.clone(), receiver).run());
         self.running.insert(key, Running { uid, object: sender, task });
     }
 
     fn delete(&mut self, key: &IssuerKey) {
         if let Some(running) = self.running.remove(key) {
             running.task.abort();
-            self.loader.forget(key, &running.uid);
+            self.shared.forget(key, &running.uid);
             // It may have been about to publish itself once more.
-            let (loader, key) = (self.loader.clone(), key.clone());
+            let (shared, key) = (self.shared.clone(), key.clone());
             tokio::spawn(async move {
                 let _ = running.task.await;
-                loader.forget(&key, &running.uid);
+                shared.forget(&key, &running.uid);
             });
         }
     }

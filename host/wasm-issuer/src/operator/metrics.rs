@@ -13,21 +13,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// One label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Outcome {
+struct OutcomeLabel {
     outcome: &'static str,
 }
 
-/// One label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Reason {
+struct ReasonLabel {
     reason: &'static str,
 }
 
-/// One label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Field {
+struct MismatchLabels {
     field: &'static str,
     enforced: &'static str,
 }
@@ -35,26 +32,23 @@ pub struct Field {
 /// All metrics of the operator.
 pub struct Metrics {
     registry: Mutex<Registry>,
-    signs: Family<Outcome, Counter>,
+    signs: Family<OutcomeLabel, Counter>,
     sign_seconds: Histogram,
-    breakages: Family<Reason, Counter>,
-    mismatches: Family<Field, Counter>,
-    denials: Family<Reason, Counter>,
-    writes: Family<Outcome, Counter>,
+    breakages: Family<ReasonLabel, Counter>,
+    mismatches: Family<MismatchLabels, Counter>,
+    denials: Family<ReasonLabel, Counter>,
+    writes: Family<OutcomeLabel, Counter>,
     /// Events that were dropped because too many waited.
     pub events_dropped: Counter,
-    /// Issuers that exist.
     pub issuers: Gauge,
-    /// Issuers that can sign.
     pub issuers_ready: Gauge,
     /// Requests that are not finished.
     pub requests: Gauge<i64>,
-    /// Requests being worked on.
+    /// Requests that are being handled.
     pub in_flight: Gauge<i64>,
 }
 
 impl Metrics {
-    /// All at zero.
     pub fn new() -> Self {
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("wasm_issuer")),
@@ -95,34 +89,34 @@ impl Metrics {
         r.register("requests_in_flight", "Requests being worked on", self.in_flight.clone());
     }
 
-    /// A call of `sign` ended.
+    /// A call of `sign` ended. `outcome` is `issued` or how it failed.
     pub fn signed(&self, outcome: &'static str, took: Duration) {
-        self.signs.get_or_create(&Outcome { outcome }).inc();
+        self.signs.get_or_create(&OutcomeLabel { outcome }).inc();
         self.sign_seconds.observe(took.as_secs_f64());
     }
 
-    /// A plugin trapped, ran out of time or the like.
+    /// A plugin broke off a call: `reason` is a breakage's label.
     pub fn broke(&self, reason: &'static str) {
-        self.breakages.get_or_create(&Reason { reason }).inc();
+        self.breakages.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// A certificate differed from its request.
+    /// A certificate differed from its request in `field`, and was refused for it if `enforced`.
     pub fn mismatch(&self, field: &'static str, enforced: bool) {
         let enforced = if enforced { "true" } else { "false" };
-        self.mismatches.get_or_create(&Field { field, enforced }).inc();
+        self.mismatches.get_or_create(&MismatchLabels { field, enforced }).inc();
     }
 
     /// A plugin asked for a host or an address that it may not reach.
     pub fn denied(&self, reason: &'static str) {
-        self.denials.get_or_create(&Reason { reason }).inc();
+        self.denials.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// A status write ended.
+    /// A status write ended. `outcome` is `written` or why it was not.
     pub fn wrote(&self, outcome: &'static str) {
-        self.writes.get_or_create(&Outcome { outcome }).inc();
+        self.writes.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// All of them as text.
+    /// All of them in the text format of OpenMetrics.
     pub fn text(&self) -> String {
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);

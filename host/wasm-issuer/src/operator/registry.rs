@@ -8,54 +8,14 @@ use tokio::sync::mpsc;
 use wasm_issuer_core::issuance::condition::{Condition, TRUE};
 use wasm_issuer_core::issuance::request::{IssuerView, RetryPolicy};
 use wasm_issuer_core::issuance::verify::Verification;
-use wasm_issuer_runtime::{Plugin, Session};
 
-/// One of the two kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IssuerKind {
-    /// `WasmIssuer`
-    Namespaced,
-    /// `WasmClusterIssuer`
-    Cluster,
-}
+use super::signer::Signer;
+use crate::api::IssuerKey;
 
-impl IssuerKind {
-    /// The kind's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Namespaced => "WasmIssuer",
-            Self::Cluster => "WasmClusterIssuer",
-        }
-    }
-}
-
-/// Which Issuer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IssuerKey {
-    /// Its kind.
-    pub kind: IssuerKind,
-    /// The namespace of a WasmIssuer.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::fmt::Display for IssuerKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ", self.kind.as_str())?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// A checked plugin with what the Issuer lends it.
+/// What an Issuer's requests are signed with.
 pub struct Serving {
-    /// The plugin.
-    pub plugin: Arc<Plugin>,
-    /// The Issuer's secret, cache and keys.
-    pub session: Arc<Session>,
+    /// A plugin whose check has passed, with what the Issuer lends it.
+    pub signer: Arc<dyn Signer>,
     /// How long its requests are retried.
     pub retry: RetryPolicy,
     /// How strictly certificates are compared with their requests.
@@ -64,13 +24,13 @@ pub struct Serving {
 
 /// What signing tells the Issuer's side.
 pub enum Feedback {
-    /// A certificate was issued.
+    /// A certificate was issued, so the Issuer is able to sign.
     Signed,
     /// Signing failed by the Issuer's fault.
     Failed {
-        /// What was called: news about something that was replaced since is old news.
+        /// What was called: a failure of something that was replaced since tells nothing about what serves now.
         serving: Arc<Serving>,
-        /// For people.
+        /// The plugin's own words.
         message: String,
     },
 }
@@ -82,11 +42,11 @@ pub struct IssuerEntry {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// Its Ready condition.
+    /// Its Ready condition, none before its first status.
     pub ready: Option<Condition>,
     /// Set once its check has succeeded in this process.
     pub serving: Option<Arc<Serving>>,
-    /// Where feedback goes.
+    /// Leads to the Issuer's task.
     pub feedback: mpsc::Sender<Feedback>,
 }
 
@@ -103,7 +63,7 @@ impl IssuerEntry {
     }
 }
 
-/// All Issuers.
+/// Every Issuer that exists. The Issuers' side writes it, the requests' side reads it.
 pub struct Registry {
     entries: Mutex<HashMap<IssuerKey, IssuerEntry>>,
     changes: mpsc::UnboundedSender<IssuerKey>,
@@ -140,7 +100,7 @@ impl Registry {
         (entries.len(), entries.values().filter(|e| e.serving.is_some()).count())
     }
 
-    /// An Issuer's entry.
+    /// The Issuer as it was put last.
     pub fn get(&self, key: &IssuerKey) -> Option<IssuerEntry> {
         self.lock().get(key).cloned()
     }
@@ -156,7 +116,7 @@ impl Registry {
     }
 }
 
-/// What the decisions see of it.
+/// What the decisions see of an Issuer.
 pub fn view(entry: Option<&IssuerEntry>) -> IssuerView {
     match entry {
         None => IssuerView::Missing,

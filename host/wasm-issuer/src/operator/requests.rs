@@ -1,4 +1,8 @@
-//! Watches CertificateRequests and hands them, fairly, to [`Signing`].
+//! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
+
+mod observe;
+mod queue;
+mod sign;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,18 +13,20 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use observe::{Observed, RequestKey, observe};
+pub use queue::Limits;
+use queue::{Lane, Queue};
+use sign::Handled;
+pub use sign::Signing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::Next;
-use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_core::issuance::request::{Tries, is_woken_by_issuer};
 
 use super::health::Synced;
-use super::observe::{Observed, RequestKey, observe};
-use super::queue::{Lane, Limits, Queue};
-use super::registry::IssuerKey;
-use super::sign::{Handled, Signing};
+use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -28,18 +34,18 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// When to look again at a request whose handling panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-struct Entry {
+struct Unfinished {
     observed: Arc<Observed>,
     tries: Tries,
-    /// Rather than for a time.
-    waits_for_issuer: bool,
+    /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
+    next: Next,
 }
 
 /// The unfinished requests, and what happens to them.
 pub struct Requests {
     signing: Arc<Signing>,
     synced: Synced,
-    entries: HashMap<RequestKey, Entry>,
+    unfinished: HashMap<RequestKey, Unfinished>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
     queue: Queue<RequestKey, Option<IssuerKey>>,
     running: JoinSet<Handled>,
@@ -49,12 +55,11 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// No requests yet.
     pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits) -> Self {
         Self {
             signing,
             synced,
-            entries: HashMap::new(),
+            unfinished: HashMap::new(),
             by_issuer: HashMap::new(),
             queue: Queue::new(limits),
             running: JoinSet::new(),
@@ -86,7 +91,7 @@ impl Requests {
                     None => std::future::pending().await,
                 }
             };
-            self.signing.metrics.requests.set(self.entries.len() as i64);
+            self.signing.metrics.requests.set(self.unfinished.len() as i64);
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
                 Some(event) = events.next() => match event {
@@ -119,7 +124,7 @@ impl Requests {
     fn dispatch(&mut self) {
         let now = Instant::now();
         while let Some(key) = self.queue.pop(now) {
-            let Some(entry) = self.entries.get(&key) else {
+            let Some(entry) = self.unfinished.get(&key) else {
                 self.queue.done(&key);
                 continue;
             };
@@ -139,7 +144,8 @@ impl Requests {
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let gone: Vec<_> = self.entries.keys().filter(|key| !listed.contains(key)).cloned().collect();
+                let gone: Vec<_> =
+                    self.unfinished.keys().filter(|key| !listed.contains(key)).cloned().collect();
                 for key in gone {
                     self.forget(&key);
                 }
@@ -176,17 +182,19 @@ impl Requests {
             return None;
         }
         let lane = lane(&observed);
-        let old = self.entries.get(&key);
-        if old.is_some_and(|old| old.observed.uid == observed.uid && old.observed.view.is_finished()) {
+        let old = self.unfinished.get(&key);
+        // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
+        // its order, or for what is finished.
+        if old.is_some_and(|old| observed.is_older_than(&old.observed)) {
             return Some(key);
         }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
         let same = old.filter(|old| old.observed.uid == observed.uid);
-        let (tries, waits_for_issuer) = same.map(|old| (old.tries, old.waits_for_issuer)).unwrap_or_default();
+        let (tries, next) = same.map_or((Tries::default(), Next::Settled), |old| (old.tries, old.next));
         if let Some(issuer) = &observed.issuer {
             self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
         }
-        self.entries.insert(key.clone(), Entry { observed, tries, waits_for_issuer });
+        self.unfinished.insert(key.clone(), Unfinished { observed, tries, next });
         if is_news {
             self.queue.push(key.clone(), lane);
         }
@@ -203,8 +211,7 @@ impl Requests {
         };
         let Some((key, version)) = self.handles.remove(&id) else { return };
         let queued_again = self.queue.done(&key);
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let unchanged = Arc::ptr_eq(&entry.observed, &version);
+        let Some(entry) = self.unfinished.get_mut(&key) else { return };
         let lane = lane(&entry.observed);
         let Some(handled) = handled else {
             self.queue.push_at(key, lane, Instant::now() + AFTER_PANIC);
@@ -221,11 +228,11 @@ impl Requests {
                 return;
             }
         }
-        // The watch may have brought a newer version meanwhile; what was written is then part of it or coming.
-        if let Some(now) = handled.now.filter(|_| unchanged) {
+        // The watch may have brought another version meanwhile, and may be behind this process's own write.
+        if let Some(now) = handled.now.filter(|now| !now.is_older_than(&entry.observed)) {
             entry.observed = now;
         }
-        entry.waits_for_issuer = handled.next == Next::WithIssuer;
+        entry.next = handled.next;
         if let Next::After(delay) = handled.next
             && !queued_again
         {
@@ -235,9 +242,8 @@ impl Requests {
 
     fn issuer_changed(&mut self, issuer: &IssuerKey) {
         for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            // One that waits for its next try goes on waiting: that the CA wished for it is no reason to come early.
-            if let Some(entry) = self.entries.get(key)
-                && (entry.waits_for_issuer || self.queue.is_running(key))
+            if let Some(entry) = self.unfinished.get(key)
+                && is_woken_by_issuer(entry.next, self.queue.is_running(key))
             {
                 self.queue.push(key.clone(), lane(&entry.observed));
             }
@@ -246,7 +252,7 @@ impl Requests {
 
     fn forget(&mut self, key: &RequestKey) {
         self.queue.forget(key);
-        let Some(issuer) = self.entries.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
+        let Some(issuer) = self.unfinished.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
             return;
         };
         if let Some(keys) = self.by_issuer.get_mut(&issuer) {

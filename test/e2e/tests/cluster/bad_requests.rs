@@ -1,7 +1,5 @@
 //! What is in a CertificateRequest may be anything too. It fails that request, and says why.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
@@ -207,7 +205,7 @@ fn a_secret_that_makes_no_ca_is_the_issuers_fault_and_can_be_mended() {
         }
         for (name, ..) in &cases {
             t.apply(Kind::Secret, name, json!({"stringData": secret(certificate, &key)})).await;
-            t.wait_ready(Kind::WasmIssuer, name, Duration::from_secs(2), READY).await;
+            t.wait_ready(Kind::WasmIssuer, name, SOON, READY).await;
         }
     });
 }

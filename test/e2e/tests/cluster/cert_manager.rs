@@ -18,7 +18,7 @@ use wasm_issuer_e2e::{
 /// Run a test if cert-manager's controllers run.
 fn with_cert_manager(body: impl AsyncFnOnce(&Test)) {
     if is_our_cluster() && !cert_manager_runs() {
-        return skip("cert-manager's controllers are not here");
+        return skip("cert-manager's controllers are not here (see what test/cluster/build.sh said)");
     }
     e2e(body);
 }

@@ -7,17 +7,20 @@ use futures::{StreamExt, stream};
 use kube::api::WatchEvent;
 use serde_json::json;
 use tokio::time::sleep;
-use wasm_issuer_e2e::{Csr, Issued, Kind, Object, Test, e2e_alone, issuer_ref};
+use wasm_issuer_e2e::{Csr, Issued, Kind, Object, SOON, Test, e2e_alone, issuer_ref};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
 
 type Csrs = BTreeMap<String, Csr>;
 
-/// A fast issuer and one that takes a second, and requests for both by turns, not approved yet.
+/// A fast issuer and one that takes a while, and requests for both by turns, not approved yet.
+///
+/// The operator works on 32 requests of an Issuer at a time. So after [`approve_until_issued`] some of 50 slow ones are
+/// not begun unless approving took longer than one of them.
 async fn requests(t: &Test, n: usize) -> Csrs {
     t.ready_issuer("fast", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
-    t.hostile_issuer("slow", json!({"behaviour": "slow", "seconds": 1})).await;
+    t.hostile_issuer("slow", json!({"behaviour": "slow", "seconds": 4})).await;
     let csrs: Csrs =
         (0..n).map(|i| (format!("web-{i:03}"), Csr::for_host(&format!("web-{i}.example")))).collect();
     for_each(&csrs, async |i, name, csr| {
@@ -28,7 +31,7 @@ async fn requests(t: &Test, n: usize) -> Csrs {
     csrs
 }
 
-/// Many at a time.
+/// Acts on all of them, sixteen at a time.
 async fn for_each(csrs: &Csrs, action: impl AsyncFn(usize, &str, &Csr)) {
     let action = &action;
     stream::iter(csrs.iter().enumerate())
@@ -61,7 +64,7 @@ async fn all_are_issued(t: &Test, csrs: &Csrs) {
         let others: Vec<_> =
             requests.iter().filter(|r| r.ready() != ISSUED).map(|r| (r.name(), r.ready())).collect();
         let none_failed = others.iter().all(|(_, ready)| !ready.starts_with("False Failed"));
-        assert!(none_failed && began.elapsed() < Duration::from_secs(30), "{others:?}");
+        assert!(none_failed && began.elapsed() < SOON, "{others:?}");
         sleep(Duration::from_millis(100)).await;
     };
     assert_eq!(requests.len(), csrs.len());
@@ -75,13 +78,12 @@ async fn all_are_issued(t: &Test, csrs: &Csrs) {
 #[test]
 fn a_kill_in_the_middle_loses_no_request_and_fails_none() {
     e2e_alone(async |t, operator| {
-        let csrs = requests(t, 200).await;
+        let csrs = requests(t, 120).await;
         approve_until_issued(t, &csrs, 50).await;
         operator.kill().await;
         let left = t.list(REQUEST).await.iter().filter(|request| request.ready() != ISSUED).count();
-        assert!((1..=150).contains(&left), "{left} were left: not the middle");
-        let took = operator.start().await;
-        assert!(took < Duration::from_secs(5), "it was ready after {took:?}");
+        assert!((1..=70).contains(&left), "{left} were left: not the middle");
+        operator.start().await;
         all_are_issued(t, &csrs).await;
     });
 }
@@ -91,6 +93,7 @@ fn a_stop_lets_what_is_in_flight_finish() {
     e2e_alone(async |t, operator| {
         let csrs = requests(t, 100).await;
         approve_until_issued(t, &csrs, 40).await;
+        // Kubernetes' grace period. What is in flight here takes 4 s.
         let status = operator.terminate(Duration::from_secs(30)).await;
         assert!(status.is_some_and(|status| status.success()), "SIGTERM: {status:?}");
         let requests = t.list(REQUEST).await;
@@ -119,7 +122,8 @@ fn a_restart_writes_nothing_about_what_is_as_it_was() {
         let issued = t.issue("web", issuer_ref("ca"), &Csr::for_host("a.example"), json!({})).await;
         t.approved_request("waiting", issuer_ref("nowhere"), &Csr::for_host("a.example"), json!({})).await;
         let waiting = t.settled(REQUEST, "waiting").await;
-        sleep(Duration::from_millis(500)).await;
+        let checked = "Normal Checked Synced: Succeeded checking the issuer";
+        t.wait_event(Kind::WasmIssuer, "ca", checked).await;
         let events = t.events(Kind::WasmIssuer, "ca").await;
         operator.kill().await;
         operator.start().await;

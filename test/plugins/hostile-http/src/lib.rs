@@ -21,7 +21,7 @@ struct Config {
     url: String,
 }
 
-/// What it does.
+/// The misuse, or the plain use that it is compared with.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Behaviour {

@@ -1,6 +1,6 @@
 //! As much DER (X.690) and PEM as a certificate needs.
 
-/// One value.
+/// A tag, a length, and the parts one after the other.
 pub fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>();
     let bytes = length.to_be_bytes();
@@ -16,7 +16,6 @@ pub fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// A SEQUENCE.
 pub fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     value(0x30, parts)
 }
@@ -70,7 +69,7 @@ pub fn parts(mut der: &[u8]) -> Option<Vec<&[u8]>> {
     Some(parts)
 }
 
-/// A certificate as PEM.
+/// A certificate (DER) as PEM.
 pub fn pem(certificate: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::from("-----BEGIN CERTIFICATE-----\n");

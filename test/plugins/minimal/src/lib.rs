@@ -52,7 +52,7 @@ struct Ca {
     key: SigningKey,
     /// The CA's certificate, then each the issuer of the one before it.
     chain: Vec<Vec<u8>>,
-    /// The CA's Name.
+    /// The subject of that first certificate, DER.
     name: Vec<u8>,
 }
 

@@ -1,12 +1,5 @@
+use super::super::testing::{at, moment, told};
 use super::*;
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap()
-}
-
-fn moment(second: i64) -> Moment {
-    Moment { now: at(second), jitter: 0.5 }
-}
 
 fn state(conditions: Vec<Condition>) -> IssuerState {
     IssuerState { generation: 3, conditions, plugin: None }
@@ -24,25 +17,17 @@ fn failing(permanent: bool) -> Attempt {
     attempt(Err(CheckFailure { message: "401 %d".into(), permanent, after: None }))
 }
 
-fn after(plan: &Plan<IssuerStatus>) -> IssuerState {
+fn after(plan: &IssuerPlan) -> IssuerState {
     let status = plan.status.clone().expect("a status");
     IssuerState { generation: 3, conditions: status.conditions, plugin: status.plugin }
 }
 
-fn ready(plan: &Plan<IssuerStatus>) -> String {
+fn ready(plan: &IssuerPlan) -> String {
     let status = plan.status.as_ref().expect("a status");
     let ready = condition::find(&status.conditions, READY).unwrap();
     assert_eq!(ready.observed_generation, Some(3));
     assert_eq!(status.observed_generation, 3);
     format!("{} {}: {}", ready.status, ready.reason, ready.message)
-}
-
-fn told(plan: &Plan<IssuerStatus>) -> Vec<String> {
-    let show = |n: &Notice| {
-        let type_ = if n.warning { "Warning" } else { "Normal" };
-        format!("{type_} {} {}: {}", n.reason, n.action, n.note)
-    };
-    plan.events.iter().map(show).collect()
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,38 +45,37 @@ fn initializing_is_written_only_where_nothing_is() {
 
 #[test]
 fn a_passed_check_is_ready_and_told_once() {
-    let mut history = History::default();
-    let plan = checked(&state(vec![]), &attempt(Ok(())), &mut history, MINUTE, moment(1));
+    let plan = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
     assert_eq!(ready(&plan), "True Checked: Succeeded checking the issuer");
     assert_eq!(told(&plan), ["Normal Checked Synced: Succeeded checking the issuer"]);
     assert_eq!(plan.next, Next::After(MINUTE));
 
     // The periodic check, and the first one after a restart, which loads the plugin again.
     let reloaded = Attempt { plugin: Some(plugin("4f0c", 99)), ..attempt(Ok(())) };
-    let again = checked(&after(&plan), &reloaded, &mut history, MINUTE, moment(100));
+    let again = checked(&after(&plan), &reloaded, plan.remember, MINUTE, moment(100));
     assert_eq!((again.status, again.events), (None, vec![]));
 }
 
 #[test]
 fn a_failed_check_is_retried_with_growing_delays() {
-    let mut history = History::default();
-    let plan = checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(1));
+    let plan = checked(&state(vec![]), &failing(false), History::default(), MINUTE, moment(1));
     assert_eq!(ready(&plan), "False Pending: Not ready yet: 401 %d");
     assert_eq!(told(&plan), ["Warning RetryableError SyncFailed: Not ready yet: 401 %d"]);
     assert_eq!(plan.next, Next::After(Duration::from_secs(1)));
-    let again = checked(&after(&plan), &failing(false), &mut history, MINUTE, moment(2));
+    let again = checked(&after(&plan), &failing(false), plan.remember, MINUTE, moment(2));
     assert_eq!((again.status, again.events), (None, vec![]), "nothing new to write or to tell");
     assert_eq!(again.next, Next::After(Duration::from_secs(2)));
-    for _ in 0..20 {
-        checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(3));
-    }
-    let slow = checked(&state(vec![]), &failing(false), &mut history, MINUTE, moment(3));
+    let many = History { failures: 20, ..History::default() };
+    let slow = checked(&state(vec![]), &failing(false), many, MINUTE, moment(3));
     assert_eq!(slow.next, Next::After(Duration::from_secs(300)));
+    assert_eq!(slow.remember.failures, 21);
+    let good = checked(&state(vec![]), &attempt(Ok(())), slow.remember, MINUTE, moment(4));
+    assert_eq!(good.remember, History::default());
 }
 
 #[test]
 fn a_permanent_failure_waits_for_a_change() {
-    let plan = checked(&state(vec![]), &failing(true), &mut History::default(), MINUTE, moment(1));
+    let plan = checked(&state(vec![]), &failing(true), History::default(), MINUTE, moment(1));
     assert_eq!(ready(&plan), "False Failed: Failed permanently: 401 %d");
     assert_eq!(told(&plan), ["Warning PermanentError SyncFailed: Failed permanently: 401 %d"]);
     assert_eq!(plan.next, Next::Settled);
@@ -99,18 +83,18 @@ fn a_permanent_failure_waits_for_a_change() {
 
 #[test]
 fn the_plugin_in_use_is_told_with_the_time_it_was_first_loaded() {
-    let plan = checked(&state(vec![]), &attempt(Ok(())), &mut History::default(), MINUTE, moment(1));
+    let plan = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
     assert_eq!(plan.status.as_ref().unwrap().plugin, Some(plugin("4f0c", 1)));
     let new = Attempt { plugin: Some(plugin("beef", 50)), ..attempt(Ok(())) };
-    let swapped = checked(&after(&plan), &new, &mut History::default(), MINUTE, moment(50));
+    let swapped = checked(&after(&plan), &new, History::default(), MINUTE, moment(50));
     assert_eq!(swapped.status.unwrap().plugin, Some(plugin("beef", 50)));
 }
 
 #[test]
 fn without_a_plugin_in_use_the_status_names_none() {
-    let before = checked(&state(vec![]), &attempt(Ok(())), &mut History::default(), MINUTE, moment(1));
+    let before = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
     let none = Attempt { plugin: None, ..failing(false) };
-    let plan = checked(&after(&before), &none, &mut History::default(), MINUTE, moment(2));
+    let plan = checked(&after(&before), &none, History::default(), MINUTE, moment(2));
     let status = plan.status.unwrap();
     assert_eq!(status.plugin, None);
     assert!(condition::find(&status.conditions, PLUGIN_CURRENT).is_none());
@@ -118,10 +102,9 @@ fn without_a_plugin_in_use_the_status_names_none() {
 
 #[test]
 fn a_refused_plugin_leaves_the_old_one_serving_and_says_so() {
-    let mut history = History::default();
-    let before = checked(&state(vec![]), &attempt(Ok(())), &mut history, MINUTE, moment(1));
+    let before = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
     let refused = Attempt { refused_plugin: Some("not a component".into()), ..attempt(Ok(())) };
-    let plan = checked(&after(&before), &refused, &mut history, MINUTE, moment(2));
+    let plan = checked(&after(&before), &refused, before.remember, MINUTE, moment(2));
     assert_eq!(ready(&plan), "True Checked: Succeeded checking the issuer");
     let message = "The new plugin was not taken into use, 4f0c goes on serving: not a component";
     assert_eq!(told(&plan), [format!("Warning PluginRefused SyncFailed: {message}")]);
@@ -129,7 +112,7 @@ fn a_refused_plugin_leaves_the_old_one_serving_and_says_so() {
     let current = condition::find(&status.conditions, PLUGIN_CURRENT).unwrap();
     assert_eq!((current.status.as_str(), current.message.as_str()), (FALSE, message));
 
-    let mended = checked(&after(&plan), &attempt(Ok(())), &mut history, MINUTE, moment(3));
+    let mended = checked(&after(&plan), &attempt(Ok(())), plan.remember, MINUTE, moment(3));
     assert_eq!(told(&mended), ["Normal PluginLoaded Synced: The plugin of the spec is in use"]);
 }
 
@@ -141,9 +124,10 @@ fn an_issuer_that_passes_its_check_and_fails_to_sign_does_not_flap() {
     let mut current = state(vec![]);
     // As bad as it gets: every check passes and every signing fails, for an hour.
     while now < 3600 {
-        let good = checked(&current, &attempt(Ok(())), &mut history, MINUTE, moment(now));
+        let good = checked(&current, &attempt(Ok(())), history, MINUTE, moment(now));
         current = after(&good);
-        let bad = relapsed(&current, "401 %d", &mut history, moment(now));
+        let bad = relapsed(&current, "401 %d", good.remember, moment(now));
+        history = bad.remember;
         assert_eq!(ready(&bad), "False Pending: Not ready yet: 401 %d");
         assert_eq!(told(&bad), ["Warning RetryableError SyncFailed: Not ready yet: 401 %d"]);
         current = after(&bad);
@@ -152,4 +136,34 @@ fn an_issuer_that_passes_its_check_and_fails_to_sign_does_not_flap() {
         now += i64::try_from(delay.as_secs()).unwrap();
     }
     assert!(writes <= 30, "{writes} writes in an hour");
+}
+
+#[test]
+fn a_failed_check_is_in_the_words_of_its_failure() {
+    let check = |kind| CheckFailure::from(Failure { kind, message: "401 %d".into(), condition: None });
+    let after = Some(MINUTE);
+    assert_eq!(check(FailureKind::Permanent), CheckFailure::permanent("401 %d"));
+    assert_eq!(check(FailureKind::Issuer), CheckFailure::passing("401 %d"));
+    let waiting = CheckFailure { after, ..CheckFailure::passing("401 %d") };
+    assert_eq!(check(FailureKind::Retry { after }), waiting);
+    assert_eq!(check(FailureKind::Pending { resume: None, poll_after: after }), waiting);
+}
+
+#[test]
+fn relapses_are_forgotten_after_a_certificate_that_was_asked_for_since() {
+    let relapsed = History { relapses: 3, ..History::default() };
+    assert_eq!(relapsed.signed(Some(MINUTE)), relapsed, "its call was under way at the relapse");
+    assert_eq!(relapsed.signed(Some(MINUTE * 2)), History::default());
+    assert_eq!(relapsed.signed(None), History::default());
+}
+
+#[test]
+fn a_check_whose_outcome_cannot_be_written_counts_all_the_same() {
+    let planned = History { failures: 2, relapses: 1, write_failures: 0 };
+    let (first, delay) = History::unwritten(planned, 0.5);
+    assert_eq!(first, History { write_failures: 1, ..planned });
+    assert_eq!(delay, Duration::from_millis(100));
+    let (second, delay) = History::unwritten(first, 0.5);
+    assert_eq!((second.write_failures, delay), (2, Duration::from_millis(200)));
+    assert_eq!(History::written(second), planned);
 }

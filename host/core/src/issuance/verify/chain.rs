@@ -1,17 +1,14 @@
-//! The chain and the CA certificates, on their own.
+//! Whether certificates link up, lead to a CA and are valid: the rules for a chain on its own (RFC 5280 section 6.1), for
+//! the operator before it publishes one and for whoever looks at one on the command line.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::Mismatch;
+use super::mismatch::{CA, CHAIN, Mismatch, VALIDITY};
 use crate::text;
 use crate::x509::{Certificate, name, pem};
-
-pub const CHAIN: &str = "chain";
-pub const CA: &str = "ca";
-const VALIDITY: &str = "validity";
 
 /// How many certificates a chain, or the CA certificates, may have.
 const MAX_CERTIFICATES: usize = 10;
@@ -20,8 +17,8 @@ const MAX_PEM_BYTES: usize = 256 * 1024;
 /// How far a CA's clock may be ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
-/// The certificates of a PEM text, as DER.
-pub fn decode(field: &'static str, text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Mismatch> {
+/// The certificates of a PEM text, as DER. `field` is what an error is about.
+pub(super) fn decode(field: &'static str, text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>, Mismatch> {
     let wrong = |message: String| Mismatch::new(field, message);
     if text.len() > MAX_PEM_BYTES {
         return Err(wrong(format!("it has {} bytes; at most {MAX_PEM_BYTES} are read", text.len())));
@@ -40,8 +37,8 @@ pub fn decode(field: &'static str, text: &str) -> Result<Vec<Zeroizing<Vec<u8>>>
         .collect()
 }
 
-/// Reads the certificates.
-pub fn parse<'a>(
+/// Parses what [`decode`] returned.
+pub(super) fn parse<'a>(
     field: &'static str,
     ders: &'a [Zeroizing<Vec<u8>>],
 ) -> Result<Vec<Certificate<'a>>, Mismatch> {
@@ -52,12 +49,13 @@ pub fn parse<'a>(
     ders.iter().enumerate().map(parse).collect()
 }
 
-/// The PEM of certificates, normalised.
-pub fn encode(certificates: &[Certificate<'_>]) -> String {
+/// The PEM of certificates, encoded anew.
+pub(super) fn encode(certificates: &[Certificate<'_>]) -> String {
     certificates.iter().map(|certificate| pem::encode("CERTIFICATE", certificate.der())).collect()
 }
 
-/// All certificates are valid now.
+/// Refuses a chain of which a certificate is not valid at `now`. One that starts in the next five minutes is: a CA's
+/// clock may be ahead of ours.
 pub fn check_validity(chain: &[Certificate<'_>], now: Timestamp) -> Result<(), Mismatch> {
     chain.iter().try_for_each(|certificate| match invalid_now(certificate, now) {
         None => Ok(()),
@@ -77,7 +75,8 @@ fn invalid_now(certificate: &Certificate<'_>, now: Timestamp) -> Option<String> 
     }
 }
 
-/// Each certificate is signed by the next (RFC 5280 section 6.1).
+/// Refuses a chain, leaf first, in which a certificate is not signed by the next, or the next may not sign it. One that
+/// is alone has no links.
 pub fn check_links(chain: &[Certificate<'_>]) -> Result<(), Mismatch> {
     for (at, pair) in chain.windows(2).enumerate() {
         if let [certificate, issuer] = pair {
@@ -119,7 +118,7 @@ fn check_link(
 }
 
 /// Tells the root from the rest of a chain that links up.
-pub fn split_root<'c, 'a>(
+pub(super) fn split_root<'c, 'a>(
     chain: &'c [Certificate<'a>],
 ) -> (&'c [Certificate<'a>], Option<&'c Certificate<'a>>) {
     let (mut rest, mut root) = (chain, None);
@@ -130,24 +129,25 @@ pub fn split_root<'c, 'a>(
     (rest, root)
 }
 
-/// One of the authorities signed the chain's last certificate, or is that certificate: where the root is not at hand
-/// an intermediate is what clients get to trust.
-pub fn check_anchored(
+/// The authority that a chain, leaf first, leads to at `now`: the one that signed its last certificate, or is that
+/// certificate, because where the root is not at hand an intermediate is what clients get to trust.
+pub fn anchor<'c, 'a>(
     chain: &[Certificate<'_>],
-    authorities: &[Certificate<'_>],
+    authorities: &'c [Certificate<'a>],
     now: Timestamp,
-) -> Result<(), Mismatch> {
-    let Some((top, _)) = chain.split_last() else { return Ok(()) };
+) -> Result<&'c Certificate<'a>, Mismatch> {
+    let (top, _) = chain.split_last().ok_or_else(Mismatch::empty)?;
     let below = chain.get(1..).unwrap_or_default();
     // Not the leaf itself, which vouches for nothing.
-    if !below.is_empty() && authorities.iter().any(|authority| authority.der() == top.der()) {
-        return Ok(());
+    let same = authorities.iter().find(|authority| !below.is_empty() && authority.der() == top.der());
+    if let Some(same) = same {
+        return Ok(same);
     }
     let mut reason = format!("its issuer is {}", name::quoted(top.issuer_der()));
     for authority in authorities.iter().filter(|authority| authority.subject_der() == top.issuer_der()) {
         match check_link(top, authority, below).and_then(|()| invalid_now(authority, now).map_or(Ok(()), Err))
         {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(authority),
             Err(error) => reason = error,
         }
     }
@@ -162,7 +162,7 @@ pub fn check_anchored(
     ))
 }
 
-/// A certificate's time. Those without an end (RFC 5280 section 4.1.2.5: 99991231235959Z) are past what `Timestamp`
+/// A certificate's time, given since the Unix epoch. Those without an end (RFC 5280 section 4.1.2.5: 99991231235959Z) are past what `Timestamp`
 /// holds, and become its maximum.
 pub fn timestamp(since_epoch: Duration) -> Timestamp {
     i64::try_from(since_epoch.as_secs())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::Mismatch;
+use super::mismatch::{CHAIN, Mismatch};
 use crate::issuance::signer::SignRequest;
 use crate::text;
 use crate::x509::{Certificate, GeneralName, GeneralNames, Name, Usages, general_name, signature, usages};
@@ -36,10 +36,7 @@ pub fn enforce(request: &SignRequest, leaf: &Certificate<'_>) -> Result<(), Mism
         return Err(Mismatch::between(CA_FLAG, ca_flag(request.is_ca), ca_flag(leaf.is_ca())));
     }
     if leaf.is_self_signed() {
-        return Err(Mismatch::new(
-            super::chain::CHAIN,
-            "the certificate is self-signed, with the key of the request",
-        ));
+        return Err(Mismatch::new(CHAIN, "the certificate is self-signed, with the key of the request"));
     }
     Ok(())
 }

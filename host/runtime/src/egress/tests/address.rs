@@ -170,7 +170,7 @@ fn the_api_server_is_out_of_reach_under_every_policy() {
 
 #[tokio::test]
 async fn the_api_server_is_found_by_address_and_by_name() {
-    let net = std::sync::Arc::new(super::net::Net::default());
+    let net = std::sync::Arc::new(crate::testing::net::Net::default());
     net.name("api.cluster.example", &[&["93.184.215.14", "2606:4700::1"]]);
     let config = net.config().with_api_server("10.96.0.1", 443).await.unwrap();
     let config = config.with_api_server("[fd00::1]", 443).await.unwrap();

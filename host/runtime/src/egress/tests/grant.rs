@@ -1,5 +1,5 @@
-use super::net::raw;
 use crate::egress::*;
+use crate::testing::net::raw;
 
 fn origin(scheme: &str, authority: &str) -> Result<Origin, InvalidOrigin> {
     Origin::of(raw(scheme, authority, "/").unwrap().uri())

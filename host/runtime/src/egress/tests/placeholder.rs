@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Request;
 use zeroize::Zeroizing;
 
-use super::net::{Net, Plugin, empty, error, full, plugin, send};
-use super::server;
+use crate::testing::net::{Net, Plugin, empty, error, full, plugin, send};
+use crate::testing::server;
 
 const SECRET: &[u8] = b"s3cr3t-s3cr3t";
 

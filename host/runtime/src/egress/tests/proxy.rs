@@ -3,9 +3,9 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use super::net::{Net, Plugin, granted, plugin_with};
-use super::server::{self, Ca, Server, drain, read_head};
 use crate::egress::*;
+use crate::testing::net::{Net, Plugin, granted, plugin_with};
+use crate::testing::server::{self, Ca, Server, drain, read_head};
 
 /// A proxy that leads every tunnel to the one server, and keeps what it was asked for.
 async fn proxy(to: &Server) -> (Server, Arc<Mutex<Vec<String>>>) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::net::{Net, error, granted, plugin, plugin_with, raw, send};
-use super::server;
 use crate::egress::*;
+use crate::testing::net::{Net, error, granted, plugin, plugin_with, raw, send};
+use crate::testing::server;
 
 #[tokio::test]
 async fn a_granted_request_gets_through() {

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use rcgen::date_time_ymd;
 
-use super::net::{Net, Plugin, granted, plugin_with};
-use super::server::{self, Ca, Server, key_name, server_config};
 use crate::egress::*;
+use crate::testing::net::{Net, Plugin, granted, plugin_with};
+use crate::testing::server::{self, Ca, Server, key_name, server_config};
 
 const URL: &str = "https://ca.example.com/";
 
@@ -129,10 +129,9 @@ async fn mutual_tls() {
 }
 
 #[test]
-fn a_bad_secret_is_named_with_its_key() {
+fn a_bad_ca_bundle_is_named_with_its_key() {
     let ca = Ca::new();
-    let (chain, key) = ca.issue(&["plugin"], |_| {});
-    let (_, other_key) = ca.issue(&["plugin"], |_| {});
+    let (_, key) = ca.issue(&["plugin"], |_| {});
     let crt = key_name("ca.crt");
     for (pem, expected) in [
         ("", "`ca.crt` of the Secret team-a/pki: it holds no PEM block"),
@@ -152,7 +151,13 @@ fn a_bad_secret_is_named_with_its_key() {
     }
     let two = format!("{}\n{}", ca.pem, Ca::new().pem);
     assert_eq!(format!("{:?}", Roots::from_pem(two.as_bytes(), &crt).unwrap()), "Roots(2)");
+}
 
+#[test]
+fn a_bad_client_certificate_is_named_with_its_key() {
+    let ca = Ca::new();
+    let (chain, key) = ca.issue(&["plugin"], |_| {});
+    let (_, other_key) = ca.issue(&["plugin"], |_| {});
     let (crt, name) = (key_name("tls.crt"), key_name("tls.key"));
     let identity =
         |chain: &str, key: &str| ClientIdentity::from_pem((chain.as_bytes(), &crt), (key.as_bytes(), &name));

@@ -7,10 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Verdict;
-use super::chain::{self, Finding, Outcome};
+use super::chain::{self, Finding, Ruling};
 use super::describe::Description;
 use super::output::{self, Format, OutputArgs};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +23,6 @@ Exit codes:
   1  it is not
   2  wrong usage, or a file that cannot be read";
 
-/// Arguments of `wasm-issuer plugin certificate`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CertificateArgs {
@@ -44,7 +43,6 @@ struct Report {
     verification: Vec<Finding>,
 }
 
-/// Run the command.
 pub fn run(args: CertificateArgs) -> anyhow::Result<Verdict> {
     let what = ("the certificate file", "the CA file");
     let ders = chain::read(&args.chain, what.0)?;
@@ -54,7 +52,7 @@ pub fn run(args: CertificateArgs) -> anyhow::Result<Verdict> {
     let authorities = args.ca.as_ref().map(|path| chain::parse(&ca_ders, path, what.1)).transpose()?;
 
     let findings = chain::verify(&certificates, authorities.as_deref(), Timestamp::now());
-    let is_fine = findings.iter().all(|finding| finding.result == Outcome::Ok);
+    let is_fine = findings.iter().all(|finding| finding.result == Ruling::Ok);
     let descriptions: Vec<_> = certificates.iter().map(Description::of).collect();
     match args.output.output {
         Format::Json => {

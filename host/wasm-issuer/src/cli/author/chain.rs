@@ -5,61 +5,57 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use wasm_issuer_core::x509::{Certificate, name, pem};
+use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, VALIDITY, chain as rules};
+use wasm_issuer_core::x509::{Certificate, pem};
 
-use super::describe::timestamp;
 use super::input::{self, quoted};
 use super::output::Table;
 
 /// How many certificates a file may hold.
 const MAX_CERTIFICATES: usize = 64;
 
-/// What came of one rule.
+/// What one rule of verification says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The rule: the field of the certificate that it is about.
     pub rule: &'static str,
-    /// Whether it holds.
-    pub result: Outcome,
-    /// What was found.
+    pub result: Ruling,
+    /// What was found, for people.
     pub detail: String,
 }
 
-/// Whether a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// It does.
+pub enum Ruling {
     Ok,
-    /// It does not, and that is reported only.
+    /// It does not, which is told and no more.
     Warning,
-    /// It does not.
+    /// It does not, so that nothing is published.
     Refused,
 }
 
 impl Finding {
-    /// A rule with what came of it.
-    pub fn new(rule: &'static str, result: Outcome, detail: impl Into<String>) -> Self {
+    pub fn new(rule: &'static str, result: Ruling, detail: impl Into<String>) -> Self {
         Self { rule, result, detail: detail.into() }
     }
 
-    fn of(rule: &'static str, result: Result<String, String>) -> Self {
+    fn of(rule: &'static str, result: Result<String, Mismatch>) -> Self {
         match result {
-            Ok(detail) => Self::new(rule, Outcome::Ok, detail),
-            Err(detail) => Self::new(rule, Outcome::Refused, detail),
+            Ok(detail) => Self::new(rule, Ruling::Ok, detail),
+            Err(mismatch) => Self::new(rule, Ruling::Refused, mismatch.message),
         }
     }
 }
 
-/// The findings for people.
+/// The findings as a table for people.
 pub fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.rule.len()).max().unwrap_or_default();
     let mut table = Table::default();
     for Finding { rule, result, detail } in findings {
         let result = match result {
-            Outcome::Ok => "ok",
-            Outcome::Warning => "warning",
-            Outcome::Refused => "refused",
+            Ruling::Ok => "ok",
+            Ruling::Warning => "warning",
+            Ruling::Refused => "refused",
         };
         table.row(result, format!("{rule:width$}  {detail}"));
     }
@@ -85,7 +81,7 @@ pub fn read(path: &Path, what: &str) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(ders)
 }
 
-/// Read the certificates that a file holds.
+/// Parse what [`read`] returned of a file. An error names the file and the certificate.
 pub fn parse<'a>(ders: &'a [Vec<u8>], path: &Path, what: &str) -> anyhow::Result<Vec<Certificate<'a>>> {
     let parse = |(at, der): (usize, &'a Vec<u8>)| {
         Certificate::parse(der)
@@ -94,114 +90,77 @@ pub fn parse<'a>(ders: &'a [Vec<u8>], path: &Path, what: &str) -> anyhow::Result
     ders.iter().enumerate().map(parse).collect()
 }
 
-/// Whether each certificate is signed by the next, all are valid now, and one of the authorities signed the last.
+/// Checks a chain, leaf first, by the operator's rules: that it links up, that it leads to one of the authorities where
+/// some are given, and that all of it is valid at `now`. There is a finding for each rule.
 pub fn verify(
     chain: &[Certificate<'_>],
     authorities: Option<&[Certificate<'_>]>,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let mut findings = vec![Finding::of("chain", links(chain))];
-    if let Some(authorities) = authorities {
-        findings.push(Finding::of("ca", anchored(chain, authorities, now)));
-    }
-    let validity = chain.iter().find_map(|certificate| invalid(certificate, now));
-    findings.push(Finding::of("validity", validity.map_or(Ok("valid now".to_owned()), Err)));
-    findings
-}
-
-fn links(chain: &[Certificate<'_>]) -> Result<String, String> {
-    for (at, pair) in chain.windows(2).enumerate() {
-        if let [certificate, issuer] = pair {
-            link(certificate, issuer, chain.get(1..=at).unwrap_or_default())
-                .map_err(|error| format!("certificate {} is not signed by the next: {error}", at + 1))?;
-        }
-    }
-    Ok(match chain {
+    let linked = rules::check_links(chain).map(|()| match chain {
         [only] if only.is_self_signed() => "one certificate, its own issuer".to_owned(),
         [_] => "one certificate".to_owned(),
         _ => format!("{} certificates, each signed by the next", chain.len()),
-    })
+    });
+    let mut findings = vec![Finding::of(CHAIN, linked)];
+    if let Some(authorities) = authorities {
+        findings.push(Finding::of(CA, anchored(chain, authorities, now)));
+    }
+    let valid = rules::check_validity(chain, now).map(|()| "valid now".to_owned());
+    findings.push(Finding::of(VALIDITY, valid));
+    findings
 }
 
+/// Which authority a chain leads to. Unlike a plugin's answer, what somebody looks at may be a CA certificate alone, and
+/// leads to itself.
 fn anchored(
     chain: &[Certificate<'_>],
     authorities: &[Certificate<'_>],
     now: Timestamp,
-) -> Result<String, String> {
-    let Some((top, _)) = chain.split_last() else { return Err("there is no certificate".to_owned()) };
-    let is_root =
-        |authority: &Certificate<'_>| authority.may_sign_certificates() || authority.is_self_signed();
-    if let Some(same) =
-        authorities.iter().find(|authority| authority.der() == top.der() && is_root(authority))
-    {
-        return Ok(format!("{} itself", same.describe()));
-    }
-    let issuer = name::quoted(top.issuer_der());
-    let mut reason = format!("none of them has the issuer's name {issuer}");
-    for authority in authorities.iter().filter(|authority| authority.subject_der() == top.issuer_der()) {
-        let linked = link(top, authority, chain.get(1..).unwrap_or_default());
-        match linked.and_then(|()| invalid(authority, now).map_or(Ok(()), Err)) {
-            Ok(()) => return Ok(format!("signed by {}", authority.describe())),
-            Err(error) => reason = error,
-        }
-    }
-    Err(reason)
-}
-
-/// Whether `issuer` signed `certificate` and might do so with these intermediates below it (RFC 5280 section 6.1).
-fn link(
-    certificate: &Certificate<'_>,
-    issuer: &Certificate<'_>,
-    below: &[Certificate<'_>],
-) -> Result<(), String> {
-    if certificate.issuer_der() != issuer.subject_der() {
-        return Err(format!("its issuer is {}", name::quoted(certificate.issuer_der())));
-    }
-    if !issuer.may_sign_certificates() {
-        return Err(format!("{} is no CA certificate", issuer.describe()));
-    }
-    let depth = below.iter().filter(|ca| ca.issuer_der() != ca.subject_der()).count();
-    let allowed = issuer.extensions.basic_constraints.and_then(|constraints| constraints.path_len);
-    if allowed.is_some_and(|allowed| usize::try_from(allowed).is_ok_and(|allowed| depth > allowed)) {
-        return Err(format!("{depth} intermediates are more than its pathLenConstraint allows"));
-    }
-    certificate.verify_signed_by(issuer).map_err(|error| error.to_string())
-}
-
-fn invalid(certificate: &Certificate<'_>, now: Timestamp) -> Option<String> {
-    let (from, until) = (timestamp(certificate.not_before()), timestamp(certificate.not_after()));
-    if until <= now {
-        Some(format!("{} expired at {until}", certificate.describe()))
-    } else if from > now {
-        Some(format!("{} is not valid before {from}", certificate.describe()))
-    } else {
-        None
+) -> Result<String, Mismatch> {
+    let top = chain.last().map(|top| top.der());
+    let is_ca = |it: &Certificate<'_>| it.may_sign_certificates() || it.is_self_signed();
+    match authorities.iter().find(|authority| Some(authority.der()) == top && is_ca(authority)) {
+        Some(same) => Ok(format!("{} itself", same.describe())),
+        None => rules::anchor(chain, authorities, now).map(|by| format!("signed by {}", by.describe())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use wasm_issuer_core::x509::fixtures::{self, Template, key};
+    use jiff::SignedDuration;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
     use super::*;
 
+    fn params(name: &str, is_ca: bool) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(2030, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2030, 4, 1);
+        if is_ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        params
+    }
+
+    fn root() -> CertifiedIssuer<'static, KeyPair> {
+        CertifiedIssuer::self_signed(params("root", true), KeyPair::generate().unwrap()).unwrap()
+    }
+
     #[test]
     fn a_chain_is_followed_to_its_authority() {
-        let (root_key, ca_key, leaf_key) = (key(), key(), key());
-        let root = Template::ca("root", &root_key, "root").sign(&root_key);
-        let ca = Template::ca("ca", &ca_key, "root").sign(&root_key);
-        let leaf =
-            Template::new(fixtures::cn("leaf"), leaf_key.public_key_der(), fixtures::cn("ca")).sign(&ca_key);
-        let other = Template::ca("root", &leaf_key, "root").sign(&leaf_key);
-        let [root, ca, leaf, other] = [&root, &ca, &leaf, &other].map(|der| Certificate::parse(der).unwrap());
+        let (root, other) = (root(), root());
+        let ca = CertifiedIssuer::signed_by(params("ca", true), KeyPair::generate().unwrap(), &root).unwrap();
+        let leaf = params("leaf", false).signed_by(&KeyPair::generate().unwrap(), &ca).unwrap();
+        let ders = [root.der(), ca.der(), leaf.der(), other.der()];
+        let [root, ca, leaf, other] = ders.map(|der| Certificate::parse(der).unwrap());
         let results = |chain: &[Certificate<'_>], authorities: Option<&[Certificate<'_>]>, now: Timestamp| {
-            verify(chain, authorities, now)
-                .into_iter()
-                .map(|finding| (finding.rule, finding.result))
-                .collect::<Vec<_>>()
+            let findings = verify(chain, authorities, now).into_iter();
+            findings.map(|finding| (finding.rule, finding.result)).collect::<Vec<_>>()
         };
-        let now = fixtures::now();
-        let (ok, refused) = (Outcome::Ok, Outcome::Refused);
+        let now = "2030-01-02T03:04:05Z".parse().unwrap();
+        let (ok, refused) = (Ruling::Ok, Ruling::Refused);
         let chain = [leaf, ca];
         let root = [root];
         assert_eq!(results(&chain, Some(&root), now), [("chain", ok), ("ca", ok), ("validity", ok)]);
@@ -210,8 +169,13 @@ mod tests {
         assert_eq!(results(&chain, Some(&[other]), now)[1], ("ca", refused));
         assert_eq!(results(&chain[..1], Some(&root), now)[1], ("ca", refused));
         assert_eq!(results(&root, Some(&root), now)[1], ("ca", ok));
-        let later = now + jiff::SignedDuration::from_hours(91 * 24);
+        assert_eq!(results(&chain[..1], Some(&chain[..1]), now)[1], ("ca", refused));
+        let later = now + SignedDuration::from_hours(90 * 24);
         assert_eq!(results(&chain, None, later)[1], ("validity", refused));
+        // The operator allows for the clock of a CA that is ahead, so this does.
+        let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(4))[1], ("validity", ok));
+        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(6))[1], ("validity", refused));
         let [leaf, ca] = chain;
         assert_eq!(results(&[ca, leaf], None, now)[0], ("chain", refused));
     }

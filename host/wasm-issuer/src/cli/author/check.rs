@@ -8,11 +8,11 @@ use clap::Args;
 use serde::Serialize;
 use wasm_issuer_runtime::{Plugin, Session};
 
-use super::Verdict;
-use super::host::{self, PluginFacts, PluginFile};
+use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,6 @@ Exit codes:
   2  wrong usage, or a file that cannot be read
   3  the plugin says that it is pending";
 
-/// Arguments of `wasm-issuer plugin check`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
@@ -40,18 +39,17 @@ pub struct CheckArgs {
 #[derive(Serialize)]
 struct Report {
     result: &'static str,
-    plugin: PluginFacts,
+    plugin: PluginIdentity,
     issuer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Box<Problem>>,
     timings: Timings,
 }
 
-/// Run the command.
 pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
     let file = PluginFile::read(&args.plugin)?;
     let issuer = args.issuer.validate(&args.plugin)?;
-    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.text());
+    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
     let mut timings = Timings::default();
     let problem = host::block_on(async {
         Ok(match prepare(file, issuer, &mut timings).await? {
@@ -83,13 +81,11 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
 
 /// A plugin with what its Issuer lends it.
 pub struct Ready {
-    /// The plugin.
     pub plugin: Arc<Plugin>,
-    /// What it is lent.
     pub session: Arc<Session>,
 }
 
-/// Load a plugin for an Issuer, as far as that works.
+/// Loads a plugin for an Issuer. The inner error is the plugin's fault, the outer one this machine's.
 pub async fn prepare(
     file: PluginFile,
     issuer: Issuer,
@@ -99,9 +95,8 @@ pub async fn prepare(
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
     };
-    let found = host::sha256(&wasm);
-    if let Some(pin) = issuer.spec.plugin.sha256.as_ref().filter(|pin| **pin != found) {
-        return Ok(Err(Problem::pin(&found, pin)));
+    if let Err(mismatch) = issuer.spec.plugin.check_pin(wasm.sha256()) {
+        return Ok(Err(Problem::pin(&mismatch)));
     }
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
     timings.add("compile", took);
@@ -109,7 +104,7 @@ pub async fn prepare(
 }
 
 impl Ready {
-    /// Call `check`.
+    /// Calls `check`, as the operator does before it believes an Issuer.
     pub async fn check(&self, timings: &mut Timings) -> Result<(), Box<Problem>> {
         let started = Instant::now();
         let checked = self.plugin.check(&self.session).await;

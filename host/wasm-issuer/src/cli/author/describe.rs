@@ -1,20 +1,18 @@
 //! What a certificate says, for people and for JSON.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use der::Decode as _;
-use der::asn1::UintRef;
 use jiff::Timestamp;
 use serde::Serialize;
-use spki::SubjectPublicKeyInfoRef;
+use wasm_issuer_core::issuance::verify::chain::timestamp;
 use wasm_issuer_core::text;
 use wasm_issuer_core::x509::signature::{self, KeyKind};
 use wasm_issuer_core::x509::{Certificate, Name, PublicKey, usages};
 
-use super::csr;
 use super::output::{Table, span};
 
-/// A certificate in words.
+/// What a certificate says, in words and in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
@@ -27,18 +25,17 @@ pub struct Description {
     serial: String,
     public_key: String,
     public_key_sha256: String,
-    key_usages: Vec<String>,
+    key_usages: Vec<&'static str>,
     extended_key_usages: Vec<String>,
     #[serde(rename = "isCA")]
     is_ca: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_length: Option<u32>,
-    /// Whether it is its own issuer.
     self_signed: bool,
 }
 
 impl Description {
-    /// Read a certificate.
+    /// Puts a certificate into words.
     pub fn of(certificate: &Certificate<'_>) -> Self {
         let extensions = &certificate.extensions;
         let names = extensions.subject_alt_name.iter().flat_map(|names| names.iter());
@@ -53,9 +50,7 @@ impl Description {
             serial: certificate.serial(),
             public_key: public_key(certificate.spki_der()),
             public_key_sha256: fingerprint.trim_start_matches("sha256:").to_owned(),
-            key_usages: csr::bits(extensions.key_usage.unwrap_or_default())
-                .map(|(name, _)| name.to_owned())
-                .collect(),
+            key_usages: extensions.key_usage.unwrap_or_default().names().collect(),
             extended_key_usages: extensions
                 .ext_key_usage
                 .iter()
@@ -68,7 +63,6 @@ impl Description {
         }
     }
 
-    /// For people.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         let lifetime = span(Duration::from_secs(self.lifetime_seconds));
@@ -92,7 +86,7 @@ impl Description {
     }
 }
 
-fn list(items: &[String]) -> String {
+fn list<T: Display>(items: &[T]) -> String {
     text::list(items.iter(), 2000)
 }
 
@@ -100,56 +94,45 @@ fn name(der: &[u8]) -> String {
     Name::parse(der).map_or_else(|_error| "a malformed name".to_owned(), |name| name.to_string())
 }
 
-/// A time since the epoch, or the last one that there is.
-pub fn timestamp(since_epoch: Duration) -> Timestamp {
-    let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
-}
-
+/// `RSA 2048`, `ECDSA P-256` or `Ed25519`; what is wrong with any other key.
 fn public_key(spki: &[u8]) -> String {
-    match PublicKey::from_spki(spki).map(|key| key.kind()) {
-        Ok(KeyKind::Rsa) => match rsa_bits(spki) {
-            Some(bits) => format!("RSA {bits}"),
-            None => "RSA".to_owned(),
-        },
-        Ok(KeyKind::Ed25519) => "Ed25519".to_owned(),
-        Ok(curve) => format!("ECDSA {curve}"),
-        Err(error) => error.to_string(),
+    let key = match PublicKey::from_spki(spki) {
+        Ok(key) => key,
+        Err(error) => return error.to_string(),
+    };
+    match (key.kind(), key.rsa_bits()) {
+        (kind, Some(bits)) => format!("{kind} {bits}"),
+        (KeyKind::Ed25519 | KeyKind::Rsa, None) => key.kind().to_string(),
+        (curve, None) => format!("ECDSA {curve}"),
     }
-}
-
-fn rsa_bits(spki: &[u8]) -> Option<usize> {
-    #[derive(der::Sequence)]
-    struct RsaPublicKey<'a> {
-        modulus: UintRef<'a>,
-        exponent: UintRef<'a>,
-    }
-    let spki = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
-    let key = RsaPublicKey::from_der(spki.subject_public_key.as_bytes()?).ok()?;
-    let _any = key.exponent;
-    Some(signature::bit_len(key.modulus.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
-    use wasm_issuer_core::x509::fixtures;
+    use rcgen::{CertificateParams, CertifiedIssuer, DnType, KeyPair};
 
     use super::*;
 
     #[test]
     fn a_certificate_is_put_into_words() {
-        let key = fixtures::key();
-        let mut template =
-            fixtures::Template::new(fixtures::cn("web"), key.public_key_der(), fixtures::cn("root"));
-        template.extensions = vec![fixtures::san(&[fixtures::dns("a.example"), fixtures::dns("b.example")])];
-        let der = template.sign(&fixtures::key());
-        let described = Description::of(&Certificate::parse(&der).unwrap());
+        let params = |name: &str, names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            let mut params = CertificateParams::new(names).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.not_before = rcgen::date_time_ymd(2030, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2030, 4, 1);
+            params
+        };
+        let key = || KeyPair::generate().unwrap();
+        let root = CertifiedIssuer::self_signed(params("root", &[]), key()).unwrap();
+        let web = params("web", &["a.example", "b.example"]).signed_by(&key(), &root).unwrap();
+        let described = Description::of(&Certificate::parse(web.der()).unwrap());
         let text = described.text();
         for line in [
             "subject     CN=web\n",
             "names       DNS:a.example, DNS:b.example\n",
             "issuer      CN=root\n",
-            "valid       2030-01-02T03:04:05Z to 2030-04-02T03:04:05Z (90 days)\n",
+            "valid       2030-01-01T00:00:00Z to 2030-04-01T00:00:00Z (90 days)\n",
             "key         ECDSA P-256, sha256:",
             "key usages  none\n",
             "CA          no\n",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Serialize;
 use wasm_issuer_runtime::egress::EgressConfig;
-use wasm_issuer_runtime::{Account, LoadError, Plugin, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{Account, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
 
 use super::input::{self, quoted};
 use super::output::{self, size};
@@ -20,15 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The file of a plugin, uncompressed.
 pub struct PluginFile {
-    /// Where it was read.
+    /// Where it was read; `-` is stdin.
     pub path: PathBuf,
     /// The component, or what is wrong with the compressed one.
-    pub wasm: Result<Vec<u8>, Box<Problem>>,
+    pub wasm: Result<ComponentBytes, Box<Problem>>,
 }
 
-/// Which plugin, for JSON.
+/// What tells one plugin from another, for JSON.
 #[derive(Serialize)]
-pub struct PluginFacts {
+pub struct PluginIdentity {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
@@ -46,33 +46,28 @@ impl PluginFile {
             )
         })?;
         let wasm = gunzip(bytes, &path.display().to_string());
+        let wasm = wasm.map(ComponentBytes::new);
         let wasm = wasm.map_err(|error| Problem::unusable("gzip", error.to_string()));
         Ok(Self { path: path.to_owned(), wasm })
     }
 
-    /// What it is, for JSON.
-    pub fn facts(&self) -> PluginFacts {
+    pub fn facts(&self) -> PluginIdentity {
         let wasm = self.wasm.as_ref().ok();
-        PluginFacts {
+        PluginIdentity {
             file: self.path.display().to_string(),
-            sha256: wasm.map(|wasm| sha256(wasm)),
-            bytes: wasm.map(Vec::len),
+            sha256: wasm.map(|wasm| wasm.sha256().to_owned()),
+            bytes: wasm.map(|wasm| wasm.as_slice().len()),
         }
     }
 
     /// `my_ca.wasm (sha256 4f0c12345678)`
     pub fn text(&self) -> String {
-        let digest = self.wasm.as_ref().map(|wasm| sha256(wasm)).unwrap_or_default();
+        let digest = self.wasm.as_ref().map(ComponentBytes::sha256).unwrap_or_default();
         format!("{} (sha256 {})", self.path.display(), digest.get(..12).unwrap_or_default())
     }
 }
 
-/// The SHA-256 of bytes in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
-}
-
-/// A runtime as the operator's.
+/// A runtime with the operator's defaults, and the proxy that the environment names.
 pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     Ok(Runtime::new(RuntimeConfig {
         egress: EgressConfig::default().with_proxy_from_env(),
@@ -80,14 +75,14 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     })?)
 }
 
-/// Compile and link a plugin. What takes long is announced where somebody looks.
+/// Compiles and links a plugin, and tells how long that took. What takes long is announced where somebody looks.
 pub async fn load(
     runtime: &Arc<Runtime>,
     file: &Path,
-    wasm: Vec<u8>,
+    wasm: ComponentBytes,
 ) -> (Result<Arc<Plugin>, LoadError>, Duration) {
     let started = Instant::now();
-    let bytes = wasm.len();
+    let bytes = wasm.as_slice().len();
     let account = Account::administrators();
     let loading = runtime.load(wasm, &account);
     tokio::pin!(loading);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::IpNet;
 use wasm_issuer_runtime::egress::{
-    AddressPolicy, ClientIdentity, Denial, Failure, Grant, HttpGrant, Observer, Roots, SecretKey,
+    AddressPolicy, ClientIdentity, Denial, Grant, HttpFailure, HttpGrant, Observer, Roots, ValueLocation,
 };
 
 use super::input::{self, quoted};
@@ -86,8 +86,8 @@ fn read_identity(folder: &Path) -> anyhow::Result<ClientIdentity> {
         .with_context(|| quoted(folder).to_string())
 }
 
-fn stand_in(secret: &str, key: &str) -> SecretKey {
-    SecretKey { namespace: "file".into(), secret: secret.into(), key: key.into() }
+fn stand_in(secret: &str, key: &str) -> ValueLocation {
+    ValueLocation { namespace: "file".into(), secret: secret.into(), key: key.into() }
 }
 
 /// Tells on stderr about requests that did not get through.
@@ -98,7 +98,7 @@ impl Observer for Reporter {
         let _ = output::stderr(&format!("denied: {}. To allow it: {}\n", denial.message, denial.fix_line));
     }
 
-    fn failed(&self, failure: &Failure) {
+    fn failed(&self, failure: &HttpFailure) {
         let _ = output::stderr(&format!("no response from {}: {}\n", failure.destination, failure.message));
     }
 }

@@ -48,7 +48,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", quoted(path)))
 }
 
-/// A path for messages.
+/// A path in quotation marks, or `from stdin` for `-`.
 pub fn quoted(path: &Path) -> String {
     match path.to_str() {
         Some("-") => "from stdin".to_owned(),

@@ -8,12 +8,13 @@ use serde::Serialize;
 use wasm_issuer_core::text::clean;
 use wasm_issuer_runtime::{Budget, Inspection};
 
-use super::host::{self, PluginFacts, PluginFile};
+use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
 use super::output::{self, Format, OutputArgs, Table, Timings, size};
 use super::package::{Packed, too_large};
 use super::problem::Problem;
-use super::{Verdict, uses};
+use super::uses;
+use super::verdict::Verdict;
 use crate::api::ObjectName;
 
 const EXAMPLES: &str = "\
@@ -30,7 +31,6 @@ const CONTRACT: &str = "wasm-issuer:plugin/";
 /// How much of a name from the component is shown.
 const NAME: usize = 200;
 
-/// Arguments of `wasm-issuer plugin inspect`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct InspectArgs {
@@ -51,7 +51,7 @@ pub struct InspectArgs {
 struct Report {
     /// `accepted` or `refused`.
     result: &'static str,
-    plugin: PluginFacts,
+    plugin: PluginIdentity,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Box<Problem>>,
     #[serde(flatten)]
@@ -71,7 +71,8 @@ struct Component {
     exports: Vec<String>,
     /// The functions that are imported of each interface.
     functions: BTreeMap<String, Vec<String>>,
-    grants: Vec<Grant>,
+    #[serde(rename = "grants")]
+    capabilities: Vec<Capability>,
     issuer: String,
     commands: Vec<String>,
     #[serde(skip)]
@@ -87,13 +88,12 @@ struct Imports {
 
 /// Something that a plugin can do, and which field of an Issuer decides over it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Grant {
+struct Capability {
     what: &'static str,
     possible: bool,
     detail: &'static str,
 }
 
-/// Run the command.
 pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
     let file = PluginFile::read(&args.plugin)?;
     let name = args.name.as_ref().map_or_else(|| name_for(&args.plugin), ToString::to_string);
@@ -104,7 +104,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => {
             let runtime = host::runtime()?;
             let component = match runtime.inspect(&wasm, &Budget::WIDE) {
-                Ok(inspection) => Some(Component::new(inspection, &wasm, &args, &name)?),
+                Ok(inspection) => Some(Component::new(inspection, wasm.as_slice(), &args, &name)?),
                 Err(_) => None,
             };
             // Not by the names alone: also the types of all functions have to be right.
@@ -143,7 +143,7 @@ impl Component {
                 (clean(&name, NAME), functions.iter().map(|it| clean(it, NAME)).collect())
             })
             .collect();
-        let grants = grants(&functions);
+        let capabilities = capabilities(&functions);
         let plugin = args.plugin.display();
         let namespace = args.namespace.to_string();
         let commands = vec![
@@ -154,7 +154,7 @@ impl Component {
             "kubectl apply -f issuer.yaml".to_owned(),
         ];
         Ok(Self {
-            issuer: issuer(name, &namespace, &inspection.sha256, &grants),
+            issuer: issuer(name, &namespace, &inspection.sha256, &capabilities),
             too_large: (!packed.fits()).then(|| too_large(wasm.len(), &packed)),
             sha256: inspection.sha256,
             bytes: inspection.size,
@@ -164,7 +164,7 @@ impl Component {
             imports,
             exports: inspection.exports.iter().map(|export| clean(export, NAME)).collect(),
             functions,
-            grants,
+            capabilities,
             commands,
         })
     }
@@ -184,38 +184,39 @@ impl Component {
 }
 
 /// What the imported functions let a plugin do.
-fn grants(functions: &BTreeMap<String, Vec<String>>) -> Vec<Grant> {
+fn capabilities(functions: &BTreeMap<String, Vec<String>>) -> Vec<Capability> {
     let interfaces =
         |prefix: &str| functions.iter().filter(move |(name, _)| name.starts_with(prefix)).collect::<Vec<_>>();
     let calls = |interface: &str, function: &str| {
         let wanted = format!("{CONTRACT}{interface}@");
         interfaces(&wanted).iter().any(|(_, functions)| functions.iter().any(|name| name == function))
     };
-    let grant = |what, possible, yes, no| Grant { what, possible, detail: if possible { yes } else { no } };
+    let capability =
+        |what, possible, yes, no| Capability { what, possible, detail: if possible { yes } else { no } };
     let secret = ["hmac-sha256", "placeholder", "signing-key", "certificates"];
     let uses = secret.iter().any(|function| calls("secrets", &format!("[method]secret.{function}")));
     let reveals = calls("secrets", "[method]secret.reveal");
     let placeholder = calls("secrets", "[method]secret.placeholder");
     vec![
-        grant(
+        capability(
             "secret",
             uses || reveals || calls("secrets", "names"),
             "uses keys of the Secret that spec.authSecretName names, through handles",
             "uses no Secret",
         ),
-        grant(
+        capability(
             "reveal",
             reveals,
             "can read values, of the keys that spec.secrets.reveal names and no others",
             "cannot read any value of the Secret",
         ),
-        grant(
+        capability(
             "keys",
             calls("keys", "ephemeral"),
             "makes private keys in the operator, which are lost when it restarts",
             "makes no private keys",
         ),
-        grant(
+        capability(
             "network",
             !interfaces("wasi:http/").is_empty() || placeholder,
             "calls servers; spec.http.allowedHosts names those that it may reach",
@@ -224,8 +225,8 @@ fn grants(functions: &BTreeMap<String, Vec<String>>) -> Vec<Grant> {
     ]
 }
 
-fn issuer(name: &str, namespace: &str, sha256: &str, grants: &[Grant]) -> String {
-    let can = |what| grants.iter().any(|grant| grant.what == what && grant.possible);
+fn issuer(name: &str, namespace: &str, sha256: &str, capabilities: &[Capability]) -> String {
+    let can = |what| capabilities.iter().any(|capability| capability.what == what && capability.possible);
     let mut yaml = format!(
         "apiVersion: wasm-issuer.dev/v1alpha1\nkind: WasmIssuer\nmetadata:\n  name: {name:?}\n  namespace: \
          {namespace:?}\nspec:\n  plugin:\n    configMap: {{name: {name:?}}}\n    sha256: {sha256:?}\n  config: {{}}  # the plugin's own\n"
@@ -275,9 +276,11 @@ impl Report {
         }
         text.push_str("\nwhat it can do, judged by its imports\n");
         let mut table = Table::default();
-        for grant in &component.grants {
-            table
-                .row(grant.what, format!("{}: {}", if grant.possible { "yes" } else { "no " }, grant.detail));
+        for capability in &component.capabilities {
+            table.row(
+                capability.what,
+                format!("{}: {}", if capability.possible { "yes" } else { "no " }, capability.detail),
+            );
         }
         text.push_str(&table.text());
         if self.problem.is_none() && component.too_large.is_none() {
@@ -301,10 +304,10 @@ mod tests {
     #[test]
     fn grants_follow_from_the_imported_functions() {
         let possible = |functions: &BTreeMap<_, _>| {
-            grants(functions)
+            capabilities(functions)
                 .into_iter()
-                .filter(|grant| grant.possible)
-                .map(|grant| grant.what)
+                .filter(|capability| capability.possible)
+                .map(|capability| capability.what)
                 .collect::<Vec<_>>()
         };
         let secrets = "wasm-issuer:plugin/secrets@0.1.0";
@@ -318,8 +321,9 @@ mod tests {
 
     #[test]
     fn the_issuer_is_one_that_the_api_has() {
-        let grants = grants(&functions("wasm-issuer:plugin/secrets@0.1.0", &["[method]secret.reveal"]));
-        let yaml = issuer("my-ca", "team-a", &"4f".repeat(32), &grants);
+        let capabilities =
+            capabilities(&functions("wasm-issuer:plugin/secrets@0.1.0", &["[method]secret.reveal"]));
+        let yaml = issuer("my-ca", "team-a", &"4f".repeat(32), &capabilities);
         let read: crate::api::WasmIssuer = serde_saphyr::from_str(&yaml).unwrap();
         assert_eq!(read.spec.0.plugin.sha256.as_deref(), Some("4f".repeat(32).as_str()));
         assert!(yaml.contains("# authSecretName: my-ca-auth") && yaml.contains("# secrets: {reveal: []}"));

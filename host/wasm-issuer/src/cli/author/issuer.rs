@@ -2,20 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use clap::{Args, ValueEnum};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
-use serde_json::{Map, Value};
-use wasm_issuer_core::issuance::GROUP;
+use anyhow::{bail, ensure};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::Value;
 use wasm_issuer_runtime::egress::HttpGrant;
-use wasm_issuer_runtime::{AuthSecret, IssuerIdentity, Limits, Session, SessionInit};
+use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SecretData, Session, SessionInit};
 
 use super::http::{HttpArgs, Reporter};
-use super::input::{self, quoted};
+use super::input::quoted;
+use super::issuer_file::{self, IssuerFile};
 use super::secret;
-use crate::api::{self, GoDuration, IssuerSpec, ObjectName, PluginSpec, Quantity};
+use crate::api::{GoDuration, IssuerKey, IssuerKind, IssuerSpec, ObjectName, PluginSpec, Quantity, ranges};
 
 /// The Issuer that the plugin is run for. What is left out comes from --issuer, or from the defaults of the API.
 #[derive(Args)]
@@ -47,40 +46,31 @@ pub struct IssuerArgs {
     #[arg(long)]
     namespace: Option<ObjectName>,
     /// The Issuer's kind [default: WasmIssuer]
-    #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    #[arg(long, value_parser = kinds())]
+    kind: Option<IssuerKind>,
     #[command(flatten)]
     http: HttpArgs,
 }
 
-/// The kinds of Issuers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    #[value(name = "WasmIssuer")]
-    Namespaced,
-    #[value(name = "WasmClusterIssuer")]
-    Cluster,
-}
-
-/// An Issuer, valid.
+/// An Issuer whose spec the API would accept, with what its plugin is lent.
 pub struct Issuer {
-    /// Who it is.
-    pub identity: IssuerIdentity,
-    /// Where its requests are.
+    /// Its kind, namespace and name.
+    pub key: IssuerKey,
+    /// The namespace of its requests, which a WasmClusterIssuer has too.
     pub request_namespace: String,
-    /// What it asks for.
+    /// The spec, with what the arguments say in it.
     pub spec: IssuerSpec,
-    secret: Option<AuthSecret>,
+    secret: Option<SecretData>,
     http: HttpGrant,
 }
 
 impl IssuerArgs {
     /// Read the files that the arguments name, and put everything together. `plugin` names the Issuer by default.
     pub fn validate(self, plugin: &Path) -> anyhow::Result<Issuer> {
-        let file = self.issuer.as_deref().map(read_issuer).transpose()?.unwrap_or_default();
+        let file = self.issuer.as_deref().map(IssuerFile::read).transpose()?.unwrap_or_default();
         let mut spec = file.spec.unwrap_or_else(|| IssuerSpec::new(PluginSpec::default()));
         if let Some(path) = &self.config {
-            spec.config = read_config(path)?;
+            spec.config = issuer_file::read_config(path)?;
         }
         if let Some(timeout) = self.timeout {
             spec.limits.timeout = timeout;
@@ -92,56 +82,61 @@ impl IssuerArgs {
         check_limits(&spec)?;
         let http = self.http.grant(&mut spec.http)?;
 
-        let kind = self.kind.or(file.kind).unwrap_or(Kind::Namespaced);
+        let kind = self.kind.or(file.kind).unwrap_or(IssuerKind::Namespaced);
         let name = self.name.map(|name| name.to_string()).or(file.name).unwrap_or_else(|| name_for(plugin));
         let namespace = self.namespace.map(|namespace| namespace.to_string()).or(file.namespace);
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-        let secret = match (&self.secret, &spec.auth_secret_name, &self.issuer) {
-            (Some(_), None, Some(issuer)) => bail!(
-                "the Issuer in {} names no Secret, so its plugin would not get --secret: set spec.authSecretName",
-                quoted(issuer)
-            ),
-            (None, Some(name), _) => {
-                bail!(
-                    "the Issuer names the Secret {name:?} in spec.authSecretName: give its keys with --secret FOLDER"
-                )
-            }
-            (None, None, _) => None,
-            (Some(folder), name, _) => Some(AuthSecret {
-                name: name.as_ref().map_or_else(|| file_name(folder), ToString::to_string),
-                namespace: namespace.clone(),
-                data: secret::read(folder)?,
-            }),
-        };
-        let own_namespace = (kind == Kind::Namespaced).then(|| namespace.clone());
-        let kind = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let identity = IssuerIdentity { kind, namespace: own_namespace, name };
-        Ok(Issuer { identity, request_namespace: namespace, spec, secret, http })
+        let secret =
+            lent_secret(self.secret.as_deref(), &spec.auth_secret_name, self.issuer.as_deref(), &namespace)?;
+        let own_namespace = (kind == IssuerKind::Namespaced).then(|| namespace.clone());
+        let key = IssuerKey { kind, namespace: own_namespace, name };
+        Ok(Issuer { key, request_namespace: namespace, spec, secret, http })
+    }
+}
+
+fn kinds() -> impl TypedValueParser<Value = IssuerKind> {
+    PossibleValuesParser::new(IssuerKind::ALL.map(IssuerKind::as_str))
+        .try_map(|kind| kind.parse::<IssuerKind>())
+}
+
+/// The Secret of that name, made of `folder`; `issuer` is the file that names none.
+fn lent_secret(
+    folder: Option<&Path>,
+    name: &Option<ObjectName>,
+    issuer: Option<&Path>,
+    namespace: &str,
+) -> anyhow::Result<Option<SecretData>> {
+    match (folder, name, issuer) {
+        (Some(_), None, Some(issuer)) => bail!(
+            "the Issuer in {} names no Secret, so its plugin would not get --secret: set spec.authSecretName",
+            quoted(issuer)
+        ),
+        (None, Some(name), _) => bail!(
+            "the Issuer names the Secret {name:?} in spec.authSecretName: give its keys with --secret FOLDER"
+        ),
+        (None, None, _) => Ok(None),
+        (Some(folder), name, _) => Ok(Some(SecretData {
+            name: name.as_ref().map_or_else(|| file_name(folder), ToString::to_string),
+            namespace: namespace.to_owned(),
+            values: secret::read(folder)?,
+        })),
     }
 }
 
 impl Issuer {
-    /// `WasmIssuer default/my-ca`
-    pub fn text(&self) -> String {
-        let IssuerIdentity { kind, namespace, name } = &self.identity;
-        match namespace {
-            Some(namespace) => format!("{kind} {namespace}/{name}"),
-            None => format!("{kind} {name}"),
-        }
-    }
-
-    /// What the Issuer lends its plugin.
+    /// A session of its plugin, with what the Issuer lends it.
     pub fn session(self) -> Arc<Session> {
+        let IssuerKey { kind, namespace, name } = self.key;
         Session::new(SessionInit {
-            issuer: self.identity,
+            issuer: IssuerIdentity { kind: kind.to_string(), namespace, name },
             config: Value::Object(self.spec.config).to_string(),
             secret: self.secret,
             reveal: self.spec.secrets.reveal.into_iter().collect(),
             keys: Default::default(),
-            limits: Limits {
+            limits: CallLimits {
                 timeout: self.spec.limits.timeout.0,
                 memory: usize::try_from(self.spec.limits.memory.bytes).unwrap_or(usize::MAX),
-                ..Limits::default()
+                ..CallLimits::default()
             },
             http: self.http,
             observer: Arc::new(Reporter),
@@ -149,94 +144,21 @@ impl Issuer {
     }
 }
 
-/// The bounds of the CRD.
+/// What the API server would refuse.
 fn check_limits(spec: &IssuerSpec) -> anyhow::Result<()> {
     let (timeout, memory) = (spec.limits.timeout, spec.limits.memory);
+    let (shortest, longest) = ranges::TIMEOUT.into_inner();
     ensure!(
-        (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&timeout.0),
-        "a timeout of {timeout} is not accepted by the API: from 100ms to 1m (--timeout, spec.limits.timeout)"
+        ranges::TIMEOUT.contains(&timeout),
+        "a timeout of {timeout} is not accepted by the API: from {shortest} to {longest} (--timeout, \
+         spec.limits.timeout)"
     );
+    let (least, most) = ranges::MEMORY.into_inner();
     ensure!(
-        ((1 << 20)..=(1 << 30)).contains(&memory.bytes),
-        "a memory limit of {memory} is not accepted by the API: from 1Mi to 1Gi (--memory, spec.limits.memory)"
+        ranges::MEMORY.contains(&memory),
+        "a memory limit of {memory} is not accepted by the API: from {least} to {most} (--memory, spec.limits.memory)"
     );
     Ok(())
-}
-
-fn read_config(path: &Path) -> anyhow::Result<Map<String, Value>> {
-    let what = "the config";
-    let mut documents = input::documents(path, what)?;
-    match (documents.pop(), documents.is_empty()) {
-        (Some(Value::Object(config)), true) => {
-            ensure!(
-                !(config.contains_key("apiVersion") && config.contains_key("spec")),
-                "{what} {} is a whole object; for an Issuer there is --issuer",
-                quoted(path)
-            );
-            Ok(config)
-        }
-        (None, _) => bail!("{what} {} is empty: `{{}}` is the empty config", quoted(path)),
-        (Some(_), true) => bail!("{what} {} is to be an object, `key: value` lines", quoted(path)),
-        (Some(_), false) => bail!("{what} {} holds several YAML documents; one is expected", quoted(path)),
-    }
-}
-
-/// What a file says about an Issuer.
-#[derive(Default)]
-struct IssuerFile {
-    kind: Option<Kind>,
-    namespace: Option<String>,
-    name: Option<String>,
-    spec: Option<IssuerSpec>,
-}
-
-fn read_issuer(path: &Path) -> anyhow::Result<IssuerFile> {
-    let what = "the Issuer";
-    let kind_of = |document: &Value| match document.get("kind").and_then(Value::as_str) {
-        Some("WasmIssuer") => Some(Kind::Namespaced),
-        Some("WasmClusterIssuer") => Some(Kind::Cluster),
-        _ => None,
-    };
-    let documents = input::documents(path, what)?;
-    let mut issuers = documents.into_iter().filter_map(|document| Some((kind_of(&document)?, document)));
-    let (Some((kind, mut document)), None) = (issuers.next(), issuers.next()) else {
-        bail!("{what} {}: exactly one WasmIssuer or WasmClusterIssuer is expected in the file", quoted(path));
-    };
-    let version = format!("{GROUP}/{}", api::VERSION);
-    ensure!(
-        document.get("apiVersion").and_then(Value::as_str) == Some(&version),
-        "{what} {}: apiVersion is to be {version}",
-        quoted(path)
-    );
-    let metadata = |field: &str| {
-        document.pointer(&format!("/metadata/{field}")).and_then(Value::as_str).map(str::to_owned)
-    };
-    let (name, namespace) = (metadata("name"), metadata("namespace"));
-    let spec = document.get_mut("spec").map(Value::take).unwrap_or_default();
-    let crd = api::crds::crds().into_iter().next();
-    let schema = crd.and_then(|crd| {
-        crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?.properties?.remove("spec")
-    });
-    if let Some(field) = schema.and_then(|schema| unknown_field(&schema, &spec, "spec")) {
-        bail!(
-            "{what} {}: there is no field {field}; `kubectl explain wasmissuer.spec` lists the fields",
-            quoted(path)
-        );
-    }
-    let spec = serde_json::from_value(spec).with_context(|| format!("{what} {}: spec", quoted(path)))?;
-    Ok(IssuerFile { kind: Some(kind), namespace, name, spec: Some(spec) })
-}
-
-/// The first field of a value that its schema does not have: the API server would drop it.
-fn unknown_field(schema: &JSONSchemaProps, value: &Value, path: &str) -> Option<String> {
-    let (Some(fields), Some(object)) = (&schema.properties, value.as_object()) else { return None };
-    object.iter().find_map(|(name, value)| {
-        let path = format!("{path}.{name}");
-        match fields.get(name) {
-            Some(schema) => unknown_field(schema, value, &path),
-            None => Some(path),
-        }
-    })
 }
 
 /// An object's name made from a file's: `in_memory_ca.wasm.gz` gives `in-memory-ca`.
@@ -262,6 +184,7 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use wasm_issuer_core::issuance::verify::Verification;
 
     use super::*;
 
@@ -305,19 +228,22 @@ spec:
     #[test]
     fn without_arguments_there_is_a_default_issuer() {
         let issuer = issuer("", &[]).unwrap();
-        assert_eq!(issuer.text(), "WasmIssuer default/my-ca");
+        assert_eq!(issuer.key.to_string(), "WasmIssuer default/my-ca");
         assert_eq!(issuer.spec, IssuerSpec::new(PluginSpec::default()));
     }
 
     #[test]
     fn a_whole_issuer_is_used_and_arguments_come_first() {
         let read = issuer(WHOLE, &["--issuer", "FILE"]).unwrap();
-        assert_eq!(read.text(), "WasmIssuer team-a/my-ca");
+        assert_eq!(read.key.to_string(), "WasmIssuer team-a/my-ca");
         assert_eq!(read.spec.limits.timeout, GoDuration::from_secs(5));
-        assert_eq!(read.spec.verification, wasm_issuer_core::issuance::verify::Verification::Strict);
+        assert_eq!(read.spec.verification, Verification::Strict);
         let args = ["--issuer", "FILE", "--kind", "WasmClusterIssuer", "--name", "b", "--timeout", "1s"];
         let read = issuer(WHOLE, &args).unwrap();
-        assert_eq!((read.text().as_str(), read.spec.limits.timeout.0.as_secs()), ("WasmClusterIssuer b", 1));
+        assert_eq!(
+            (read.key.to_string().as_str(), read.spec.limits.timeout.0.as_secs()),
+            ("WasmClusterIssuer b", 1)
+        );
         assert_eq!(read.request_namespace, "team-a");
     }
 

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::input::{self, quoted};
-use super::{Verdict, output};
+use super::output;
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +30,6 @@ const FILES: [(&str, &str); 5] = [
     (".gitignore", "/target\n"),
 ];
 
-/// Arguments of `wasm-issuer plugin new`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct NewArgs {
@@ -44,7 +44,6 @@ pub struct NewArgs {
     sdk: String,
 }
 
-/// Run the command.
 pub fn run(args: NewArgs) -> anyhow::Result<Verdict> {
     let sdk = Sdk::find(&args.sdk)?;
     let dir = args.dir.unwrap_or_else(|| PathBuf::from(&args.name));

@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::fmt::friendly::{Designator, Spacing, SpanPrinter};
+use jiff::{SignedDuration, Span, SpanRound, Unit};
 use serde::Serialize;
 
 /// How a result is written.
@@ -19,7 +21,7 @@ pub struct OutputArgs {
 /// The formats of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// Tables and sentences.
     Text,
     /// One JSON document.
     Json,
@@ -30,7 +32,7 @@ pub fn stdout(text: &str) -> anyhow::Result<()> {
     write_to(&mut std::io::stdout().lock(), text)
 }
 
-/// Write text to stderr.
+/// Write text to stderr, likewise.
 pub fn stderr(text: &str) -> anyhow::Result<()> {
     write_to(&mut std::io::stderr().lock(), text)
 }
@@ -52,13 +54,12 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 pub struct Table(Vec<(String, String)>);
 
 impl Table {
-    /// One more line.
     pub fn row(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         self.0.push((name.into(), value.into()));
         self
     }
 
-    /// The lines, indented.
+    /// The lines, each indented and with its newline.
     pub fn text(&self) -> String {
         let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
         let mut text = String::new();
@@ -82,7 +83,7 @@ impl Serialize for Timings {
 }
 
 impl Timings {
-    /// A part that took that long.
+    /// Adds a part. It is kept in milliseconds with two decimals.
     pub fn add(&mut self, part: &'static str, took: Duration) {
         let millis = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         self.0.push((part, millis));
@@ -111,25 +112,13 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
-/// A time span for people: `90 days`, `1 h 30 min`, `250 ms`.
+/// A time span for people, to the millisecond: `90 days`, `1 hour 30 minutes`, `250 milliseconds`.
 pub fn span(duration: Duration) -> String {
-    const UNITS: [(&str, u64); 4] = [("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let seconds = duration.as_secs();
-    if seconds == 0 {
-        return format!("{} ms", duration.as_millis());
-    }
-    let mut parts = Vec::new();
-    let mut rest = seconds;
-    for (unit, length) in UNITS {
-        let count = rest / length;
-        rest %= length;
-        if count > 0 {
-            let unit = if count == 1 && unit == "days" { "day" } else { unit };
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.truncate(2);
-    parts.join(" ")
+    let printer =
+        SpanPrinter::new().designator(Designator::Verbose).spacing(Spacing::BetweenUnitsAndDesignators);
+    let days = SpanRound::new().smallest(Unit::Millisecond).largest(Unit::Day).days_are_24_hours();
+    let span = SignedDuration::try_from(duration).and_then(|it| Span::try_from(it)?.round(days));
+    span.map_or_else(|_error| "an endless time".to_owned(), |span| printer.span_to_string(&span))
 }
 
 #[cfg(test)]
@@ -143,9 +132,11 @@ mod tests {
         assert_eq!(size(1 << 20), "1.0 MiB");
         assert_eq!(size(1_704_000), "1.6 MiB");
         assert_eq!(span(Duration::from_secs(90 * 86_400)), "90 days");
-        assert_eq!(span(Duration::from_secs(86_400 + 3_601)), "1 day 1 h");
-        assert_eq!(span(Duration::from_secs(90)), "1 min 30 s");
-        assert_eq!(span(Duration::from_millis(250)), "250 ms");
+        assert_eq!(span(Duration::from_secs(86_400 + 3_601)), "1 day 1 hour 1 second");
+        assert_eq!(span(Duration::from_secs(90)), "1 minute 30 seconds");
+        assert_eq!(span(Duration::from_millis(250)), "250 milliseconds");
+        assert_eq!(span(Duration::ZERO), "0 seconds");
+        assert_eq!(span(Duration::MAX), "an endless time");
     }
 
     #[test]

@@ -9,14 +9,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use wasm_issuer_runtime::Budget;
 
-use super::Verdict;
 use super::host::{self, PluginFile};
 use super::issuer::name_for;
 use super::output::{self, size};
 use super::problem::Problem;
-use super::secret::is_key;
-use crate::api::ObjectName;
+use super::verdict::Verdict;
+use crate::api::{ObjectName, is_data_key};
 
 /// What the API server accepts as the data of a ConfigMap.
 pub const CONFIG_MAP_LIMIT: usize = 1 << 20;
@@ -33,7 +33,6 @@ Exit codes:
   1  the file is no plugin, or too large
   2  wrong usage, or a file that cannot be read";
 
-/// Arguments of `wasm-issuer plugin package`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PackageArgs {
@@ -53,9 +52,7 @@ pub struct PackageArgs {
 
 /// A component as it is stored.
 pub struct Packed {
-    /// The bytes.
     pub bytes: Vec<u8>,
-    /// Whether they are gzip.
     pub gzip: bool,
 }
 
@@ -78,9 +75,8 @@ impl Packed {
     }
 }
 
-/// Run the command.
 pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
-    ensure!(is_key(&args.key), "--key {:?}: only letters, digits, '-', '_' and '.'", args.key);
+    ensure!(is_data_key(&args.key), "--key {:?}: only letters, digits, '-', '_' and '.'", args.key);
     let name = args.name.map_or_else(|| name_for(&args.plugin), |name| name.to_string());
     let file = PluginFile::read(&args.plugin)?;
     let path = args.plugin.display();
@@ -92,23 +88,22 @@ pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => wasm,
         Err(problem) => return failed(problem),
     };
-    if let Err(error) = host::runtime()?
-        .inspect(&wasm, &wasm_issuer_runtime::Budget::WIDE)
-        .and_then(|inspection| inspection.fits())
-    {
+    let inspection = host::runtime()?.inspect(&wasm, &Budget::WIDE);
+    if let Err(error) = inspection.and_then(|inspection| inspection.fits()) {
         return failed(error.into());
     }
-    let packed = Packed::new(&wasm)?;
+    let packed = Packed::new(wasm.as_slice())?;
+    let bytes = wasm.as_slice().len();
     if !packed.fits() {
-        output::stderr(&format!("not packaged: {path}: {}\n", too_large(wasm.len(), &packed)))?;
+        output::stderr(&format!("not packaged: {path}: {}\n", too_large(bytes, &packed)))?;
         return Ok(Verdict::Failed);
     }
     let namespace = args.namespace.as_deref();
-    output::stdout(&config_map(&name, namespace, &args.key, &packed.bytes, &host::sha256(&wasm)))?;
+    output::stdout(&config_map(&name, namespace, &args.key, &packed.bytes, wasm.sha256()))?;
     let stored = if packed.gzip { "gzip" } else { "as it is" };
     output::stderr(&format!(
         "packaged {path}: {}, stored {stored} in {}; a ConfigMap holds 1 MiB\n",
-        size(wasm.len()),
+        size(bytes),
         size(packed.bytes.len())
     ))?;
     Ok(Verdict::Fine)

@@ -7,10 +7,11 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::issuance::verify::Mismatch;
 use wasm_issuer_runtime::{CallError, LoadError};
 
-use super::Verdict;
 use super::output::{Table, span};
+use super::verdict::Verdict;
+use crate::api::PinMismatch;
 
-/// What went wrong.
+/// Why a plugin was of no use, for people and for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
@@ -38,12 +39,9 @@ const RETRY_CHECK: &str =
 const RETRY_SIGN: &str =
     "keeps the request Pending and tries again, after 1 s at first and 5 min at most, for a day";
 
-/// Which call a failure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// `check`.
     Check,
-    /// `sign`.
     Sign,
 }
 
@@ -58,9 +56,8 @@ impl Problem {
     }
 
     /// Another component than the Issuer pins.
-    pub fn pin(found: &str, pinned: &str) -> Box<Self> {
-        let message = format!("the component's SHA-256 is {found}, but spec.plugin.sha256 pins {pinned}");
-        Box::new(Self::new("pin", message, NOT_LOADED))
+    pub fn pin(mismatch: &PinMismatch) -> Box<Self> {
+        Box::new(Self::new("pin", mismatch.to_string(), NOT_LOADED))
     }
 
     /// A certificate that is not what was asked for.
@@ -100,7 +97,6 @@ impl Problem {
         if self.kind == "pending" { Verdict::Pending } else { Verdict::Failed }
     }
 
-    /// For people.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         match self.reason {
@@ -178,7 +174,7 @@ mod tests {
         let pending = FailureKind::Pending { resume: Some("order-1".into()), poll_after: None };
         let cases = [
             (Call::Check, failed(retry.clone()), "retry", "checks again"),
-            (Call::Sign, failed(retry), "retry", "never before 1 min 30 s"),
+            (Call::Sign, failed(retry), "retry", "never before 1 minute 30 seconds"),
             (Call::Check, failed(FailureKind::Permanent), "permanent", "makes the Issuer Failed"),
             (Call::Sign, failed(FailureKind::Permanent), "permanent", "makes the request Failed"),
             (Call::Check, failed(FailureKind::Issuer), "issuer", "checks again"),

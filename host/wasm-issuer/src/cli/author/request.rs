@@ -2,23 +2,21 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use aws_lc_rs::digest;
 use clap::Args;
+use rcgen::KeyPair;
+use uuid::Uuid;
+use wasm_issuer_core::issuance::request_spec::{RequestSpec, RequestSpecError};
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
-use wasm_issuer_core::x509::{Csr, Usages, usages};
+use wasm_issuer_core::x509::{Csr, Usages, pem, usages};
 
 use super::csr::{self, Names};
-use super::host::sha256;
 use super::input::{self, quoted};
-use super::key::{KeyAlgorithm, NewKey};
+use super::key::{self, KeyAlgorithm};
 use crate::api::GoDuration;
 
-/// cert-manager's default for `spec.duration`: 90 days.
-const DEFAULT_DURATION: Duration = Duration::from_secs(90 * 24 * 3600);
-/// cert-manager's default for `spec.usages`.
-const DEFAULT_USAGES: [&str; 2] = ["digital signature", "key encipherment"];
 /// Who creates requests in a cluster where cert-manager makes them from Certificates.
 const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
 /// ub-common-name of RFC 5280, which cert-manager enforces.
@@ -76,15 +74,14 @@ pub struct RequestArgs {
 
 /// A request to sign, and what was made for it.
 pub struct Request {
-    /// What the plugin gets.
     pub sign: SignRequest,
-    /// What to keep.
+    /// The key, and where to keep it and the CSR; none where the CSR came from a file.
     pub made: Option<Made>,
 }
 
 /// What was made for a request.
 pub struct Made {
-    key: NewKey,
+    key: KeyPair,
     key_out: Option<PathBuf>,
     csr_out: Option<PathBuf>,
 }
@@ -96,35 +93,33 @@ impl RequestArgs {
             self.resume.is_none() || self.csr.is_some(),
             "--resume goes on with a request that was pending: give its CSR with --csr FILE"
         );
-        let (csr, made, is_ca, usages) = match &self.csr {
-            Some(path) => {
-                let csr = read_csr(path)?;
-                let is_ca = self.ca || csr.is_ca() == Some(true);
-                let usages = self.usages(Some(&csr), is_ca);
-                let wanted = Usages::parse(&usages).map_err(usage_help)?;
-                if let Some(contradiction) = csr.contradiction(is_ca, &wanted) {
-                    bail!(
-                        "the CSR {}: the operator would refuse it, {contradiction} (--ca, --usage)",
-                        quoted(path)
-                    );
-                }
-                (csr, None, is_ca, usages)
+        let given = match &self.csr {
+            Some(path) => Some((path, read_csr(path)?)),
+            None => None,
+        };
+        let is_ca = self.ca || given.as_ref().is_some_and(|(_, csr)| csr.is_ca() == Some(true));
+        let usages = match &given {
+            Some((_, csr)) if self.usage.is_empty() => usages_of(csr),
+            _ => self.usage.clone(),
+        };
+        let duration = self.duration.map(|duration| duration.0);
+        let spec = RequestSpec::new(duration, is_ca, &usages).map_err(named_by_argument)?;
+        let (csr, made) = match given {
+            Some((path, csr)) => {
+                let named = || format!("the CSR {}", quoted(path));
+                spec.check(&csr).map_err(named_by_argument).with_context(named)?;
+                (csr, None)
             }
-            None => {
-                let usages = self.usages(None, self.ca);
-                let wanted = Usages::parse(&usages).map_err(usage_help)?;
-                let (csr, made) = self.make(&wanted)?;
-                (csr, Some(made), self.ca, usages)
-            }
+            None => self.make(spec.parsed_usages()).map(|(csr, made)| (csr, Some(made)))?,
         };
         let sign = SignRequest {
             namespace: Some(namespace),
             name: format!("{issuer}-request"),
             uid: uid(csr.der()),
             csr,
-            duration: self.duration.map_or(DEFAULT_DURATION, |duration| duration.0),
+            duration: spec.duration,
             is_ca,
-            usages,
+            usages: spec.usages,
             annotations: self.annotation,
             requester: Requester { username: REQUESTER.to_owned(), ..Requester::default() },
             resume: self.resume,
@@ -150,22 +145,10 @@ impl RequestArgs {
                 quoted(path)
             );
         }
-        let key = NewKey::generate(self.key_algorithm).context("cannot make a key")?;
-        let der = csr::build(&names, self.ca, wanted, &key.key).context("cannot make a CSR")?;
+        let key = key::generate(self.key_algorithm).context("cannot make a key")?;
+        let der = csr::build(&names, self.ca, wanted, &key).context("cannot make a CSR")?;
         let csr = Csr::from_pem_or_der(&der).context("cannot make a CSR of that")?;
         Ok((csr, Made { key, key_out: self.key_out.clone(), csr_out: self.csr_out.clone() }))
-    }
-
-    fn usages(&self, csr: Option<&Csr>, is_ca: bool) -> Vec<String> {
-        if !self.usage.is_empty() {
-            return with_cert_sign(self.usage.clone(), is_ca);
-        }
-        if let Some(csr) = csr
-            && (csr.key_usage().is_some() || csr.ext_key_usage().is_some())
-        {
-            return usages_of(csr);
-        }
-        with_cert_sign(DEFAULT_USAGES.map(str::to_owned).into(), is_ca)
     }
 }
 
@@ -173,14 +156,11 @@ impl Made {
     /// Write what was made where the arguments want it, and say where it is.
     pub fn keep(&self, csr: &Csr) -> anyhow::Result<String> {
         if let Some(path) = &self.csr_out {
-            input::write(
-                path,
-                wasm_issuer_core::x509::pem::encode("CERTIFICATE REQUEST", csr.der()).as_bytes(),
-            )?;
+            input::write(path, pem::encode("CERTIFICATE REQUEST", csr.der()).as_bytes())?;
         }
         match &self.key_out {
             Some(path) => {
-                input::write_private(path, self.key.pem.as_bytes())?;
+                input::write_private(path, key::to_pem(&self.key).as_bytes())?;
                 Ok(format!("written to {}", path.display()))
             }
             None => Ok("thrown away (--key-out FILE keeps it)".to_owned()),
@@ -193,16 +173,9 @@ impl Made {
     }
 }
 
-fn with_cert_sign(mut usages: Vec<String>, is_ca: bool) -> Vec<String> {
-    if is_ca && !usages.iter().any(|usage| usage == "cert sign") {
-        usages.push("cert sign".to_owned());
-    }
-    usages
-}
-
 /// What a CSR itself asks for.
 fn usages_of(csr: &Csr) -> Vec<String> {
-    let key_usages = csr::bits(csr.key_usage().unwrap_or_default()).map(|(name, _)| name.to_owned());
+    let key_usages = csr.key_usage().unwrap_or_default().names().map(str::to_owned);
     key_usages.chain(csr.ext_key_usage().into_iter().flatten().map(usages::extended_name)).collect()
 }
 
@@ -214,16 +187,24 @@ fn read_csr(path: &Path) -> anyhow::Result<Csr> {
 
 /// The same for the same CSR, like the uid of a request that is tried again.
 fn uid(csr: &[u8]) -> String {
-    let digest = sha256(csr);
-    let part = |range: std::ops::Range<usize>| digest.get(range).unwrap_or_default();
-    format!("{}-{}-4{}-8{}-{}", part(0..8), part(8..12), part(12..15), part(15..18), part(18..30))
+    let digest = digest::digest(&digest::SHA256, csr);
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of_digest)| *byte = *of_digest);
+    Uuid::new_v8(bytes).to_string()
 }
 
-fn usage_help(error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!(
-        "{error}; --usage takes cert-manager's names, such as \"digital signature\", \"key encipherment\", \
-         \"server auth\", \"client auth\" and \"cert sign\""
-    )
+/// The operator's refusal, with the arguments in place of the fields of a spec.
+fn named_by_argument(error: RequestSpecError) -> anyhow::Error {
+    match error {
+        RequestSpecError::Duration => anyhow!("--duration: a certificate is valid for at least a second"),
+        RequestSpecError::Usage(unknown) => anyhow!(
+            "{unknown}; --usage takes cert-manager's names, such as \"digital signature\", \"key encipherment\", \
+             \"server auth\", \"client auth\" and \"cert sign\""
+        ),
+        RequestSpecError::Contradiction(contradiction) => {
+            anyhow!("the operator would refuse it, {contradiction} (--ca, --usage)")
+        }
+    }
 }
 
 fn ascii(text: &str) -> Result<String, String> {
@@ -270,8 +251,8 @@ mod tests {
     #[test]
     fn cert_managers_defaults_apply() {
         let sign = request(&["--dns", "a.example"]).unwrap().sign;
-        assert_eq!(sign.usages, DEFAULT_USAGES);
-        assert_eq!((sign.duration, sign.is_ca), (DEFAULT_DURATION, false));
+        assert_eq!(sign.usages, ["digital signature", "key encipherment"]);
+        assert_eq!((sign.duration.as_secs(), sign.is_ca), (90 * 24 * 3600, false));
         assert_eq!((sign.namespace.as_deref(), sign.name.as_str()), (Some("team-a"), "my-ca-request"));
         let ca = request(&["--common-name", "CA", "--ca", "--usage", "crl sign"]).unwrap().sign;
         assert_eq!(ca.usages, ["crl sign", "cert sign"]);
@@ -310,7 +291,7 @@ mod tests {
     #[test]
     fn wrong_arguments_say_what_is_wrong() {
         let long = "x".repeat(65);
-        let cases: [(&[&str], &str); 10] = [
+        let cases: [(&[&str], &str); 11] = [
             (&[], "nothing to sign: give --csr FILE"),
             (&["--dns", ""], "it is empty"),
             (&["--dns", "bücher.example"], "xn--"),
@@ -321,6 +302,10 @@ mod tests {
             (&["--dns", "a", "--resume", "t"], "--csr"),
             (&["--dns", "a", "--csr", "x"], "cannot be used with"),
             (&["--dns", "a", "--duration", "1d"], "not a duration such as"),
+            (
+                &["--dns", "a", "--duration", "500ms"],
+                "--duration: a certificate is valid for at least a second",
+            ),
         ];
         for (args, wanted) in cases {
             let error = request(args).err().map(|error| format!("{error:#}")).unwrap_or_default();
@@ -330,8 +315,8 @@ mod tests {
 
     #[test]
     fn a_uid_looks_like_one() {
-        let uid = uid(b"csr");
-        let lengths: Vec<_> = uid.split('-').map(str::len).collect();
-        assert_eq!((lengths, uid.clone()), (vec![8, 4, 4, 4, 12], super::uid(b"csr")));
+        assert_eq!(uid(b"csr"), uid(b"csr"));
+        assert_ne!(uid(b"csr"), uid(b"another"));
+        assert_eq!(Uuid::parse_str(&uid(b"csr")).unwrap().get_version_num(), 8);
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use zeroize::Zeroizing;
 
 use super::input::{self, quoted};
+use crate::api::is_data_key;
 
 /// What a Secret holds at most.
 const MAX_SECRET: u64 = 1 << 20;
@@ -26,7 +27,7 @@ pub fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Zeroizing<Vec<u8>>
             continue;
         }
         ensure!(
-            is_key(key),
+            is_data_key(key),
             "{}: a Secret cannot have a key of that name: only letters, digits, '-', '_' and '.'",
             quoted(&path)
         );
@@ -41,14 +42,6 @@ pub fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Zeroizing<Vec<u8>>
         quoted(folder)
     );
     Ok(data)
-}
-
-/// Whether a Secret or a ConfigMap can have a key of that name.
-pub fn is_key(name: &str) -> bool {
-    (1..=253).contains(&name.len())
-        && !name.starts_with("..")
-        && name != "."
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]

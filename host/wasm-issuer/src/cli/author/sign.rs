@@ -10,15 +10,16 @@ use wasm_issuer_core::issuance::signer::SignRequest;
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verification, Verified};
 use wasm_issuer_core::x509::{Certificate, pem};
 
-use super::chain::{self, Finding, Outcome};
+use super::chain::{self, Finding, Ruling};
 use super::check::prepare;
 use super::describe::Description;
-use super::host::{self, PluginFacts, PluginFile};
+use super::host::{self, PluginFile, PluginIdentity};
+use super::input;
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::request::{Made, Request, RequestArgs};
-use super::{Verdict, input};
+use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +41,6 @@ Exit codes:
   2  wrong usage, or a file that cannot be read or written
   3  the plugin has accepted the request and is not done (pending)";
 
-/// Arguments of `wasm-issuer plugin sign`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SignArgs {
@@ -70,7 +70,7 @@ pub struct SignArgs {
 #[serde(rename_all = "camelCase")]
 struct Report {
     result: &'static str,
-    plugin: PluginFacts,
+    plugin: PluginIdentity,
     issuer: String,
     request: RequestFacts,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,16 +105,14 @@ enum Answer {
     Failed(Call, Box<Problem>),
 }
 
-/// Run the command.
 pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
     let file = PluginFile::read(&args.plugin)?;
     let mut issuer = args.issuer.validate(&args.plugin)?;
     if args.strict {
         issuer.spec.verification = Verification::Strict;
     }
-    let Request { sign, made } =
-        args.request.validate(issuer.request_namespace.clone(), &issuer.identity.name)?;
-    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.text());
+    let Request { sign, made } = args.request.validate(issuer.request_namespace.clone(), &issuer.key.name)?;
+    let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
     let mut timings = Timings::default();
     let answer = host::block_on(ask(file, issuer, &sign, !args.no_check, &mut timings))?;
     let is_kept = match &answer {
@@ -183,7 +181,7 @@ async fn ask(
 
 fn report(
     answer: Answer,
-    plugin: PluginFacts,
+    plugin: PluginIdentity,
     issuer: String,
     request: &SignRequest,
     key: Option<String>,
@@ -221,7 +219,7 @@ fn report(
         Answer::Refused(mismatch) => Report {
             result: "refused",
             problem: Some(Problem::refused(&mismatch)),
-            verification: vec![Finding::new(mismatch.field, Outcome::Refused, mismatch.message)],
+            verification: vec![Finding::new(mismatch.field, Ruling::Refused, mismatch.message)],
             ..report
         },
         Answer::Failed(Call::Check, problem) => {
@@ -247,7 +245,7 @@ fn describe(chain: &str) -> anyhow::Result<Vec<Description>> {
 fn findings(verified: &Verified) -> Vec<Finding> {
     let holds = [
         ("publicKey", "the CSR's"),
-        ("subjectAltName", "those of the CSR, none beyond them"),
+        ("subjectAltName", "all that the CSR asks for, and no others"),
         ("basicConstraints", "a CA if and only if one was asked for"),
         ("chain", "each certificate is signed by the next"),
         ("ca", "leads to the CA certificate that goes with it"),
@@ -259,8 +257,8 @@ fn findings(verified: &Verified) -> Vec<Finding> {
     ];
     let finding =
         |(rule, detail): (&'static str, &str)| match verified.warnings.iter().find(|w| w.field == rule) {
-            Some(warning) => Finding::new(rule, Outcome::Warning, &warning.message),
-            None => Finding::new(rule, Outcome::Ok, detail),
+            Some(warning) => Finding::new(rule, Ruling::Warning, &warning.message),
+            None => Finding::new(rule, Ruling::Ok, detail),
         };
     holds.into_iter().filter(|(rule, _)| *rule != "ca" || verified.ca.is_some()).map(finding).collect()
 }

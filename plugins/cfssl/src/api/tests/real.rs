@@ -1,8 +1,9 @@
-//! Against the real servers: `test/cfssl/run.sh cargo test -p cfssl -- --ignored`.
+//! Against real servers (test/cfssl): `cargo test -p cfssl -- --ignored`. Each test has its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use cfssl_fixture::{Cfssl, OTHER_AUTH_KEY, Server};
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
 use ureq::Agent;
 use ureq::tls::{Certificate as Trusted, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -12,10 +13,6 @@ use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
 
 use super::*;
 
-fn env(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this under test/cfssl/run.sh"))
-}
-
 /// Speaks to a server, over TLS, with the authentication key of the test servers.
 struct Network {
     agent: Agent,
@@ -23,9 +20,9 @@ struct Network {
 }
 
 impl Network {
-    fn new() -> Self {
-        let pem = std::fs::read(env("CFSSL_CA")).unwrap();
-        let trusted = parse_pem(&pem).filter_map(|item| match item.unwrap() {
+    fn new(servers: &Cfssl) -> Self {
+        let pem = servers.trusted();
+        let trusted = parse_pem(pem.as_bytes()).filter_map(|item| match item.unwrap() {
             PemItem::Certificate(certificate) => Some(certificate),
             _ => None,
         });
@@ -37,10 +34,11 @@ impl Network {
         let agent = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(10)))
+            // So that a server that hangs fails the test.
+            .timeout_global(Some(Duration::from_secs(120)))
             .build()
             .new_agent();
-        Self { agent, key: env("CFSSL_AUTH_KEY") }
+        Self { agent, key: servers.auth_key() }
     }
 }
 
@@ -70,12 +68,8 @@ impl World for Network {
     fn set_down(&self, _: &str) {}
 }
 
-fn multirootca(options: Value) -> Config {
-    with_url(&env("CFSSL_URL"), options)
-}
-
-fn serve(options: Value) -> Config {
-    with_url(&env("CFSSL_SERVE_URL"), options)
+fn at(server: &Server, options: Value) -> Config {
+    with_url(&server.url(), options)
 }
 
 fn with_url(url: &str, mut options: Value) -> Config {
@@ -83,8 +77,8 @@ fn with_url(url: &str, mut options: Value) -> Config {
     config(options)
 }
 
-fn real(config: &Config, authenticate: bool) -> Ca<'_, Network> {
-    Ca { config, authenticate, world: Network::new() }
+fn real<'a>(servers: &Cfssl, config: &'a Config, authenticate: bool) -> Ca<'a, Network> {
+    Ca { config, authenticate, world: Network::new(servers) }
 }
 
 fn csr_params() -> CertificateParams {
@@ -111,11 +105,12 @@ fn issuer(certificate: &X509) -> String {
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn each_label_of_a_multirootca_signs_with_its_own_ca() {
+    let servers = Cfssl::start();
     for label in ["primary", "secondary"] {
-        let config = multirootca(json!({"label": label}));
-        let ca = real(&config, true);
+        let config = at(&servers.multirootca, json!({"label": label}));
+        let ca = real(&servers, &config, true);
         assert_eq!(ca.check(), Ok(()));
         let certificate = ca.sign(&csr(&csr_params())).unwrap();
         let chain = chain(&certificate);
@@ -125,8 +120,9 @@ fn each_label_of_a_multirootca_signs_with_its_own_ca() {
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn all_kinds_of_names_survive() {
+    let servers = Cfssl::start();
     let mut params = csr_params();
     params.subject_alt_names.extend([
         SanType::DnsName("*.example.com".try_into().unwrap()),
@@ -146,33 +142,37 @@ fn all_kinds_of_names_survive() {
     let expected = sans(&X509::from_der(expected.der()).unwrap());
     assert_eq!(expected.len(), 6);
 
-    let config = multirootca(json!({"label": "primary"}));
-    let certificate = real(&config, true).sign(&csr(&params)).unwrap();
+    let config = at(&servers.multirootca, json!({"label": "primary"}));
+    let certificate = real(&servers, &config, true).sign(&csr(&params)).unwrap();
     assert_eq!(sans(&chain(&certificate)[0]), expected);
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn a_bundle_is_the_chain_from_the_servers_bundler_or_made_of_its_certificate() {
-    let root = X509::load_pem_chain(&std::fs::read(env("CFSSL_ROOT")).unwrap()).unwrap().remove(0);
-    let config = serve(json!({"bundle": true}));
-    let certificate = real(&config, false).sign(&csr(&csr_params())).unwrap();
+    let servers = Cfssl::start();
+    let root = X509::load_pem_chain(servers.root().as_bytes()).unwrap().remove(0);
+    let config = at(&servers.serve, json!({"bundle": true}));
+    let certificate = real(&servers, &config, false).sign(&csr(&csr_params())).unwrap();
     let bundle = chain(&certificate);
     assert_eq!((bundle.len(), issuer(&bundle[0])), (2, subject(&bundle[1])));
     assert_eq!(X509::load_pem_chain(certificate.ca.unwrap().as_bytes()).unwrap(), [root]);
 
-    let config = multirootca(json!({"label": "secondary", "bundle": true}));
-    let certificate = real(&config, true).sign(&csr(&csr_params())).unwrap();
+    let config = at(&servers.multirootca, json!({"label": "secondary", "bundle": true}));
+    let certificate = real(&servers, &config, true).sign(&csr(&csr_params())).unwrap();
     let bundle = chain(&certificate);
     assert_eq!((bundle.len(), issuer(&bundle[0])), (2, subject(&bundle[1])));
     assert_eq!(certificate.ca, None, "a multirootca does not know its root");
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn check_finds_what_is_wrong_without_signing_anything() {
+    let servers = Cfssl::start();
+    let multirootca = |options| at(&servers.multirootca, options);
+    let serve = |options| at(&servers.serve, options);
     let kind = |config: Config, authenticate, key: Option<&str>| {
-        let mut ca = real(&config, authenticate);
+        let mut ca = real(&servers, &config, authenticate);
         key.into_iter().for_each(|key| key.clone_into(&mut ca.world.key));
         let failure = ca.check().unwrap_err();
         (failure.kind, failure.message.split(": ").nth(1).unwrap().to_owned())
@@ -196,22 +196,22 @@ fn check_finds_what_is_wrong_without_signing_anything() {
         assert!(message.starts_with(expected), "{message}, not {expected}");
     }
 
-    let log = std::fs::read_to_string(format!("{}/multirootca.log", env("CFSSL_DIR"))).unwrap();
-    assert!(log.contains("invalid token"));
+    assert!(servers.multirootca.log().contains("invalid token"));
     let config = serve(json!({"profile": "other-key"}));
-    let mut ca = real(&config, true);
-    "00112233445566778899aabbccddeeff".clone_into(&mut ca.world.key);
+    let mut ca = real(&servers, &config, true);
+    OTHER_AUTH_KEY.clone_into(&mut ca.world.key);
     assert_eq!(ca.check(), Ok(()), "with the key of that profile");
     let config = serve(json!({}));
-    assert_eq!(real(&config, false).check(), Ok(()), "a profile that needs no key");
+    assert_eq!(real(&servers, &config, false).check(), Ok(()), "a profile that needs no key");
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn a_name_that_the_profile_forbids_is_the_requests_fault_where_the_server_says_so() {
+    let servers = Cfssl::start();
     let params = CertificateParams::new(vec!["web.example.org".to_owned()]).unwrap();
-    let config = serve(json!({"profile": "restricted"}));
-    let ca = real(&config, false);
+    let config = at(&servers.serve, json!({"profile": "restricted"}));
+    let ca = real(&servers, &config, false);
     assert_eq!(ca.check(), Ok(()));
     let failure = ca.sign(&csr(&params)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Permanent);
@@ -219,45 +219,47 @@ fn a_name_that_the_profile_forbids_is_the_requests_fault_where_the_server_says_s
     ca.sign(&csr(&csr_params())).unwrap();
 
     // A multirootca does not tell this from a failing database.
-    let config = multirootca(json!({"label": "primary", "profile": "restricted"}));
-    let failure = real(&config, true).sign(&csr(&params)).unwrap_err();
+    let config = at(&servers.multirootca, json!({"label": "primary", "profile": "restricted"}));
+    let failure = real(&servers, &config, true).sign(&csr(&params)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Retry(None));
     assert!(failure.message.contains("bad request"), "{}", failure.message);
 
     let failure = {
-        let config = multirootca(json!({"label": "nobody"}));
-        real(&config, true).sign(&csr(&csr_params())).unwrap_err()
+        let config = at(&servers.multirootca, json!({"label": "nobody"}));
+        real(&servers, &config, true).sign(&csr(&csr_params())).unwrap_err()
     };
     assert_eq!(failure.kind, FailureKind::Issuer, "{}", failure.message);
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn a_ca_certificate_needs_a_profile_that_gives_one() {
+    let servers = Cfssl::start();
     let mut params = csr_params();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
     let request = csr(&params);
-    let config = serve(json!({}));
-    assert_eq!(real(&config, false).sign(&request).unwrap_err().kind, FailureKind::Permanent);
+    let config = at(&servers.serve, json!({}));
+    assert_eq!(real(&servers, &config, false).sign(&request).unwrap_err().kind, FailureKind::Permanent);
 
-    let config = multirootca(json!({"label": "secondary", "profile": "ca"}));
-    let certificate = real(&config, true).sign(&request).unwrap();
+    let config = at(&servers.multirootca, json!({"label": "secondary", "profile": "ca"}));
+    let certificate = real(&servers, &config, true).sign(&request).unwrap();
     let constraints = chain(&certificate)[0].tbs_certificate().get_extension::<BasicConstraints>();
     assert!(constraints.unwrap().unwrap().1.ca);
 }
 
 #[test]
-#[ignore = "needs test/cfssl/run.sh"]
+#[ignore = "starts CFSSL, which is built first where it is missing; needs Go"]
 fn the_next_server_takes_over_from_one_that_is_down() {
+    let servers = Cfssl::start();
     let down = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("https://{}", listener.local_addr().unwrap())
     };
-    let config = with_url(&format!("{down}, {}", env("CFSSL_URL")), json!({"label": "primary"}));
-    let ca = real(&config, true);
+    let config = with_url(&format!("{down}, {}", servers.multirootca.url()), json!({"label": "primary"}));
+    let ca = real(&servers, &config, true);
     assert_eq!(ca.check(), Ok(()));
     ca.sign(&csr(&csr_params())).unwrap();
 
     let config = with_url(&down, json!({"label": "primary"}));
-    assert_eq!(real(&config, true).check().unwrap_err().kind, FailureKind::Retry(None));
+    assert_eq!(real(&servers, &config, true).check().unwrap_err().kind, FailureKind::Retry(None));
 }

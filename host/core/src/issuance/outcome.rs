@@ -1,0 +1,190 @@
+//! The decisions about one CertificateRequest after its plugin was called: what the outcome means.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::backoff::Backoff;
+use super::condition::{self, APPROVED, Condition, DENIED, FALSE, INVALID_REQUEST, READY, RESUME, TRUE};
+use super::plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
+use super::request::{RequestPlan, RequestView, RetryPolicy, Tries};
+use super::signer::{Failure, FailureCondition, FailureKind};
+use super::verify::{Mismatch, Verified};
+use crate::text::{self, MAX_MESSAGE};
+
+/// The bounds of the time between two polls of a pending request.
+const POLL: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
+/// The longest time between two polls, whatever a plugin asks for.
+const MAX_POLL: Duration = Duration::from_secs(3600);
+/// How many conditions a plugin may add to a request: every write carries them all.
+const MAX_CONDITIONS: usize = 4;
+
+/// The plan for a request that was signed and verified.
+pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Timestamp) -> RequestPlan {
+    const MESSAGE: &str = "Succeeded signing the CertificateRequest";
+    let mut status = view.status(TRUE, "Issued", MESSAGE, now);
+    status.conditions.retain(|c| c.type_ != RESUME);
+    status.certificate = Some(verified.certificate);
+    status.ca = verified.ca;
+    let mut events = vec![Notice::normal("Issued", SYNCED, MESSAGE)];
+    if !verified.warnings.is_empty() {
+        let all: Vec<String> = verified.warnings.iter().map(ToString::to_string).collect();
+        let note = format!(
+            "The certificate differs from the request (spec.verification: Strict would refuse it): {}",
+            all.join("; ")
+        );
+        events.push(Notice::warning("CertificateDiffers", SYNCED, &note));
+    }
+    Plan { status: Some(status), events, next: Next::Settled, remember }
+}
+
+/// The plan for a request that can never be signed, whoever is asked: its CSR or its spec is at fault.
+pub fn invalid(view: &RequestView, message: &str, remember: Tries, now: Timestamp) -> RequestPlan {
+    let mut plan = failed(view, message, remember, now);
+    if let Some(status) = &mut plan.status {
+        let message = text::clean(message, MAX_MESSAGE);
+        condition::set(
+            &mut status.conditions,
+            Condition::new(INVALID_REQUEST, TRUE, "InvalidRequest", message, now),
+        );
+    }
+    plan
+}
+
+/// The plan for a request that failed for good.
+fn failed(view: &RequestView, message: &str, remember: Tries, now: Timestamp) -> RequestPlan {
+    let message = format!("Failed permanently to sign CertificateRequest: {message}");
+    let mut status = view.status(FALSE, "Failed", &message, now);
+    status.conditions.retain(|c| c.type_ != RESUME);
+    status.failure_time = Some(now);
+    Plan {
+        status: Some(status),
+        events: vec![Notice::warning("PermanentError", SYNC_FAILED, &message)],
+        next: Next::Settled,
+        remember,
+    }
+}
+
+/// What it means that a certificate was refused: the plugin or its CA does what nobody asked for, and asking once more
+/// would leave one more such certificate at the CA.
+pub fn refused(why: &Mismatch) -> Failure {
+    Failure {
+        kind: FailureKind::Permanent,
+        message: format!("the certificate that the plugin returned was refused: {why}"),
+        condition: None,
+    }
+}
+
+/// The plan for a request whose signing did not succeed.
+///
+/// `issuer_ready_since` is when the Issuer became ready last: an outage of the Issuer does not use up the
+/// request's time.
+pub fn failure(
+    view: &RequestView,
+    failure: &Failure,
+    policy: &RetryPolicy,
+    issuer_ready_since: Option<Timestamp>,
+    tries: Tries,
+    moment: Moment,
+) -> RequestPlan {
+    let now = moment.now;
+    let failed_again = Tries { failures: tries.failures.saturating_add(1), ..tries };
+    let delay = |after| policy.backoff.delay(failed_again.failures, moment.jitter, after);
+    let mut plan = match &failure.kind {
+        FailureKind::Permanent => failed(view, &failure.message, tries, now),
+        FailureKind::Issuer => {
+            let message = format!(
+                r#"Waiting for issuer to become ready. Current issuer ready condition is "Pending": Not ready yet: {}."#,
+                failure.message
+            );
+            let wait = view.wait(&message, "WaitingForIssuerReady", failed_again, now);
+            // A try of its own each: one request that always ends like this must not hold its Issuer down for ever.
+            Plan { next: Next::After(delay(None)), ..wait }
+        }
+        FailureKind::Pending { resume, poll_after } => {
+            let polled_again = Tries { polls: tries.polls.saturating_add(1), failures: 0, ..tries };
+            pending(view, &failure.message, resume.as_deref(), *poll_after, polled_again, moment)
+        }
+        FailureKind::Retry { .. } if now > give_up_at(view, policy, issuer_ready_since) => {
+            failed(view, &failure.message, tries, now)
+        }
+        FailureKind::Retry { after } => {
+            let message = format!("Failed to sign CertificateRequest, will retry: {}", failure.message);
+            Plan {
+                status: view.if_changed(view.status(FALSE, "Pending", &message, now)),
+                events: vec![Notice::warning("RetryableError", SYNC_FAILED, &message)],
+                next: Next::After(delay(*after)),
+                remember: Tries { polls: 0, ..failed_again },
+            }
+        }
+    };
+    if let Some(wanted) = &failure.condition {
+        add_condition(view, &mut plan, wanted, &failure.message, now);
+    }
+    plan
+}
+
+fn pending(
+    view: &RequestView,
+    reason: &str,
+    resume: Option<&str>,
+    poll_after: Option<Duration>,
+    remember: Tries,
+    moment: Moment,
+) -> RequestPlan {
+    let message = format!("Signing still in progress. Reason: {reason}");
+    let mut status = view.status(FALSE, "Pending", &message, moment.now);
+    if let Some(token) = resume {
+        condition::set(&mut status.conditions, Condition::new(RESUME, TRUE, "Pending", token, moment.now));
+    }
+    let status = view.if_changed(status);
+    let events = status.iter().map(|_| Notice::normal("Pending", SYNCED, &message)).collect();
+    let next = match poll_after {
+        Some(wish) => wish.clamp(POLL.min, MAX_POLL),
+        None => POLL.delay(remember.polls, moment.jitter, None),
+    };
+    Plan { status, events, next: Next::After(next), remember }
+}
+
+/// When retries end: the window opens when all that the request waited for was there.
+fn give_up_at(view: &RequestView, policy: &RetryPolicy, issuer_ready_since: Option<Timestamp>) -> Timestamp {
+    let approved = condition::find(&view.conditions, APPROVED).and_then(|c| c.last_transition);
+    let opened = [Some(view.created), approved, issuer_ready_since].into_iter().flatten().max();
+    let window = SignedDuration::try_from(policy.max_duration).unwrap_or(SignedDuration::MAX);
+    opened.unwrap_or(view.created).checked_add(window).unwrap_or(Timestamp::MAX)
+}
+
+/// Set the condition that a plugin asked for, if the plan does not write a status already, on top of what is there.
+fn add_condition(
+    view: &RequestView,
+    plan: &mut RequestPlan,
+    wanted: &FailureCondition,
+    message: &str,
+    now: Timestamp,
+) {
+    if [READY, APPROVED, DENIED, RESUME].contains(&wanted.type_.as_str()) {
+        return;
+    }
+    let before = condition::find(&view.conditions, &wanted.type_);
+    let others = view.owned.iter().filter(|o| ![READY, RESUME].contains(&o.as_str()) && **o != wanted.type_);
+    if before.is_none() && others.count() >= MAX_CONDITIONS {
+        return;
+    }
+    let message = text::clean(message, MAX_MESSAGE);
+    let new = Condition::new(&wanted.type_, wanted.status, &wanted.reason, message, now);
+    let mut status = plan
+        .status
+        .clone()
+        .unwrap_or_else(|| RequestStatus { conditions: view.owned_conditions(), ..RequestStatus::default() });
+    if let Some(before) = before.filter(|b| condition::find(&status.conditions, &b.type_).is_none()) {
+        status.conditions.push(before.clone());
+    }
+    condition::set(&mut status.conditions, new);
+    plan.status = match plan.status {
+        Some(_) => Some(status),
+        None => view.if_changed(status),
+    };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What to do when the status of a CertificateRequest could not be written.
+//!
+//! What a CA has done must not be lost by a write that fails: the write is repeated, not the signing, which would leave
+//! a second certificate or order at the CA that nobody knows of.
+
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::condition::{self, RESUME};
+use super::plan::RequestStatus;
+use super::request::RequestView;
+
+/// How long a status that holds what a CA has done is tried to be written before signing starts over.
+const KEEP_WRITING: Duration = Duration::from_secs(600);
+/// The delays after a write that failed.
+const DELAY: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
+
+/// Why a status was not written, or may not have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFailure {
+    /// The object is not the version that was read.
+    Conflict,
+    /// There is no such object.
+    Gone,
+    /// The API server refused, or did not answer: the status may be written all the same.
+    Unanswered,
+}
+
+/// What to do after a write that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterWrite {
+    /// Nothing: the request is gone.
+    Forget,
+    /// Look at the request anew, after so long; the plugin may be called again.
+    LookAgain(Duration),
+    /// After so long, read the request, ask [`is_wanted`], and write the same status onto what was read.
+    WriteAgain(Duration),
+}
+
+/// What to do after `failures` writes in a row that failed, the last one by `why`. `tried_for` is the time since the
+/// first try to write this status, `jitter` a random number from 0 to 1.
+pub fn unwritten(
+    status: &RequestStatus,
+    why: WriteFailure,
+    failures: u32,
+    tried_for: Duration,
+    jitter: f64,
+) -> AfterWrite {
+    match why {
+        WriteFailure::Gone => AfterWrite::Forget,
+        // The watch brings the newer version, and with it the next look.
+        _ if !is_costly(status) => AfterWrite::LookAgain(delay(failures, jitter)),
+        _ if tried_for >= KEEP_WRITING => AfterWrite::LookAgain(KEEP_WRITING),
+        WriteFailure::Conflict => AfterWrite::WriteAgain(Duration::ZERO),
+        WriteFailure::Unanswered => AfterWrite::WriteAgain(delay(failures, jitter)),
+    }
+}
+
+/// The delay after so many writes in a row that failed.
+pub fn delay(failures: u32, jitter: f64) -> Duration {
+    DELAY.delay(failures, jitter, None)
+}
+
+/// Whether a plugin should not be asked again only because a write failed: it would leave a second certificate, or a
+/// second order, at the CA.
+fn is_costly(status: &RequestStatus) -> bool {
+    status.certificate.is_some() || condition::find(&status.conditions, RESUME).is_some()
+}
+
+/// What reading a request anew has found.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<T> {
+    /// The API server does not say.
+    Unknown,
+    /// The request is gone, or something else has its name: another uid or spec.
+    Gone,
+    /// The same request, at whatever version it has by now.
+    There(T),
+}
+
+impl<T> Found<T> {
+    /// The same with the part that decisions see.
+    pub fn view<'a>(&'a self, of: impl FnOnce(&'a T) -> &'a RequestView) -> Found<&'a RequestView> {
+        match self {
+            Self::Unknown => Found::Unknown,
+            Self::Gone => Found::Gone,
+            Self::There(found) => Found::There(of(found)),
+        }
+    }
+}
+
+/// Whether a status that was not written is still to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Yes: onto what was found, or, where nothing is known, onto the version before. It lands there or nowhere.
+    Yes,
+    /// Not this one: the request is not approved any more, so look at it anew.
+    Otherwise,
+    /// No: the request is gone or finished.
+    No,
+}
+
+/// Whether a status is still to be written, by what has become of its request.
+pub fn is_wanted(found: Found<&RequestView>) -> Wanted {
+    match found {
+        Found::Unknown => Wanted::Yes,
+        Found::Gone => Wanted::No,
+        Found::There(view) if view.is_finished() => Wanted::No,
+        Found::There(view) if view.is_approved() => Wanted::Yes,
+        Found::There(_) => Wanted::Otherwise,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::condition::{APPROVED, Condition, DENIED, FALSE, READY, TRUE};
+    use super::super::testing::{condition, view};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn certificate() -> RequestStatus {
+        RequestStatus { certificate: Some("leaf".into()), ..RequestStatus::default() }
+    }
+
+    fn order() -> RequestStatus {
+        let conditions = vec![condition(RESUME, TRUE, "Pending", "order-7")];
+        RequestStatus { conditions, ..RequestStatus::default() }
+    }
+
+    fn waiting() -> RequestStatus {
+        let conditions = vec![condition(READY, FALSE, "Pending", "")];
+        RequestStatus { conditions, ..RequestStatus::default() }
+    }
+
+    fn after(status: &RequestStatus, why: WriteFailure, tried_for: Duration) -> AfterWrite {
+        unwritten(status, why, 1, tried_for, 0.5)
+    }
+
+    #[test]
+    fn what_a_ca_has_done_is_written_again_for_ten_minutes() {
+        for status in [certificate(), order()] {
+            let conflict = after(&status, WriteFailure::Conflict, SECOND);
+            assert_eq!(conflict, AfterWrite::WriteAgain(Duration::ZERO), "onto the newer version, at once");
+            let silence = after(&status, WriteFailure::Unanswered, SECOND);
+            assert_eq!(silence, AfterWrite::WriteAgain(Duration::from_millis(200)));
+            for why in [WriteFailure::Conflict, WriteFailure::Unanswered] {
+                let at_last = after(&status, why, Duration::from_secs(600));
+                assert_eq!(at_last, AfterWrite::LookAgain(Duration::from_secs(600)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_costs_nothing_is_decided_anew() {
+        for why in [WriteFailure::Conflict, WriteFailure::Unanswered] {
+            let after = after(&waiting(), why, SECOND);
+            assert_eq!(after, AfterWrite::LookAgain(Duration::from_millis(200)));
+        }
+        let tenth = unwritten(&waiting(), WriteFailure::Unanswered, 10, SECOND, 0.5);
+        assert_eq!(
+            tenth,
+            AfterWrite::LookAgain(Duration::from_secs(30)),
+            "not more often than the API server bears"
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_to_do_for_what_is_gone() {
+        for status in [certificate(), order(), waiting()] {
+            assert_eq!(after(&status, WriteFailure::Gone, SECOND), AfterWrite::Forget);
+        }
+    }
+
+    #[test]
+    fn a_status_is_wanted_while_its_request_is_approved_and_unfinished() {
+        let approved = condition(APPROVED, TRUE, "cert-manager.io", "");
+        let denied = condition(DENIED, TRUE, "policy", "");
+        let issued = condition(READY, TRUE, "Issued", "");
+        let found = |conditions: &[Condition]| is_wanted(Found::There(&view(conditions)));
+        assert_eq!(found(std::slice::from_ref(&approved)), Wanted::Yes);
+        assert_eq!(found(&[]), Wanted::Otherwise);
+        assert_eq!(found(&[approved.clone(), denied]), Wanted::Otherwise);
+        assert_eq!(found(&[approved, issued]), Wanted::No);
+        assert_eq!(is_wanted(Found::Gone), Wanted::No);
+        assert_eq!(
+            is_wanted(Found::Unknown),
+            Wanted::Yes,
+            "it lands on the version that was read or nowhere"
+        );
+    }
+}

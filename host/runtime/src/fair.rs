@@ -1,0 +1,327 @@
+//! Slots that namespaces, and within them Issuers, share: whatever is scarce in this process and whoever wants it all.
+//!
+//! Two rules. **Room is left**: an owner takes a slot only while it holds fewer than are free, so the first one gets at
+//! most half, the next at most half of the rest, and a newcomer finds one free until many others hold all they may
+//! (the dynamic thresholds of shared switch buffers). **Who had less goes first**: among the namespaces that wait, the
+//! one that held slots for the shortest time since it began to compete (start-time fair queueing); within a namespace
+//! its Issuers take turns. Slots are held for seconds and are not taken back, which is why the first rule is needed.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::lock::lock;
+
+/// How many namespaces may be remembered that neither hold nor want a slot.
+const MAX_IDLE: usize = 1024;
+
+/// For whom a slot is held.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// The tenant: a namespace. What belongs to no namespace (a WasmClusterIssuer's own work) has the empty one.
+    pub namespace: Arc<str>,
+    /// The Issuer's name within it.
+    pub issuer: Arc<str>,
+}
+
+impl Owner {
+    /// The Issuer `issuer` in `namespace`, which is empty for what belongs to no namespace.
+    pub fn new(namespace: &str, issuer: &str) -> Self {
+        Self { namespace: namespace.into(), issuer: issuer.into() }
+    }
+}
+
+/// A number of slots.
+pub struct FairSlots {
+    total: usize,
+    state: Mutex<State>,
+}
+
+/// A slot that is held until it is dropped.
+pub struct FairSlot {
+    slots: Arc<FairSlots>,
+    owner: Owner,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    held: usize,
+    namespaces: HashMap<Arc<str>, Namespace>,
+    /// The namespaces that wait, by what they have used.
+    waiting: BTreeSet<(Duration, Arc<str>)>,
+    /// What the namespace that was served last had used: who comes anew starts from here, not from nothing.
+    level: Duration,
+}
+
+#[derive(Default)]
+struct Namespace {
+    held: usize,
+    /// Slot time, and never less than the level at which it last began to wait.
+    used: Duration,
+    issuers: HashMap<Arc<str>, Issuer>,
+    /// The Issuers that wait, in the order of their turns.
+    turns: VecDeque<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Issuer {
+    held: usize,
+    waiting: VecDeque<oneshot::Sender<FairSlot>>,
+}
+
+impl FairSlots {
+    /// So many slots, at least one.
+    pub fn new(total: usize) -> Arc<Self> {
+        Arc::new(Self { total: total.max(1), state: Mutex::default() })
+    }
+
+    /// Wait for a slot. Dropping the future gives the place up.
+    pub async fn acquire(self: &Arc<Self>, owner: &Owner) -> FairSlot {
+        loop {
+            let (sender, turn) = oneshot::channel();
+            lock(&self.state).wait(owner, sender);
+            self.hand_out();
+            // A sender is dropped without a slot only where its owner's accounts went lost, which nothing does.
+            if let Ok(slot) = turn.await {
+                return slot;
+            }
+        }
+    }
+
+    /// A slot if the owner may take one now and nobody else waits for it.
+    pub fn try_acquire(self: &Arc<Self>, owner: &Owner) -> Option<FairSlot> {
+        self.acquire(owner).now_or_never()
+    }
+
+    /// Give free slots to those whose turn it is.
+    fn hand_out(self: &Arc<Self>) {
+        loop {
+            let next = lock(&self.state).next(self.total);
+            let Some((owner, turn)) = next else { return };
+            let slot = FairSlot { slots: self.clone(), owner, since: Instant::now() };
+            // Who has gone meanwhile gives it back at once.
+            drop(turn.send(slot));
+        }
+    }
+}
+
+impl Drop for FairSlot {
+    fn drop(&mut self) {
+        lock(&self.slots.state).give_back(&self.owner, self.since.elapsed());
+        self.slots.hand_out();
+    }
+}
+
+impl State {
+    fn wait(&mut self, owner: &Owner, turn: oneshot::Sender<FairSlot>) {
+        let namespace = self.namespaces.entry(owner.namespace.clone()).or_default();
+        if namespace.turns.is_empty() {
+            namespace.used = namespace.used.max(self.level);
+            self.waiting.insert((namespace.used, owner.namespace.clone()));
+        }
+        let issuer = namespace.issuers.entry(owner.issuer.clone()).or_default();
+        if issuer.waiting.is_empty() {
+            namespace.turns.push_back(owner.issuer.clone());
+        }
+        issuer.waiting.push_back(turn);
+    }
+
+    /// Take a slot for the one whose turn it is.
+    fn next(&mut self, total: usize) -> Option<(Owner, oneshot::Sender<FairSlot>)> {
+        let free = total.saturating_sub(self.held);
+        if free == 0 {
+            return None;
+        }
+        let mut done = Vec::new();
+        let mut found = None;
+        for place in &self.waiting {
+            let (used, name) = place;
+            let Some(namespace) = self.namespaces.get_mut(name) else { continue };
+            let taken = namespace.next(free);
+            if namespace.turns.is_empty() {
+                done.push(place.clone());
+            }
+            if let Some((issuer, turn)) = taken {
+                self.level = self.level.max(*used);
+                self.held += 1;
+                found = Some((Owner { namespace: name.clone(), issuer }, turn));
+                break;
+            }
+        }
+        for place in done {
+            self.waiting.remove(&place);
+        }
+        found
+    }
+
+    fn give_back(&mut self, owner: &Owner, after: Duration) {
+        self.held = self.held.saturating_sub(1);
+        let Some(namespace) = self.namespaces.get_mut(&owner.namespace) else { return };
+        let before = namespace.used;
+        namespace.used += after;
+        namespace.held = namespace.held.saturating_sub(1);
+        namespace.give_back(&owner.issuer);
+        if self.waiting.remove(&(before, owner.namespace.clone())) {
+            self.waiting.insert((namespace.used, owner.namespace.clone()));
+        }
+        if self.namespaces.len() > MAX_IDLE {
+            let level = self.level;
+            self.namespaces.retain(|_, namespace| namespace.is_in_use() || namespace.used > level);
+        }
+    }
+}
+
+impl Namespace {
+    /// Take a slot for the Issuer whose turn it is, if any may take one.
+    fn next(&mut self, free: usize) -> Option<(Arc<str>, oneshot::Sender<FairSlot>)> {
+        if self.held >= free {
+            return None;
+        }
+        // What the namespace could still take is what its Issuers share, by the same rule.
+        let left = (free - self.held).max(1);
+        for _ in 0..self.turns.len() {
+            let name = self.turns.pop_front()?;
+            let issuer = self.issuers.get_mut(&name)?;
+            while issuer.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                issuer.waiting.pop_front();
+            }
+            let turn = if issuer.held < left { issuer.waiting.pop_front() } else { None };
+            issuer.held += usize::from(turn.is_some());
+            if !issuer.waiting.is_empty() {
+                self.turns.push_back(name.clone());
+            } else if issuer.held == 0 {
+                self.issuers.remove(&name);
+            }
+            if let Some(turn) = turn {
+                self.held += 1;
+                return Some((name, turn));
+            }
+        }
+        None
+    }
+
+    fn give_back(&mut self, name: &Arc<str>) {
+        let Some(issuer) = self.issuers.get_mut(name) else { return };
+        issuer.held = issuer.held.saturating_sub(1);
+        if issuer.held == 0 && issuer.waiting.is_empty() {
+            self.issuers.remove(name);
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.held > 0 || !self.turns.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(namespace: &str, issuer: &str) -> Owner {
+        Owner::new(namespace, issuer)
+    }
+
+    /// All that an owner gets at once.
+    async fn grab(slots: &Arc<FairSlots>, owner: &Owner) -> Vec<FairSlot> {
+        let mut held = Vec::new();
+        while let Some(slot) = slots.try_acquire(owner) {
+            held.push(slot);
+        }
+        held
+    }
+
+    #[tokio::test]
+    async fn nobody_takes_the_last_slots() {
+        let slots = FairSlots::new(128);
+        let mut held = Vec::new();
+        for (namespace, share) in [("a", 64), ("b", 32), ("c", 16), ("d", 8), ("e", 4), ("f", 2), ("g", 1)] {
+            let mut taken = Vec::new();
+            // With Issuers enough, their own shares are no bound.
+            for issuer in 0..200 {
+                taken.extend(slots.try_acquire(&owner(namespace, &issuer.to_string())));
+            }
+            assert_eq!(taken.len(), share, "{namespace}");
+            held.push(taken);
+        }
+        assert!(slots.try_acquire(&owner("newcomer", "x")).is_some(), "one is left for who comes late");
+    }
+
+    #[tokio::test]
+    async fn an_issuer_leaves_room_for_its_neighbours_in_the_namespace() {
+        let slots = FairSlots::new(128);
+        let greedy = grab(&slots, &owner("a", "greedy")).await;
+        assert_eq!(greedy.len(), 43);
+        assert!(slots.try_acquire(&owner("a", "modest")).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_held_slots_for_a_shorter_time_goes_first() {
+        let slots = FairSlots::new(1);
+        let held = slots.acquire(&owner("greedy", "x")).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let queue = |namespace: &'static str, issuer: &'static str| {
+            let (slots, order) = (slots.clone(), order.clone());
+            tokio::spawn(async move {
+                let _slot = slots.acquire(&owner(namespace, issuer)).await;
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                order.lock().unwrap().push((namespace, issuer));
+            })
+        };
+        let mut tasks: Vec<_> = ["1", "2", "3"].map(|issuer| queue("greedy", issuer)).into();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        tasks.push(queue("modest", "x"));
+        tokio::task::yield_now().await;
+        drop(held);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(
+            *order.lock().unwrap(),
+            [("modest", "x"), ("greedy", "1"), ("greedy", "2"), ("greedy", "3")]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn issuers_of_a_namespace_take_turns() {
+        let slots = FairSlots::new(1);
+        let held = slots.acquire(&owner("n", "0")).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let tasks = ["a", "a", "a", "b", "c"].map(|issuer| {
+            let (slots, order) = (slots.clone(), order.clone());
+            tokio::spawn(async move {
+                let _slot = slots.acquire(&owner("n", issuer)).await;
+                order.lock().unwrap().push(issuer);
+            })
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), ["a", "b", "c", "a", "a"]);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_given_up_costs_nobody_a_slot() {
+        let slots = FairSlots::new(1);
+        let held = slots.acquire(&owner("a", "x")).await;
+        let (early, late) = (owner("b", "x"), owner("c", "x"));
+        let mut waiting = Box::pin(slots.acquire(&early));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(waiting);
+        // Given up after the slot was handed to it.
+        let mut waiting = Box::pin(slots.acquire(&late));
+        assert!((&mut waiting).now_or_never().is_none());
+        drop(held);
+        drop(waiting);
+        let again = slots.try_acquire(&owner("d", "x"));
+        assert!(again.is_some());
+        drop(again);
+        assert!(lock(&slots.state).namespaces.values().all(|namespace| !namespace.is_in_use()));
+    }
+}

@@ -1,0 +1,49 @@
+//! Requests of a call that did not get through.
+
+use std::sync::Arc;
+
+use tracing::Level;
+
+use super::egress::{Denial, HttpFailure, Observer};
+use super::log::CallLog;
+
+/// Longer texts about a request say nothing more.
+const MAX_TEXT: usize = 1024;
+
+/// Notes what did not get through among the records of the call, and tells the session's observer. The plugin chose
+/// where to: what it put of a secret into a host name is not repeated.
+pub struct CallObserver {
+    pub log: Arc<CallLog>,
+}
+
+impl CallObserver {
+    fn shown(&self, text: &str) -> String {
+        self.log.presentable(text, MAX_TEXT)
+    }
+
+    fn note(&self, text: &str) {
+        self.log.record(Level::WARN, "host", text);
+    }
+}
+
+impl Observer for CallObserver {
+    fn denied(&self, denial: &Denial) {
+        let denial = Denial {
+            destination: self.shown(&denial.destination),
+            message: self.shown(&denial.message),
+            fix_line: self.shown(&denial.fix_line),
+            ..*denial
+        };
+        self.note(&format!("denied: {}; to allow it: {}", denial.message, denial.fix_line));
+        self.log.session().observer.denied(&denial);
+    }
+
+    fn failed(&self, failure: &HttpFailure) {
+        let failure = HttpFailure {
+            destination: self.shown(&failure.destination),
+            message: self.shown(&failure.message),
+        };
+        self.note(&format!("no response from {}: {}", failure.destination, failure.message));
+        self.log.session().observer.failed(&failure);
+    }
+}

@@ -1,0 +1,231 @@
+//! The plugin runtime against real components: what a good one gets done, and how far a hostile one gets.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+use support::{component, init, patient, request, secret};
+use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
+use wasm_issuer_core::x509::{Certificate, pem};
+use wasm_issuer_runtime::testing::{AGES, records};
+use wasm_issuer_runtime::{
+    Account, Breakage, CallError, CallLimits, Phase, Plugin, Runtime, RuntimeConfig, Session, SessionInit,
+};
+
+fn account() -> Account {
+    Account::tenant("team-a")
+}
+
+async fn load(name: &str) -> Arc<Plugin> {
+    let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
+    runtime.load(component(name), &account()).await.unwrap()
+}
+
+fn session(config: serde_json::Value, values: &[(&str, &[u8])], limits: CallLimits) -> Arc<Session> {
+    let secret = (!values.is_empty()).then(|| secret(values));
+    Session::new(SessionInit { secret, limits, ..init(config) })
+}
+
+/// The first certificate of a PEM text.
+fn first_der(text: &str) -> Vec<u8> {
+    let (blocks, _) = pem::blocks(text.as_bytes(), 10).unwrap();
+    blocks[0].decode().unwrap().to_vec()
+}
+
+fn is_for(signed: &Signed, request: &SignRequest) -> bool {
+    Certificate::parse(&first_der(&signed.chain)).unwrap().spki_der() == request.csr.spki_der()
+}
+
+#[tokio::test]
+async fn in_memory_ca_signs_with_a_key_of_the_host() {
+    let plugin = load("in_memory_ca").await;
+    let session = session(serde_json::json!({}), &[], patient());
+    plugin.check(&session).await.unwrap();
+    let request = request();
+    let first = plugin.sign(&session, &request).await.unwrap();
+    let second = plugin.sign(&session, &request).await.unwrap();
+    assert!(is_for(&first, &request));
+    assert!(first.ca.is_some());
+    assert_eq!(first.ca, second.ca, "the root lasts from call to call");
+    assert_ne!(first.chain, second.chain);
+}
+
+#[tokio::test]
+async fn in_memory_ca_signs_with_the_key_in_the_secret() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Root");
+    let root = params.self_signed(&key).unwrap();
+    let (certificate, private_key) = (root.pem(), key.serialize_pem());
+    let secret = [("tls.crt", certificate.as_bytes()), ("tls.key", private_key.as_bytes())];
+    let plugin = load("in_memory_ca").await;
+    let good = session(serde_json::json!({}), &secret, patient());
+    plugin.check(&good).await.unwrap();
+    let signed = plugin.sign(&good, &request()).await.unwrap();
+    assert_eq!(first_der(&signed.ca.unwrap()), root.der().to_vec());
+
+    let damaged = session(serde_json::json!({}), &[secret[0], ("tls.key", b"hunter2hunter2")], patient());
+    let failure = plugin.check(&damaged).await.unwrap_err().into_failure();
+    assert!(failure.message.contains("tls.key") && !failure.message.contains("hunter2"), "{failure:?}");
+}
+
+/// What the hostile plugin does when its `sign` behaves like this.
+async fn provoke(plugin: &Arc<Plugin>, behaviour: &str, limits: CallLimits) -> Result<Signed, CallError> {
+    let config = serde_json::json!({ "behaviour": behaviour, "seconds": 3600 });
+    let session = session(config, &[], limits);
+    let result = plugin.sign(&session, &request()).await;
+    // Whatever happened, the next call knows nothing of it.
+    plugin.check(&session).await.unwrap_or_else(|error| panic!("check after {behaviour}: {error}"));
+    result
+}
+
+/// For what never ends by itself.
+fn quick() -> CallLimits {
+    CallLimits { timeout: Duration::from_secs(2), ..patient() }
+}
+
+async fn breakage(plugin: &Arc<Plugin>, behaviour: &str, limits: CallLimits) -> Breakage {
+    match provoke(plugin, behaviour, limits).await {
+        Err(CallError::Broken(breakage)) => breakage,
+        other => panic!("{behaviour}: {other:?}"),
+    }
+}
+
+async fn failure(plugin: &Arc<Plugin>, behaviour: &str) -> Failure {
+    match provoke(plugin, behaviour, patient()).await {
+        Err(CallError::Failed(failure)) => failure,
+        other => panic!("{behaviour}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_ends_the_instance_is_told() {
+    let plugin = load("hostile_plugin").await;
+    let trap = breakage(&plugin, "trap", patient()).await;
+    assert_eq!(trap.to_string(), "the plugin trapped: wasm `unreachable` instruction executed");
+    let panic = breakage(&plugin, "panic", patient()).await;
+    assert_eq!(
+        panic.to_string(),
+        "the plugin trapped: wasm `unreachable` instruction executed; last stderr line: a panic on purpose"
+    );
+    assert_eq!(breakage(&plugin, "exit", patient()).await, Breakage::Exited { code: 0, last_line: None });
+}
+
+#[tokio::test]
+async fn what_takes_too_much_is_stopped() {
+    let plugin = load("hostile_plugin").await;
+    let limits = quick();
+    for (behaviour, computing) in [("loop-forever", true), ("slow", false)] {
+        let timed_out = Breakage::TimedOut { phase: Phase::Call, limit: limits.timeout, computing };
+        assert_eq!(breakage(&plugin, behaviour, limits.clone()).await, timed_out);
+    }
+    let memory = breakage(&plugin, "allocate-4gib", patient()).await;
+    assert_eq!(memory, Breakage::MemoryLimit { limit: 64 << 20 });
+    // Where the program's own stack in its memory ends first, that is another trap.
+    let recursion = breakage(&plugin, "deep-recursion", patient()).await.label();
+    assert!(["stack_overflow", "trapped"].contains(&recursion), "{recursion}");
+    assert_eq!(breakage(&plugin, "handle-flood", patient()).await, Breakage::HandleLimit);
+    assert_eq!(breakage(&plugin, "random-flood", patient()).await.label(), "trapped");
+    assert_eq!(breakage(&plugin, "huge-chain", patient()).await, Breakage::TransferLimit);
+}
+
+/// The cache and the keys outlive a call, so a plugin that fills them is in its own way. In nobody else's.
+#[tokio::test]
+async fn what_outlives_a_call_is_bounded() {
+    let plugin = load("hostile_plugin").await;
+    for (behaviour, expected) in
+        [("cache-flood", "64 values stored, one of a megabyte: false"), ("key-flood", "8 keys made")]
+    {
+        let flooded = session(serde_json::json!({ "behaviour": behaviour }), &[], patient());
+        let message = plugin.sign(&flooded, &request()).await.unwrap_err().into_failure().message;
+        assert_eq!(message, expected);
+        let other = session(serde_json::json!({ "behaviour": "good" }), &[], patient());
+        assert!(plugin.sign(&other, &request()).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn floods_of_text_do_no_harm() {
+    records::start();
+    let plugin = load("hostile_plugin").await;
+    for (behaviour, first, source) in [("log-flood", "record 0", "log"), ("print-flood", "out 0", "stdout")] {
+        let mut init = init(serde_json::json!({ "behaviour": behaviour }));
+        init.issuer.name = behaviour.into();
+        // It either gets done or runs out of time: that depends on the machine.
+        init.limits.timeout = Duration::from_secs(10);
+        match plugin.sign(&Session::new(init), &request()).await {
+            Ok(_) | Err(CallError::Broken(Breakage::TimedOut { .. })) => {}
+            other => panic!("{behaviour}: {other:?}"),
+        }
+        let records = records::of(behaviour);
+        assert_eq!(records.len(), 65, "{records:?}");
+        let expected = format!(
+            "message={first} kind=\"WasmIssuer\" namespace=\"team-a\" issuer=\"{behaviour}\" call=\"sign\" request.namespace=\"team-a\" request.name=\"www-1\" source=\"{source}\" "
+        );
+        assert_eq!(records[0], expected);
+        assert!(records[64].contains("more log records were dropped"), "{}", records[64]);
+        assert!(records.iter().all(|record| record.len() < 3000));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_granted_is_not_there() {
+    let plugin = load("hostile_plugin").await;
+    for (behaviour, message) in [
+        ("read-env", "environment: nothing"),
+        ("read-args", "arguments: nothing"),
+        ("read-files", "files: nothing"),
+        ("open-socket", "network: nothing"),
+    ] {
+        assert_eq!(failure(&plugin, behaviour).await.message, message);
+    }
+    let config = serde_json::json!({ "behaviour": "reveal-ungranted" });
+    let session = session(config, &[("token", b"s3cr3t-s3cr3t")], patient());
+    let failure = plugin.sign(&session, &request()).await.unwrap_err().into_failure();
+    assert_eq!(failure.message, "revealed: nothing");
+}
+
+#[tokio::test]
+async fn failures_arrive_as_they_were_meant() {
+    let plugin = load("hostile_plugin").await;
+    let kind = async |behaviour: &'static str| failure(&plugin, behaviour).await.kind;
+    assert_eq!(kind("retry").await, FailureKind::Retry { after: None });
+    assert_eq!(kind("retry-after").await, FailureKind::Retry { after: Some(Duration::from_secs(3600)) });
+    assert_eq!(kind("permanent").await, FailureKind::Permanent);
+    assert_eq!(kind("issuer-error").await, FailureKind::Issuer);
+    let pending = FailureKind::Pending { resume: Some("1".into()), poll_after: Some(Duration::from_secs(1)) };
+    assert_eq!(kind("pending").await, pending);
+    let condition = failure(&plugin, "condition").await.condition.unwrap();
+    assert_eq!((condition.type_.as_str(), condition.status), ("InvalidRequest", "True"));
+    let percent = failure(&plugin, "percent-message").await.message;
+    assert_eq!(percent, "quota 100%full %s %d %!f(MISSING) {} {0}");
+    let long = failure(&plugin, "long-message").await.message;
+    assert!(long.len() <= 4096 && !long.chars().any(|c| c.is_control() || c == '\u{202e}'), "{long:?}");
+}
+
+/// An Issuer whose plugin loops is no slow neighbour: others on the same two threads go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_looping_plugin_does_not_delay_a_good_one() {
+    let hostile = load("hostile_plugin").await;
+    let good = load("in_memory_ca").await;
+    let endless = CallLimits { timeout: 60 * AGES, ..patient() };
+    let looping = session(serde_json::json!({ "behaviour": "loop-forever" }), &[], endless);
+    let request = Arc::new(request());
+    let loops: Vec<_> = (0..2)
+        .map(|_| {
+            let (hostile, looping, request) = (hostile.clone(), looping.clone(), request.clone());
+            tokio::spawn(async move { hostile.sign(&looping, &request).await })
+        })
+        .collect();
+    let session = session(serde_json::json!({}), &[], patient());
+    for _ in 0..50 {
+        good.sign(&session, &request).await.unwrap();
+    }
+    assert!(loops.iter().all(|task| !task.is_finished()));
+    loops.iter().for_each(tokio::task::JoinHandle::abort);
+}

@@ -1,0 +1,267 @@
+//! From an Issuer's spec to something that can sign: its plugin, its Secrets and a check that passed.
+//!
+//! What is new is loaded and checked aside. Only when it works does it take the place of what serves now.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kube::Client;
+use wasm_issuer_core::issuance::backoff::Backoff;
+use wasm_issuer_core::issuance::issuer::{CheckFailure, PluginFacts};
+use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::keys::EphemeralKeys;
+use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SessionInit};
+
+use super::dependency::{Versions, same_secrets};
+use super::lend::{Lent, lend};
+use super::object::ObservedIssuer;
+use super::plugins::{Place, Plugins};
+use super::report::Reporter;
+use super::sources::Sources;
+use crate::api::{IssuerKey, IssuerSpec, PluginSpec};
+use crate::operator::registry::Serving;
+use crate::operator::signer::{Loaded, Loader};
+use crate::policy::Policy;
+
+/// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
+const MAX_CONFIG: usize = 256 << 10;
+
+/// What holds for all Issuers, whatever their specs say.
+pub struct Settings {
+    /// The folder of the builtin plugins.
+    pub builtin_dir: PathBuf,
+    /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
+    pub cluster_resource_namespace: String,
+    /// What applies where a spec has no `retry`.
+    pub retry: RetryPolicy,
+    /// What Issuers may grant.
+    pub policy: Policy,
+}
+
+/// Turns the specs of all Issuers into something that can sign.
+pub struct Preparer {
+    plugins: Plugins,
+    sources: Sources,
+    reporter: Reporter,
+    policy: Arc<Policy>,
+    retry: RetryPolicy,
+    cluster_resource_namespace: String,
+    /// The keys that plugins made, by the Issuer's uid: they outlive every change of its spec.
+    keys: Mutex<HashMap<String, Arc<EphemeralKeys>>>,
+}
+
+/// A plugin with what an Issuer lends it.
+pub struct Prepared {
+    /// What the requests' side calls.
+    pub serving: Arc<Serving>,
+    /// The generation of the spec that it was made for.
+    pub generation: i64,
+    plugin: Arc<dyn Loaded>,
+    source: String,
+    loaded_at: Timestamp,
+    spec: IssuerSpec,
+    read: Versions,
+}
+
+impl Prepared {
+    /// Whether this spec differs in anything but the plugin from the one that it was made for.
+    pub fn asks_otherwise(&self, spec: &IssuerSpec) -> bool {
+        let rest = |spec: &IssuerSpec| IssuerSpec { plugin: PluginSpec::default(), ..spec.clone() };
+        rest(&self.spec) != rest(spec)
+    }
+
+    /// What the status says of the plugin.
+    pub fn plugin_facts(&self) -> PluginFacts {
+        PluginFacts {
+            sha256: self.plugin.sha256().to_owned(),
+            source: self.source.clone(),
+            loaded_at: self.loaded_at,
+        }
+    }
+}
+
+/// What came of an attempt to make an Issuer ready.
+pub struct Preparation {
+    /// Whether the Issuer can sign.
+    pub result: Result<(), CheckFailure>,
+    /// What is in use now, even if its check failed.
+    pub prepared: Option<Prepared>,
+    /// Why a newer plugin is not.
+    pub refused: Option<String>,
+    /// What was read for it.
+    pub read: Versions,
+}
+
+impl Preparer {
+    pub fn new(client: Client, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
+        let sources = Sources { client, builtins: settings.builtin_dir };
+        let policy = Arc::new(settings.policy);
+        Self {
+            plugins: Plugins::new(loader, sources.clone(), policy.clone()),
+            sources,
+            reporter,
+            policy,
+            retry: settings.retry,
+            cluster_resource_namespace: settings.cluster_resource_namespace,
+            keys: Mutex::default(),
+        }
+    }
+
+    /// Where an Issuer's ConfigMap and Secrets live.
+    pub fn namespace_of<'a>(&'a self, key: &'a IssuerKey) -> &'a str {
+        key.namespace.as_deref().unwrap_or(&self.cluster_resource_namespace)
+    }
+
+    /// Make an Issuer ready, starting from what served it before.
+    pub async fn prepare(&self, object: &ObservedIssuer, before: Option<Prepared>) -> Preparation {
+        let mut read = Versions::new();
+        let candidate = self.candidate(object, before.as_ref(), &mut read).await;
+        let (result, candidate) = match candidate {
+            Ok(candidate) => (check(&candidate).await, Some(candidate)),
+            Err(failure) => (Err(failure), None),
+        };
+        let Err(failure) = &result else {
+            return Preparation { result, prepared: candidate, refused: None, read };
+        };
+        // The old plugin goes on where only the plugin is new and the old one still works.
+        let old = before.filter(|old| only_the_plugin_is_new(old, candidate.as_ref(), object, &read));
+        let Some(old) = old else {
+            return Preparation { result, prepared: candidate, refused: None, read };
+        };
+        match check(&old).await {
+            Ok(()) => {
+                let refused = Some(failure.message.clone());
+                Preparation { result: Ok(()), prepared: Some(old), refused, read }
+            }
+            Err(_) => Preparation { result, prepared: candidate.or(Some(old)), refused: None, read },
+        }
+    }
+
+    /// Check again what serves, when nothing has changed.
+    pub async fn recheck(&self, prepared: Prepared) -> Preparation {
+        let result = check(&prepared).await;
+        Preparation { result, read: prepared.read.clone(), prepared: Some(prepared), refused: None }
+    }
+
+    /// Drop the keys of an Issuer that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// What the spec, its plugin's source and its Secrets ask for now. Reuses `before` where nothing changed.
+    async fn candidate(
+        &self,
+        object: &ObservedIssuer,
+        before: Option<&Prepared>,
+        read: &mut Versions,
+    ) -> Result<Prepared, CheckFailure> {
+        let spec = &object.spec;
+        let kind = object.key.kind;
+        self.policy.check(kind, spec).map_err(CheckFailure::permanent)?;
+        let config = config(spec)?;
+        let namespace = self.namespace_of(&object.key);
+        let lent = lend(&self.sources, spec, namespace, self.policy.bounds(kind), read).await?;
+        let place = Place { kind, namespace };
+        let (plugin, source) = self.plugins.load(&spec.plugin, place, read).await?;
+        let unchanged = before.filter(|old| {
+            old.generation == object.state.generation
+                && same_secrets(&old.read, read)
+                && old.plugin.sha256() == plugin.sha256()
+        });
+        let (serving, loaded_at) = match unchanged {
+            // The session stays, with its cache and its parsed keys.
+            Some(old) => (old.serving.clone(), old.loaded_at),
+            None => (self.serving(object, &plugin, config, lent), Timestamp::now()),
+        };
+        Ok(Prepared {
+            serving,
+            generation: object.state.generation,
+            plugin,
+            source,
+            loaded_at,
+            spec: spec.clone(),
+            read: read.clone(),
+        })
+    }
+
+    fn serving(
+        &self,
+        object: &ObservedIssuer,
+        plugin: &Arc<dyn Loaded>,
+        config: String,
+        lent: Lent,
+    ) -> Arc<Serving> {
+        Arc::new(Serving {
+            signer: plugin.clone().open(self.session(object, config, lent)),
+            retry: retry_policy(&object.spec, self.retry),
+            verification: object.spec.verification,
+        })
+    }
+
+    fn session(&self, object: &ObservedIssuer, config: String, lent: Lent) -> SessionInit {
+        let spec = &object.spec;
+        SessionInit {
+            issuer: IssuerIdentity {
+                kind: object.key.kind.as_str().to_owned(),
+                namespace: object.key.namespace.clone(),
+                name: object.key.name.clone(),
+            },
+            config,
+            secret: lent.secret,
+            reveal: spec.secrets.reveal.iter().cloned().collect(),
+            keys: self.keys_of(&object.uid),
+            limits: CallLimits {
+                timeout: spec.limits.timeout.0,
+                memory: usize::try_from(spec.limits.memory.bytes).unwrap_or(usize::MAX),
+                ..CallLimits::default()
+            },
+            http: lent.http,
+            observer: self.reporter.of_issuer(&object.reference),
+        }
+    }
+
+    fn keys_of(&self, uid: &str) -> Arc<EphemeralKeys> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.entry(uid.to_owned()).or_default().clone()
+    }
+}
+
+/// `spec.config` as JSON.
+fn config(spec: &IssuerSpec) -> Result<String, CheckFailure> {
+    let config = serde_json::Value::Object(spec.config.clone()).to_string();
+    if config.len() > MAX_CONFIG {
+        let (kib, max) = (config.len() >> 10, MAX_CONFIG >> 10);
+        return Err(CheckFailure::permanent(format!(
+            "spec.config has {kib} KiB as JSON; at most {max} KiB are accepted"
+        )));
+    }
+    Ok(config)
+}
+
+async fn check(prepared: &Prepared) -> Result<(), CheckFailure> {
+    prepared.serving.signer.check().await.map_err(|error| error.into_failure().into())
+}
+
+/// Whether what served before may go on although the candidate failed: the plugin is all that changed.
+fn only_the_plugin_is_new(
+    old: &Prepared,
+    candidate: Option<&Prepared>,
+    object: &ObservedIssuer,
+    read: &Versions,
+) -> bool {
+    let same_plugin = candidate.is_some_and(|new| new.plugin.sha256() == old.plugin.sha256());
+    !same_plugin && same_secrets(&old.read, read) && !old.asks_otherwise(&object.spec)
+}
+
+fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {
+    let wish = &spec.retry;
+    RetryPolicy {
+        max_duration: wish.max_duration.map_or(default.max_duration, |d| d.0),
+        backoff: Backoff {
+            min: wish.min_backoff.map_or(default.backoff.min, |d| d.0),
+            max: wish.max_backoff.map_or(default.backoff.max, |d| d.0),
+        },
+    }
+}

@@ -1,0 +1,56 @@
+//! Tells about what plugins do that nobody sees in a status.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
+
+use crate::operator::events::Events;
+use crate::operator::metrics::Metrics;
+
+/// Makes the observers of plugins' requests.
+pub struct Reporter {
+    events: Events,
+    metrics: Arc<Metrics>,
+}
+
+impl Reporter {
+    /// One that publishes Events and counts.
+    pub fn new(events: Events, metrics: Arc<Metrics>) -> Self {
+        Self { events, metrics }
+    }
+
+    /// An observer that tells about denied requests on the Issuer whose plugin made them.
+    pub fn of_issuer(&self, issuer: &ObjectReference) -> Arc<dyn Observer> {
+        Arc::new(IssuerReporter {
+            issuer: issuer.clone(),
+            events: self.events.clone(),
+            metrics: self.metrics.clone(),
+        })
+    }
+}
+
+struct IssuerReporter {
+    issuer: ObjectReference,
+    events: Events,
+    metrics: Arc<Metrics>,
+}
+
+impl Observer for IssuerReporter {
+    fn denied(&self, denial: &Denial) {
+        self.metrics.denied(denial.reason.label());
+        let note = format!("{}. To allow it: {}", denial.message, denial.fix_line);
+        self.events.publish(&self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
+    }
+
+    fn failed(&self, failure: &HttpFailure) {
+        tracing::info!(
+            issuer = self.issuer.name,
+            namespace = self.issuer.namespace,
+            destination = failure.destination,
+            error = failure.message,
+            "a plugin's request got no response"
+        );
+    }
+}

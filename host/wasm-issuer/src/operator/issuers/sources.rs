@@ -1,0 +1,253 @@
+//! Reads what an Issuer names: its plugin's bytes and its Secret.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, Client};
+use thiserror::Error;
+use wasm_issuer_runtime::SecretData;
+use zeroize::Zeroizing;
+
+use super::dependency::{Dependency, Versions};
+use super::watches::Version;
+use crate::api::{ConfigMapSource, PluginSource};
+
+/// What gunzip may make of a ConfigMap's value: as much as a component may have, and no more.
+const MAX_COMPONENT: u64 = 16 << 20;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Why something that an Issuer names could not be read. The texts name the object, the field and the fix.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// No such ConfigMap or Secret.
+    #[error(r#"{kind} "{namespace}/{name}" not found (named by {field})"#)]
+    NotFound {
+        /// `ConfigMap` or `Secret`.
+        kind: &'static str,
+        /// Where it was looked for.
+        namespace: String,
+        /// `metadata.name` of the object.
+        name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// A ConfigMap without the key.
+    #[error(r#"ConfigMap "{namespace}/{name}" has no key "{key}" in binaryData (named by spec.plugin.configMap.key); it has {found}"#)]
+    NoKey {
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// `metadata.name` of the ConfigMap.
+        name: String,
+        /// The key looked for.
+        key: String,
+        /// The keys that there are.
+        found: String,
+    },
+    /// The key is under `data`, where text belongs.
+    #[error(r#"key "{key}" of ConfigMap "{namespace}/{name}" is in data; a component is binary and belongs in binaryData (kubectl create configmap --from-file does that)"#)]
+    TextKey {
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// `metadata.name` of the ConfigMap.
+        name: String,
+        /// The key looked for.
+        key: String,
+    },
+    /// A Secret that exists, with nothing in it to lend to a plugin.
+    #[error(r#"Secret "{namespace}/{name}" (named by {field}) has no keys"#)]
+    EmptySecret {
+        /// The Secret's namespace.
+        namespace: String,
+        /// `metadata.name` of the Secret.
+        name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// Not what gzip writes, or too much of it.
+    #[error("{source_name}: the gzip data is {problem}")]
+    Gzip {
+        /// The ConfigMap and its key.
+        source_name: String,
+        /// Broken or too large.
+        problem: String,
+    },
+    /// `spec.plugin.builtin` names a plugin that the operator's image does not ship.
+    #[error("no builtin plugin \"{name}\" (spec.plugin.builtin); this operator has {found}")]
+    NoBuiltin {
+        /// What `spec.plugin.builtin` says.
+        name: String,
+        /// The names that there are.
+        found: String,
+    },
+    /// A source that this version does not read.
+    #[error("spec.plugin.image is not supported by this version: use configMap or builtin")]
+    ImageUnsupported,
+    /// The API server or the disk refused.
+    #[error("could not read {what}: {error}")]
+    Unreadable {
+        /// The kind, namespace and name of an object, or the name of a file.
+        what: String,
+        /// What the API server or the system said.
+        error: String,
+    },
+}
+
+/// The bytes of a plugin and where they are from.
+pub struct FoundComponent {
+    /// The wasm bytes, uncompressed.
+    pub wasm: Vec<u8>,
+    /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
+    pub source: String,
+}
+
+/// Reads from the cluster and from the folder of builtin plugins.
+#[derive(Clone)]
+pub struct Sources {
+    /// Reads ConfigMaps and Secrets.
+    pub client: Client,
+    /// The folder of the builtin plugins, `<name>.wasm` each.
+    pub builtins: PathBuf,
+}
+
+impl Sources {
+    /// Read a plugin. `namespace` is where the Issuer's ConfigMaps live. Notes in `read` the version of what it read,
+    /// also of a ConfigMap that turns out to be of no use.
+    pub async fn component(
+        &self,
+        source: PluginSource<'_>,
+        namespace: &str,
+        read: &mut Versions,
+    ) -> Result<FoundComponent, SourceError> {
+        match source {
+            PluginSource::ConfigMap(source) => self.config_map(source, namespace, read).await,
+            PluginSource::Builtin(name) => self.builtin(name).await,
+            PluginSource::Image(_) => Err(SourceError::ImageUnsupported),
+        }
+    }
+
+    async fn config_map(
+        &self,
+        source: &ConfigMapSource,
+        namespace: &str,
+        versions: &mut Versions,
+    ) -> Result<FoundComponent, SourceError> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let (name, key) = (source.name.to_string(), source.key.clone());
+        let what = format!(r#"ConfigMap "{namespace}/{name}""#);
+        let found = read(api.get_opt(&name), what).await?;
+        let namespace = namespace.to_owned();
+        let Some(mut map) = found else {
+            let field = "spec.plugin.configMap.name";
+            return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
+        };
+        versions.insert(Dependency::Plugin, Version::of(Some(&map)));
+        let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) else {
+            if map.data.as_ref().is_some_and(|data| data.contains_key(&key)) {
+                return Err(SourceError::TextKey { namespace, name, key });
+            }
+            let keys: Vec<&String> = map.binary_data.iter().flat_map(BTreeMap::keys).collect();
+            let found = if keys.is_empty() { "none".to_owned() } else { format!("{keys:?}") };
+            return Err(SourceError::NoKey { namespace, name, key, found });
+        };
+        let source = format!("ConfigMap {namespace}/{name} {key}");
+        Ok(FoundComponent { wasm: gunzip(value.0, &source)?, source })
+    }
+
+    async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
+        // Names come from the folder, never from the spec, so no name can point outside it.
+        let mut names = Vec::new();
+        let mut entries =
+            read(tokio::fs::read_dir(&self.builtins), self.builtins.display().to_string()).await?;
+        while let Some(entry) = read(entries.next_entry(), self.builtins.display().to_string()).await? {
+            let path = entry.path();
+            let stem = path.file_stem().and_then(|s| s.to_str()).map(|s| s.replace('_', "-"));
+            let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == "wasm")) else { continue };
+            if stem == name {
+                let wasm = read(tokio::fs::read(&path), format!("the builtin plugin \"{name}\"")).await?;
+                return Ok(FoundComponent { wasm, source: format!("builtin {name}") });
+            }
+            names.push(stem);
+        }
+        names.sort();
+        Err(SourceError::NoBuiltin { name: name.to_owned(), found: names.join(", ") })
+    }
+
+    /// Read a Secret that a field of the Issuer names, with its version.
+    pub async fn secret(
+        &self,
+        field: &'static str,
+        name: &str,
+        namespace: &str,
+    ) -> Result<(SecretData, Version), SourceError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let found = read(api.get_opt(name), format!(r#"Secret "{namespace}/{name}""#)).await?;
+        let (name, namespace) = (name.to_owned(), namespace.to_owned());
+        let Some(secret) = found else {
+            return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
+        };
+        let version = Version::of(Some(&secret));
+        let data = secret.data.unwrap_or_default();
+        // To a plugin no keys look like no Secret, and without one it may make a CA of its own.
+        if data.is_empty() {
+            return Err(SourceError::EmptySecret { namespace, name, field });
+        }
+        let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
+        Ok((SecretData { namespace, name, values: data }, version))
+    }
+}
+
+async fn read<T, E: std::fmt::Display>(
+    reading: impl Future<Output = Result<T, E>>,
+    what: String,
+) -> Result<T, SourceError> {
+    reading.await.map_err(|error| SourceError::Unreadable { what, error: error.to_string() })
+}
+
+/// The bytes of a component, unpacked if they are gzip, up to 16 MiB of them. `source` names them in the error.
+pub fn gunzip(bytes: Vec<u8>, source: &str) -> Result<Vec<u8>, SourceError> {
+    if !bytes.starts_with(&GZIP_MAGIC) {
+        return Ok(bytes);
+    }
+    let fail = |problem: String| SourceError::Gzip { source_name: source.to_owned(), problem };
+    let mut plain = Vec::new();
+    let mut reader = flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(MAX_COMPONENT + 1);
+    reader.read_to_end(&mut plain).map_err(|e| fail(format!("broken: {e}")))?;
+    if plain.len() as u64 > MAX_COMPONENT {
+        return Err(fail(format!("more than {} MiB when unpacked", MAX_COMPONENT >> 20)));
+    }
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn plain_bytes_stay_and_gzip_is_unpacked() {
+        assert_eq!(gunzip(b"\0asm".to_vec(), "x").unwrap(), b"\0asm");
+        assert_eq!(gunzip(gzip(b"\0asm"), "x").unwrap(), b"\0asm");
+    }
+
+    #[test]
+    fn a_gzip_bomb_is_cut_off() {
+        let error = gunzip(gzip(&vec![0; 64 << 20]), "ConfigMap a/b c").unwrap_err();
+        assert_eq!(error.to_string(), "ConfigMap a/b c: the gzip data is more than 16 MiB when unpacked");
+    }
+
+    #[test]
+    fn broken_gzip_says_so() {
+        let mut bytes = gzip(&[7; 1000]);
+        bytes.truncate(20);
+        assert!(gunzip(bytes, "x").unwrap_err().to_string().starts_with("x: the gzip data is broken"));
+    }
+}

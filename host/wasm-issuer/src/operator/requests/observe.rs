@@ -1,0 +1,280 @@
+//! From a CertificateRequest to what the operator keeps of it. No client.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use kube::Resource;
+use serde_json::{Value, json};
+use wasm_issuer_core::issuance::condition::Condition;
+use wasm_issuer_core::issuance::plan::RequestStatus;
+use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
+use wasm_issuer_core::issuance::request_spec::RequestSpec;
+use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
+use wasm_issuer_core::issuance::{FIELD_MANAGER, GROUP};
+use wasm_issuer_core::x509::Csr;
+
+use crate::api::cert_manager::{
+    CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
+};
+use crate::api::{IssuerKey, IssuerKind};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// An unfinished request for one of our kinds.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub key: RequestKey,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`: a write lands on this version or not at all.
+    pub resource_version: String,
+    /// Its Issuer; none where it names a kind that this group does not have.
+    pub issuer: Option<IssuerKey>,
+    /// What the decisions see.
+    pub view: RequestView,
+    /// `metadata.annotations`.
+    pub annotations: Vec<(String, String)>,
+    /// What is asked for, as it was written.
+    pub spec: CertificateRequestSpec,
+    /// What its Events refer to.
+    pub reference: ObjectReference,
+    /// The URL path of the requests of its namespace.
+    pub collection: String,
+}
+
+/// What is to be kept of a request; none if it refers to somebody else's issuer.
+pub fn observe(request: CertificateRequest) -> Option<Observed> {
+    if request.spec.issuer_ref.group != GROUP {
+        return None;
+    }
+    let reference = request.object_ref(&());
+    let meta = request.metadata;
+    let key = RequestKey { namespace: meta.namespace?, name: meta.name? };
+    let issuer_ref = &request.spec.issuer_ref;
+    let kind_name = match issuer_ref.kind.as_str() {
+        "" => IssuerKind::Namespaced.as_str(),
+        name => name,
+    };
+    let kind = kind_name.parse::<IssuerKind>().ok();
+    let issuer = kind.map(|kind| IssuerKey {
+        kind,
+        namespace: (kind == IssuerKind::Namespaced).then(|| key.namespace.clone()),
+        name: issuer_ref.name.clone(),
+    });
+    let view = RequestView {
+        conditions: request.status.conditions.into_iter().map(condition).collect(),
+        owned: owned_conditions(meta.managed_fields.as_deref().unwrap_or_default()),
+        created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |Time(at)| at),
+        issuer: IssuerName { kind: kind_name.to_owned(), name: issuer_ref.name.clone() },
+    };
+    Some(Observed {
+        collection: CertificateRequest::url_path(&(), Some(&key.namespace)),
+        reference,
+        key,
+        uid: meta.uid.unwrap_or_default(),
+        resource_version: meta.resource_version.unwrap_or_default(),
+        issuer,
+        view,
+        annotations: meta.annotations.unwrap_or_default().into_iter().collect(),
+        spec: request.spec,
+    })
+}
+
+impl Observed {
+    /// Whether this is an earlier version of the same object, by their resource versions: for one kind those are numbers
+    /// that grow (Kubernetes 1.35 promises it, etcd always made it so). Others cannot be compared, so none is older.
+    pub fn is_older_than(&self, other: &Observed) -> bool {
+        let version = |o: &Observed| o.resource_version.parse::<u128>().ok();
+        self.uid == other.uid && version(self).zip(version(other)).is_some_and(|(this, that)| this < that)
+    }
+
+    /// Whether something that matters to a decision differs: not the conditions that this operator writes, so that
+    /// its own writes do not wake it.
+    pub fn differs(&self, newer: &Observed) -> bool {
+        let foreign = |o: &Observed| -> Vec<Condition> {
+            o.view.conditions.iter().filter(|c| !o.view.owned.contains(&c.type_)).cloned().collect()
+        };
+        self.uid != newer.uid
+            || self.annotations != newer.annotations
+            || self.spec != newer.spec
+            || foreign(self) != foreign(newer)
+    }
+
+    /// The request for the plugin, or why there can be none: the CSR or the spec is at fault.
+    pub fn sign_request(&self) -> Result<SignRequest, String> {
+        let pem = self.spec.csr_pem().map_err(|e| format!("spec.request is not base64: {e}"))?;
+        let csr = Csr::from_pem_or_der(&pem).map_err(|e| format!("spec.request: {e}"))?;
+        let duration = self.spec.duration().map_err(|e| format!("spec.duration: {e}"))?;
+        let usages = self.spec.usages.as_deref().unwrap_or_default();
+        let spec =
+            RequestSpec::new(duration.map(|d| d.0), self.spec.is_ca, usages).map_err(|e| e.to_string())?;
+        spec.check(&csr).map_err(|e| e.to_string())?;
+        Ok(SignRequest {
+            namespace: Some(self.key.namespace.clone()),
+            name: self.key.name.clone(),
+            uid: self.uid.clone(),
+            csr,
+            duration: spec.duration,
+            is_ca: spec.is_ca,
+            usages: spec.usages,
+            annotations: self.annotations.clone(),
+            requester: Requester {
+                username: self.spec.username.clone(),
+                uid: self.spec.uid.clone(),
+                groups: self.spec.groups.clone(),
+                extra: self.spec.extra.clone().into_iter().collect(),
+            },
+            resume: self.view.resume().map(str::to_owned),
+        })
+    }
+
+    /// The request as it is after this status was written.
+    pub fn with_status(&self, status: &RequestStatus, resource_version: String) -> Self {
+        let mut new = self.clone();
+        new.resource_version = resource_version;
+        new.view.conditions.retain(|c| !self.view.owned.contains(&c.type_));
+        new.view.conditions.retain(|c| status.conditions.iter().all(|s| s.type_ != c.type_));
+        new.view.conditions.extend(status.conditions.iter().cloned());
+        new.view.owned = status.conditions.iter().map(|c| c.type_.clone()).collect();
+        new
+    }
+
+    /// The body of a server-side apply of this status.
+    pub fn apply_body(&self, status: &RequestStatus) -> Value {
+        let encode = |pem: &String| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, pem);
+        let status = CertificateRequestStatus {
+            conditions: status.conditions.iter().map(written_condition).collect(),
+            certificate: status.certificate.as_ref().map(encode),
+            ca: status.ca.as_ref().map(encode),
+            failure_time: status.failure_time.map(Time),
+        };
+        json!({
+            "apiVersion": self.reference.api_version,
+            "kind": self.reference.kind,
+            "metadata": {
+                "name": self.key.name,
+                "namespace": self.key.namespace,
+                "resourceVersion": self.resource_version,
+            },
+            "status": status,
+        })
+    }
+}
+
+fn condition(read: CertificateRequestCondition) -> Condition {
+    Condition {
+        type_: read.type_,
+        status: read.status,
+        reason: read.reason,
+        message: read.message,
+        last_transition: read.last_transition_time.map(|Time(at)| at),
+        observed_generation: None,
+    }
+}
+
+fn written_condition(condition: &Condition) -> CertificateRequestCondition {
+    CertificateRequestCondition {
+        type_: condition.type_.clone(),
+        status: condition.status.clone(),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        last_transition_time: condition.last_transition.map(Time),
+    }
+}
+
+/// The types of the conditions that this operator applied, by the keys `k:{"type":"Ready"}` of its managed fields.
+fn owned_conditions(entries: &[ManagedFieldsEntry]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct ListKey {
+        r#type: String,
+    }
+    let ours = |e: &&ManagedFieldsEntry| {
+        e.manager.as_deref() == Some(FIELD_MANAGER) && e.operation.as_deref() == Some("Apply")
+    };
+    entries
+        .iter()
+        .filter(ours)
+        .filter_map(|e| e.fields_v1.as_ref()?.0.pointer("/f:status/f:conditions")?.as_object())
+        .flat_map(|conditions| conditions.keys())
+        .filter_map(|key| serde_json::from_str::<ListKey>(key.strip_prefix("k:")?).ok())
+        .map(|key| key.r#type)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(conditions: Value) -> CertificateRequest {
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": "web-1", "namespace": "team-a", "uid": "u", "resourceVersion": "7",
+                "managedFields": [
+                    {"manager": "cert-manager", "operation": "Apply", "subresource": "status",
+                     "fieldsV1": {"f:status": {"f:conditions": {"k:{\"type\":\"Approved\"}": {}}}}},
+                    {"manager": FIELD_MANAGER, "operation": "Apply", "subresource": "status",
+                     "fieldsV1": {"f:status": {"f:conditions": {
+                        "k:{\"type\":\"Ready\"}": {".": {}}, "k:{\"type\":\"Odd \\\"one\\\"\"}": {}}}}},
+                ],
+            },
+            "spec": {"request": "", "issuerRef": {"group": GROUP, "name": "ca"}},
+            "status": {"conditions": conditions},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn foreign_requests_are_not_ours() {
+        let mut foreign = request(json!([]));
+        foreign.spec.issuer_ref.group = "cert-manager.io".to_owned();
+        assert!(observe(foreign).is_none());
+    }
+
+    #[test]
+    fn an_empty_kind_means_the_namespaced_one() {
+        let observed = observe(request(json!([]))).unwrap();
+        let key = observed.issuer.unwrap();
+        assert_eq!(key.to_string(), "WasmIssuer team-a/ca");
+        assert_eq!(observed.view.issuer.kind, "WasmIssuer");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_our_group_has_no_issuer_and_keeps_its_name() {
+        let mut odd = request(json!([]));
+        odd.spec.issuer_ref.kind = "Issuer".to_owned();
+        let observed = observe(odd).unwrap();
+        assert_eq!((observed.issuer, observed.view.issuer.kind.as_str()), (None, "Issuer"));
+    }
+
+    #[test]
+    fn owned_conditions_are_those_of_our_managed_fields() {
+        assert_eq!(observe(request(json!([]))).unwrap().view.owned, ["Odd \"one\"", "Ready"]);
+    }
+
+    #[test]
+    fn own_writes_are_no_news_and_foreign_ones_are() {
+        let old = observe(request(json!([{"type": "Ready", "status": "Unknown"}]))).unwrap();
+        let own =
+            observe(request(json!([{"type": "Ready", "status": "False", "reason": "Pending"}]))).unwrap();
+        let approved =
+            json!([{"type": "Ready", "status": "Unknown"}, {"type": "Approved", "status": "True"}]);
+        assert!(!old.differs(&own));
+        assert!(old.differs(&observe(request(approved)).unwrap()));
+    }
+
+    #[test]
+    fn ca_requests_get_cert_sign_and_defaults_are_cert_managers() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let csr = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        let mut ca = request(json!([]));
+        ca.spec.request = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, csr);
+        ca.spec.is_ca = true;
+        let signing = observe(ca).unwrap().sign_request().unwrap();
+        assert_eq!(signing.usages, ["digital signature", "key encipherment", "cert sign"]);
+        assert_eq!(signing.duration.as_secs(), 7_776_000);
+    }
+}

@@ -1,0 +1,314 @@
+//! Which request is worked on next: a queue that is fair between Issuers and namespaces. Pure; the clock is an
+//! argument.
+//!
+//! A lane is one Issuer's requests of one namespace. Lanes take turns, so a backlog in one does not delay another,
+//! and no Issuer or namespace may hold more than its share of what is in flight, so slow ones leave room.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
+
+use tokio::time::Instant;
+
+/// How many requests may be handled at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In the whole process.
+    pub total: usize,
+    /// For one Issuer, from whichever namespaces.
+    pub per_issuer: usize,
+    /// In one namespace, for whichever Issuers.
+    pub per_namespace: usize,
+}
+
+/// What a request's turn depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lane<I> {
+    pub issuer: I,
+    pub namespace: String,
+}
+
+/// Requests `K` that wait for their turn, wait for a time, or are being handled; `I` names Issuers.
+pub struct Queue<K, I> {
+    limits: Limits,
+    waiting: HashMap<K, Waiting<I>>,
+    delayed: BTreeSet<(Instant, u64)>,
+    by_ticket: HashMap<u64, K>,
+    lanes: HashMap<Lane<I>, VecDeque<(K, u64)>>,
+    turns: VecDeque<Lane<I>>,
+    running: usize,
+    running_by_issuer: HashMap<I, usize>,
+    running_by_namespace: HashMap<String, usize>,
+    last_ticket: u64,
+}
+
+struct Waiting<I> {
+    lane: Lane<I>,
+    state: State,
+}
+
+enum State {
+    /// In its lane, with the ticket that its place there carries.
+    Queued(u64),
+    Delayed(Instant, u64),
+    Running {
+        again: bool,
+    },
+}
+
+impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            waiting: HashMap::new(),
+            delayed: BTreeSet::new(),
+            by_ticket: HashMap::new(),
+            lanes: HashMap::new(),
+            turns: VecDeque::new(),
+            running: 0,
+            running_by_issuer: HashMap::new(),
+            running_by_namespace: HashMap::new(),
+            last_ticket: 0,
+        }
+    }
+
+    /// Work on it as soon as its turn comes. One that is running runs once more.
+    pub fn push(&mut self, key: K, lane: Lane<I>) {
+        match self.waiting.get_mut(&key).map(|e| &mut e.state) {
+            Some(State::Queued(_)) => return,
+            Some(State::Running { again }) => {
+                *again = true;
+                return;
+            }
+            Some(State::Delayed(at, ticket)) => {
+                self.delayed.remove(&(*at, *ticket));
+                self.by_ticket.remove(ticket);
+            }
+            None => {}
+        }
+        let ticket = self.ticket();
+        let places = self.lanes.entry(lane.clone()).or_default();
+        if places.is_empty() {
+            self.turns.push_back(lane.clone());
+        }
+        places.push_back((key.clone(), ticket));
+        self.waiting.insert(key, Waiting { lane, state: State::Queued(ticket) });
+    }
+
+    /// Work on it at that time, unless it is pushed before. No effect on one that is queued or running.
+    pub fn push_at(&mut self, key: K, lane: Lane<I>, at: Instant) {
+        match self.waiting.get(&key).map(|e| &e.state) {
+            Some(State::Queued(_) | State::Running { .. }) => return,
+            Some(State::Delayed(old, ticket)) => {
+                self.delayed.remove(&(*old, *ticket));
+                self.by_ticket.remove(ticket);
+            }
+            None => {}
+        }
+        let ticket = self.ticket();
+        self.delayed.insert((at, ticket));
+        self.by_ticket.insert(ticket, key.clone());
+        self.waiting.insert(key, Waiting { lane, state: State::Delayed(at, ticket) });
+    }
+
+    /// The next one to work on; it counts as running until [`Queue::done`].
+    pub fn pop(&mut self, now: Instant) -> Option<K> {
+        self.wake(now);
+        if self.running >= self.limits.total {
+            return None;
+        }
+        for _ in 0..self.turns.len() {
+            let lane = self.turns.pop_front()?;
+            let blocked = self.is_full(&lane);
+            let key = if blocked { None } else { self.take_from(&lane) };
+            match self.lanes.get(&lane) {
+                Some(places) if !places.is_empty() => self.turns.push_back(lane.clone()),
+                _ => {
+                    self.lanes.remove(&lane);
+                }
+            }
+            if let Some(key) = key {
+                self.running += 1;
+                *self.running_by_issuer.entry(lane.issuer.clone()).or_default() += 1;
+                *self.running_by_namespace.entry(lane.namespace.clone()).or_default() += 1;
+                self.waiting.insert(key.clone(), Waiting { lane, state: State::Running { again: false } });
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// It is not running any more. True if it was pushed meanwhile, and then it is queued again.
+    pub fn done(&mut self, key: &K) -> bool {
+        let Some(Waiting { lane, state: State::Running { again } }) = self.waiting.remove(key) else {
+            return false;
+        };
+        self.running -= 1;
+        release(&mut self.running_by_issuer, &lane.issuer);
+        release(&mut self.running_by_namespace, &lane.namespace);
+        if again {
+            self.push(key.clone(), lane);
+        }
+        again
+    }
+
+    /// Do not work on it; one that is running is let finish.
+    pub fn forget(&mut self, key: &K) {
+        match self.waiting.get_mut(key).map(|e| &mut e.state) {
+            Some(State::Running { again }) => *again = false,
+            Some(State::Delayed(at, ticket)) => {
+                self.delayed.remove(&(*at, *ticket));
+                self.by_ticket.remove(ticket);
+                self.waiting.remove(key);
+            }
+            // Its place in the lane stays and is passed over: the ticket is not current any more.
+            Some(State::Queued(_)) => {
+                self.waiting.remove(key);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether it is being worked on.
+    pub fn is_running(&self, key: &K) -> bool {
+        matches!(self.waiting.get(key).map(|e| &e.state), Some(State::Running { .. }))
+    }
+
+    /// When the next delayed one is due.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.delayed.first().map(|(at, _)| *at)
+    }
+
+    #[cfg(test)]
+    fn running(&self) -> usize {
+        self.running
+    }
+
+    fn wake(&mut self, now: Instant) {
+        while let Some(&(at, ticket)) = self.delayed.first().filter(|(at, _)| *at <= now) {
+            self.delayed.remove(&(at, ticket));
+            let due = self.by_ticket.remove(&ticket).and_then(|key| self.waiting.remove_entry(&key));
+            if let Some((key, entry)) = due {
+                self.push(key, entry.lane);
+            }
+        }
+    }
+
+    fn take_from(&mut self, lane: &Lane<I>) -> Option<K> {
+        let places = self.lanes.get_mut(lane)?;
+        while let Some((key, ticket)) = places.pop_front() {
+            let state = self.waiting.get(&key).map(|e| &e.state);
+            if matches!(state, Some(State::Queued(current)) if *current == ticket) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn is_full(&self, lane: &Lane<I>) -> bool {
+        self.running_by_issuer.get(&lane.issuer).is_some_and(|n| *n >= self.limits.per_issuer)
+            || self.running_by_namespace.get(&lane.namespace).is_some_and(|n| *n >= self.limits.per_namespace)
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+}
+
+fn release<T: Eq + Hash>(counts: &mut HashMap<T, usize>, key: &T) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { total: 4, per_issuer: 2, per_namespace: 3 };
+
+    fn lane(issuer: &str, namespace: &str) -> Lane<String> {
+        Lane { issuer: issuer.to_owned(), namespace: namespace.to_owned() }
+    }
+
+    fn drain(queue: &mut Queue<String, String>, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop(now)).collect()
+    }
+
+    fn push_all(queue: &mut Queue<String, String>, lane: &Lane<String>, keys: &[&str]) {
+        for key in keys {
+            queue.push((*key).to_owned(), lane.clone());
+        }
+    }
+
+    #[test]
+    fn lanes_take_turns_and_keep_their_order() {
+        let mut queue = Queue::new(Limits { total: 9, per_issuer: 9, per_namespace: 9 });
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
+        push_all(&mut queue, &lane("b", "x"), &["b1"]);
+        push_all(&mut queue, &lane("a", "y"), &["y1", "y2"]);
+        assert_eq!(drain(&mut queue, Instant::now()), ["a1", "b1", "y1", "a2", "y2", "a3"]);
+    }
+
+    #[test]
+    fn no_issuer_and_no_namespace_takes_more_than_its_share() {
+        let now = Instant::now();
+        let mut queue = Queue::new(LIMITS);
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
+        push_all(&mut queue, &lane("b", "x"), &["b1", "b2"]);
+        assert_eq!(drain(&mut queue, now), ["a1", "b1", "a2"], "two of Issuer a, three of namespace x");
+        push_all(&mut queue, &lane("c", "z"), &["c1", "c2"]);
+        assert_eq!(drain(&mut queue, now), ["c1"], "four in all");
+        queue.done(&"a1".to_owned());
+        assert_eq!(drain(&mut queue, now).len(), 1);
+        assert_eq!(queue.running(), 4);
+    }
+
+    #[test]
+    fn a_running_one_runs_once_more_however_often_it_was_pushed() {
+        let now = Instant::now();
+        let mut queue = Queue::new(LIMITS);
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a1"]);
+        assert_eq!(drain(&mut queue, now), ["a1"]);
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a1"]);
+        assert!(drain(&mut queue, now).is_empty(), "never twice at the same time");
+        assert!(queue.done(&"a1".to_owned()));
+        assert_eq!(drain(&mut queue, now), ["a1"]);
+        assert!(!queue.done(&"a1".to_owned()));
+        assert_eq!(queue.running(), 0);
+    }
+
+    #[test]
+    fn a_delayed_one_waits_unless_it_is_pushed() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let mut queue = Queue::new(LIMITS);
+        queue.push_at("a1".to_owned(), lane("a", "x"), later);
+        queue.push_at("a2".to_owned(), lane("a", "x"), later);
+        assert_eq!(queue.next_wake(), Some(later));
+        assert!(drain(&mut queue, now).is_empty());
+        queue.push("a2".to_owned(), lane("a", "x"));
+        assert_eq!(drain(&mut queue, now), ["a2"]);
+        assert_eq!(drain(&mut queue, later), ["a1"]);
+        assert_eq!(queue.next_wake(), None);
+    }
+
+    #[test]
+    fn a_forgotten_one_is_passed_over_and_may_come_back() {
+        let now = Instant::now();
+        let mut queue = Queue::new(LIMITS);
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a2"]);
+        queue.forget(&"a1".to_owned());
+        queue.push("a1".to_owned(), lane("a", "x"));
+        assert_eq!(drain(&mut queue, now), ["a2", "a1"], "at the end, once");
+        queue.push("a1".to_owned(), lane("a", "x"));
+        queue.forget(&"a1".to_owned());
+        assert!(!queue.done(&"a1".to_owned()));
+        assert!(drain(&mut queue, now).is_empty());
+    }
+}

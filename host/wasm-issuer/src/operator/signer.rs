@@ -1,0 +1,74 @@
+//! What the operator needs of a plugin runtime: load a component, lend it what an Issuer has, call it.
+//!
+//! The runtime crate is the one implementation of these traits outside tests.
+
+use std::sync::Arc;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
+use wasm_issuer_runtime::{
+    Account, CallError, ComponentBytes, LoadError, Plugin, Runtime, Session, SessionInit,
+};
+
+/// Turns the bytes of components into plugins.
+pub trait Loader: Send + Sync {
+    /// Load a component on somebody's account. The bytes come from anybody.
+    fn load(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        account: Account,
+    ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>>;
+}
+
+/// A plugin that lacks nothing but an Issuer.
+pub trait Loaded: Send + Sync {
+    /// The SHA-256 of the component's bytes, 64 hexadecimal digits.
+    fn sha256(&self) -> &str;
+
+    /// Lend it what an Issuer has.
+    fn open(self: Arc<Self>, session: SessionInit) -> Arc<dyn Signer>;
+}
+
+/// A plugin with what one Issuer lends it.
+pub trait Signer: Send + Sync {
+    /// Ask whether the Issuer is able to sign.
+    fn check(&self) -> BoxFuture<'_, Result<(), CallError>>;
+
+    /// Sign a request. What comes back is not verified.
+    fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>>;
+}
+
+struct PluginSession {
+    plugin: Arc<Plugin>,
+    session: Arc<Session>,
+}
+
+impl Loader for Runtime {
+    fn load(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        account: Account,
+    ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
+        async move { Ok(Runtime::load(&self, component, &account).await? as Arc<dyn Loaded>) }.boxed()
+    }
+}
+
+impl Loaded for Plugin {
+    fn sha256(&self) -> &str {
+        Plugin::sha256(self)
+    }
+
+    fn open(self: Arc<Self>, session: SessionInit) -> Arc<dyn Signer> {
+        Arc::new(PluginSession { plugin: self, session: Session::new(session) })
+    }
+}
+
+impl Signer for PluginSession {
+    fn check(&self) -> BoxFuture<'_, Result<(), CallError>> {
+        self.plugin.check(&self.session).boxed()
+    }
+
+    fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>> {
+        self.plugin.sign(&self.session, request).boxed()
+    }
+}

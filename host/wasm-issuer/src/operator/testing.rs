@@ -1,0 +1,15 @@
+//! What the operator's tests stand on: an API server in memory and scripted plugins. No network, no WebAssembly, and the
+//! clock is tokio's paused one, so that ten minutes pass in no time.
+//!
+//! The API server is a small working one rather than a list of expected calls: a test says what goes wrong and what must
+//! be true in the end, not which calls lead there, and stays true when the operator finds a better way.
+
+mod api_server;
+mod http;
+mod objects;
+mod plugin;
+mod store;
+
+pub use api_server::{Call, Fault, ScriptedApi};
+pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
+pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};

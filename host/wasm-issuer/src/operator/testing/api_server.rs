@@ -1,0 +1,233 @@
+//! An API server in memory: objects with versions and managed fields, lists, watches, and faults on request.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::objects::Object;
+use super::store::{Store, Target, version};
+
+/// How long a test waits, on the paused clock, for what must come.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// The API server. Clones are the same one.
+#[derive(Clone)]
+pub struct ScriptedApi(Arc<Inner>);
+
+struct Inner {
+    store: Mutex<Store>,
+    calls: Mutex<Calls>,
+    /// Wakes the watches.
+    changed: watch::Sender<u64>,
+}
+
+/// What was called, and what will go wrong how often.
+#[derive(Default)]
+struct Calls {
+    made: Vec<Call>,
+    faults: Vec<(Call, usize, Fault)>,
+}
+
+/// A call of the API server, as far as tests tell calls apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A single object is read.
+    Get(Object),
+    /// The objects of a kind (by plural) are listed.
+    List(String),
+    /// The objects of a kind (by plural) are watched.
+    Watch(String),
+    /// The status of an object is applied.
+    WriteStatus(Object),
+    /// An Event is created, or counted once more.
+    Event,
+}
+
+/// What goes wrong with a call.
+#[derive(Clone)]
+pub enum Fault {
+    /// This code is answered, and nothing happens.
+    Code(u16),
+    /// Nothing happens and nothing is answered.
+    Hang,
+    /// It happens, but the answer gets lost.
+    AnswerLost,
+    /// Somebody else does this just before.
+    Overtaken(Arc<dyn Fn(&ScriptedApi) + Send + Sync>),
+}
+
+impl Fault {
+    /// Somebody else does this just before.
+    pub fn overtaken(act: impl Fn(&ScriptedApi) + Send + Sync + 'static) -> Self {
+        Self::Overtaken(Arc::new(act))
+    }
+}
+
+impl ScriptedApi {
+    pub fn new() -> Self {
+        Self(Arc::new(Inner {
+            store: Mutex::default(),
+            calls: Mutex::default(),
+            changed: watch::channel(0).0,
+        }))
+    }
+
+    /// Somebody creates an object, or replaces it, but for its status where `value` has none.
+    pub fn put(&self, object: &Object, mut value: Value) {
+        let mut store = self.store();
+        let old = store.objects.get(object).cloned();
+        let kind = if old.is_some() { "MODIFIED" } else { "ADDED" };
+        let old = old.unwrap_or_else(|| store.new_object(object));
+        for (field, given) in old["metadata"].as_object().into_iter().flatten() {
+            if value["metadata"].get(field).is_none() {
+                value["metadata"][field] = given.clone();
+            }
+        }
+        if value.get("status").is_none() && old.get("status").is_some() {
+            value["status"] = old["status"].clone();
+        }
+        if value["spec"] != old["spec"] {
+            let generation = old["metadata"]["generation"].as_u64().unwrap_or_default();
+            value["metadata"]["generation"] = (generation + 1).into();
+        }
+        store.commit(object, value, kind);
+        drop(store);
+        self.tell();
+    }
+
+    pub fn edit(&self, object: &Object, change: impl FnOnce(&mut Value)) {
+        let mut value = self.get(object).unwrap_or_else(|| panic!("there is no {object:?}"));
+        change(&mut value);
+        self.put(object, value);
+    }
+
+    pub fn delete(&self, object: &Object) {
+        let mut store = self.store();
+        if let Some(value) = store.objects.remove(object) {
+            store.record(object, value, "DELETED");
+        }
+        drop(store);
+        self.tell();
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, object: &Object) -> Option<Value> {
+        self.store().objects.get(object).cloned()
+    }
+
+    /// A condition of an object, as `status reason: message`.
+    pub fn condition(&self, object: &Object, type_: &str) -> Option<String> {
+        let value = self.get(object)?;
+        let conditions = value["status"]["conditions"].as_array()?;
+        let condition = conditions.iter().find(|c| c["type"] == type_)?;
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        Some(format!("{} {}: {}", text("status"), text("reason"), text("message")))
+    }
+
+    /// The reason and the note of every Event, oldest first.
+    pub fn events(&self) -> Vec<String> {
+        let store = self.store();
+        let mut events: Vec<_> =
+            store.objects.iter().filter(|(object, _)| object.plural == "events").collect();
+        events.sort_by_key(|(_, event)| version(event));
+        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
+        events.iter().map(|(_, e)| format!("{}: {}", text(e, "reason"), text(e, "note"))).collect()
+    }
+
+    /// The next such call goes wrong.
+    pub fn next(&self, call: Call, fault: Fault) {
+        self.calls().faults.push((call, 1, fault));
+    }
+
+    /// Every such call goes wrong, until [`ScriptedApi::heal`].
+    pub fn every(&self, call: Call, fault: Fault) {
+        self.calls().faults.push((call, usize::MAX, fault));
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.calls().faults.clear();
+    }
+
+    /// Watches of a kind (by plural) deliver nothing that happens from now on, until they are told to.
+    pub fn hold(&self, plural: &str) {
+        let mut store = self.store();
+        let version = store.version;
+        store.held.insert(plural.to_owned(), version);
+    }
+
+    /// Watches of a kind that was held deliver the next thing that happened.
+    pub fn deliver_next(&self, plural: &str) {
+        let mut store = self.store();
+        let held = store.held[plural];
+        let next = store.history.iter().find(|(at, object, _)| *at > held && object.plural == plural);
+        let at = next.map(|(at, ..)| *at).unwrap_or_else(|| panic!("nothing was held back of {plural}"));
+        store.held.insert(plural.to_owned(), at);
+        drop(store);
+        self.tell();
+    }
+
+    /// Watches of a kind deliver everything again.
+    pub fn release(&self, plural: &str) {
+        self.store().held.remove(plural);
+        self.tell();
+    }
+
+    /// How many such calls there were.
+    pub fn count(&self, call: &Call) -> usize {
+        self.calls().made.iter().filter(|made| *made == call).count()
+    }
+
+    /// Wait until something is true. Panics if it never is.
+    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let wait = async {
+            while !done(self) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if timeout(PATIENCE, wait).await.is_err() {
+            panic!("never happened: {what}\n{:#?}\n{:#?}", self.calls().made, self.store().objects);
+        }
+    }
+
+    /// Let the watches look for what is new.
+    pub(super) fn tell(&self) {
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Resolves, again and again, when watches may have something to deliver.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.store.lock().unwrap()
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.calls.lock().unwrap()
+    }
+
+    /// A call begins. What goes wrong with it?
+    pub(super) fn begin(&self, call: &Call) -> Option<Fault> {
+        let mut calls = self.calls();
+        calls.made.push(call.clone());
+        let (_, left, fault) =
+            calls.faults.iter_mut().find(|(wanted, left, _)| wanted == call && *left > 0)?;
+        *left -= 1;
+        Some(fault.clone())
+    }
+
+    /// The version and the line of the first event that a watch of these objects delivers after that version.
+    pub(super) fn event_after(&self, target: &Target, since: u64) -> Option<(u64, String)> {
+        let store = self.store();
+        let limit = store.held.get(&target.plural).copied().unwrap_or(u64::MAX);
+        let news = |at: u64| at > since && at <= limit;
+        let (at, _, event) =
+            store.history.iter().find(|(at, object, _)| news(*at) && target.selects(object))?;
+        Some((*at, format!("{event}\n")))
+    }
+}

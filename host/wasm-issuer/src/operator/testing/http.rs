@@ -1,0 +1,147 @@
+//! The API server in memory as a client sees it.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::api_server::{Call, Fault, ScriptedApi};
+use super::store::Target;
+
+impl ScriptedApi {
+    pub fn client(&self) -> Client {
+        let router: Router = Router::new().fallback(handle).with_state(self.clone());
+        Client::new(router, "default")
+    }
+
+    fn watch(&self, target: Target, since: u64) -> Body {
+        let changed = self.changes();
+        let events = stream::unfold((self.clone(), changed, since), move |(server, mut changed, since)| {
+            let target = target.clone();
+            async move {
+                loop {
+                    if let Some((at, line)) = server.event_after(&target, since) {
+                        return Some((Ok::<_, Infallible>(line), (server, changed, at)));
+                    }
+                    changed.changed().await.ok()?;
+                }
+            }
+        });
+        Body::from_stream(events)
+    }
+}
+
+fn target(uri: &Uri) -> Target {
+    let mut path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    path.drain(..if path[0] == "api" { 2 } else { 3 });
+    let namespace = (path[0] == "namespaces").then(|| path[1].to_owned());
+    if namespace.is_some() {
+        path.drain(..2);
+    }
+    let selected =
+        query(uri, "fieldSelector").and_then(|s| s.strip_prefix("metadata.name=").map(str::to_owned));
+    let name = path.get(1).map(|&name| name.to_owned()).or(selected);
+    Target { plural: path[0].to_owned(), namespace, name }
+}
+
+/// A parameter of a URL. Only colons and equal signs are escaped in those that matter here.
+fn query(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()?;
+    Some(value.replace("%3D", "=").replace("%3A", ":"))
+}
+
+async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let target = target(&uri);
+    let is_watch = query(&uri, "watch").is_some();
+    let is_single = uri.path().rsplit('/').next() != Some(target.plural.as_str());
+    let call = match method {
+        _ if target.plural == "events" => Call::Event,
+        Method::PATCH => Call::WriteStatus(target.object()),
+        _ if is_watch => Call::Watch(target.plural.clone()),
+        _ if is_single => Call::Get(target.object()),
+        _ => Call::List(target.plural.clone()),
+    };
+    let fault = server.begin(&call);
+    match &fault {
+        Some(Fault::Code(code)) => return failure(*code),
+        Some(Fault::Hang) => std::future::pending::<()>().await,
+        Some(Fault::Overtaken(act)) => act(&server),
+        Some(Fault::AnswerLost) | None => {}
+    }
+    let answer = answer(&server, &call, target, &uri, &body);
+    server.tell();
+    if matches!(fault, Some(Fault::AnswerLost)) {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[u8]) -> Response {
+    let mut store = server.store();
+    match call {
+        Call::Get(object) => match store.objects.get(object) {
+            Some(value) => success(value),
+            None => failure(404),
+        },
+        Call::List(plural) => {
+            let items: Vec<&Value> =
+                store.objects.iter().filter(|(object, _)| target.selects(object)).map(|(_, v)| v).collect();
+            let version = store.version.to_string();
+            success(&json!({
+                "apiVersion": "v1", "kind": format!("{plural}List"),
+                "metadata": {"resourceVersion": version}, "items": items,
+            }))
+        }
+        Call::Watch(_) => {
+            drop(store);
+            let since = query(uri, "resourceVersion").and_then(|v| v.parse().ok()).unwrap_or_default();
+            Response::new(server.watch(target, since))
+        }
+        Call::WriteStatus(object) => {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            match store.apply_status(object, &body) {
+                Ok(value) => success(&value),
+                Err(code) => failure(code),
+            }
+        }
+        Call::Event => {
+            let event: Value = serde_json::from_slice(body).unwrap();
+            let mut object = target.object();
+            if let Some(name) = event["metadata"]["name"].as_str() {
+                name.clone_into(&mut object.name);
+            }
+            let mut value = store.objects.get(&object).cloned().unwrap_or_else(|| json!({"metadata": {}}));
+            for (field, given) in event.as_object().into_iter().flatten().filter(|(f, _)| *f != "metadata") {
+                value[field] = given.clone();
+            }
+            store.commit(&object, value, "MODIFIED");
+            success(&store.objects[&object])
+        }
+    }
+}
+
+fn success(value: &Value) -> Response {
+    (StatusCode::OK, value.to_string()).into_response()
+}
+
+fn failure(code: u16) -> Response {
+    let status = StatusCode::from_u16(code).unwrap();
+    let reason = match code {
+        404 => "NotFound",
+        409 => "Conflict",
+        403 => "Forbidden",
+        _ => "InternalError",
+    };
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "message": format!("scripted {code}"), "reason": reason, "code": code,
+    });
+    (status, body.to_string()).into_response()
+}

@@ -1,0 +1,194 @@
+//! Plugins that answer as a test says.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt as _};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use tokio::time::{Instant, sleep};
+use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
+use wasm_issuer_runtime::{Account, CallError, ComponentBytes, LoadError, SessionInit};
+
+use super::objects::{KEY, params};
+use crate::operator::signer::{Loaded, Loader, Signer};
+
+/// One answer of `sign` or `check`.
+pub struct Answer {
+    result: Result<(), CallError>,
+    after: Duration,
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Answer {
+    /// A new certificate, or a check that passed.
+    pub fn good() -> Self {
+        Self { result: Ok(()), after: Duration::ZERO, meanwhile: None }
+    }
+
+    /// The CA works on it; `resume` is to be handed back.
+    pub fn pending(resume: &str) -> Self {
+        Self::failure(FailureKind::Pending { resume: Some(resume.to_owned()), poll_after: None })
+    }
+
+    /// It failed, with the message `scripted`.
+    pub fn failure(kind: FailureKind) -> Self {
+        let failure = Failure { kind, message: "scripted".to_owned(), condition: None };
+        Self { result: Err(CallError::Failed(failure)), ..Self::good() }
+    }
+
+    /// The same after so long.
+    pub fn after(self, delay: Duration) -> Self {
+        Self { after: delay, ..self }
+    }
+
+    /// The same, and while the plugin is at it something happens.
+    pub fn meanwhile(self, act: impl FnOnce() + Send + 'static) -> Self {
+        Self { meanwhile: Some(Box::new(act)), ..self }
+    }
+
+    async fn give(self) -> Result<(), CallError> {
+        if let Some(act) = self.meanwhile {
+            act();
+        }
+        sleep(self.after).await;
+        self.result
+    }
+}
+
+/// A plugin with what an Issuer lends it. Clones are the same one. Where nothing is scripted, all is good.
+#[derive(Clone, Default)]
+pub struct ScriptedSigner(Arc<Script>);
+
+#[derive(Default)]
+struct Script {
+    signs: Mutex<VecDeque<Answer>>,
+    checks: Mutex<VecDeque<Answer>>,
+    asked: Mutex<Vec<(Instant, SignRequest)>>,
+    checked: Mutex<usize>,
+}
+
+impl ScriptedSigner {
+    /// What the next `sign` answers that nothing was scripted for.
+    pub fn signs(&self, answer: Answer) {
+        self.0.signs.lock().unwrap().push_back(answer);
+    }
+
+    /// What the next `check` answers that nothing was scripted for.
+    pub fn checks(&self, answer: Answer) {
+        self.0.checks.lock().unwrap().push_back(answer);
+    }
+
+    /// The requests that it was asked to sign.
+    pub fn asked(&self) -> Vec<SignRequest> {
+        self.0.asked.lock().unwrap().iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    /// When it was asked to sign.
+    pub fn times(&self) -> Vec<Instant> {
+        self.0.asked.lock().unwrap().iter().map(|(at, _)| *at).collect()
+    }
+
+    /// The tokens that it was asked with.
+    pub fn tokens(&self) -> Vec<Option<String>> {
+        self.asked().into_iter().map(|request| request.resume).collect()
+    }
+
+    /// How often it was checked.
+    pub fn checked(&self) -> usize {
+        *self.0.checked.lock().unwrap()
+    }
+}
+
+impl Signer for ScriptedSigner {
+    fn check(&self) -> BoxFuture<'_, Result<(), CallError>> {
+        async {
+            *self.0.checked.lock().unwrap() += 1;
+            let answer = self.0.checks.lock().unwrap().pop_front();
+            answer.unwrap_or_else(Answer::good).give().await
+        }
+        .boxed()
+    }
+
+    fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>> {
+        async {
+            self.0.asked.lock().unwrap().push((Instant::now(), request.clone()));
+            let answer = self.0.signs.lock().unwrap().pop_front();
+            answer.unwrap_or_else(Answer::good).give().await?;
+            Ok(certificate())
+        }
+        .boxed()
+    }
+}
+
+/// The bytes of a component are the name of a plugin here; `broken` is none.
+#[derive(Clone, Default)]
+pub struct ScriptedLoader(Arc<Mutex<HashMap<String, ScriptedSigner>>>);
+
+impl ScriptedLoader {
+    /// The plugin of that name.
+    pub fn plugin(&self, name: &str) -> ScriptedSigner {
+        self.0.lock().unwrap().entry(name.to_owned()).or_default().clone()
+    }
+}
+
+struct ScriptedPlugin {
+    sha256: String,
+    signer: ScriptedSigner,
+}
+
+impl Loader for ScriptedLoader {
+    fn load(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        _: Account,
+    ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
+        async move {
+            let name = String::from_utf8(component.as_slice().to_vec()).unwrap();
+            if name == "broken" {
+                return Err(LoadError::Empty);
+            }
+            let sha256 = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
+            Ok(Arc::new(ScriptedPlugin { sha256, signer: self.plugin(&name) }) as Arc<dyn Loaded>)
+        }
+        .boxed()
+    }
+}
+
+impl Loaded for ScriptedPlugin {
+    fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    fn open(self: Arc<Self>, _: SessionInit) -> Arc<dyn Signer> {
+        Arc::new(self.signer.clone())
+    }
+}
+
+struct Ca {
+    certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+static CA: LazyLock<Ca> = LazyLock::new(|| {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "Scripted CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    Ca { certificate, issuer: Issuer::new(params, key) }
+});
+
+/// A new certificate, with a serial number of its own, for the tests' requests.
+fn certificate() -> Signed {
+    static SERIALS: AtomicU64 = AtomicU64::new(1);
+    let mut params = params();
+    params.serial_number = Some(SERIALS.fetch_add(1, Ordering::Relaxed).into());
+    let leaf = params.signed_by(&*KEY, &CA.issuer).unwrap().pem();
+    Signed { chain: leaf, ca: Some(CA.certificate.clone()) }
+}

@@ -1,0 +1,124 @@
+//! What the API server in memory keeps: objects, and what happened to them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use super::objects::Object;
+
+/// All objects. Writes by the operator are as the API server does them, by others as a test wants them.
+#[derive(Default)]
+pub struct Store {
+    pub version: u64,
+    pub uids: u64,
+    pub objects: BTreeMap<Object, Value>,
+    /// What watches deliver: at which version, and the event.
+    pub history: Vec<(u64, Object, Value)>,
+    /// The kinds (by plural) whose watches are late, and up to which version they deliver.
+    pub held: HashMap<String, u64>,
+}
+
+impl Store {
+    /// The metadata that an object gets when it is created.
+    pub fn new_object(&mut self, object: &Object) -> Value {
+        self.uids += 1;
+        json!({"metadata": {
+            "name": object.name,
+            "namespace": object.namespace,
+            "uid": format!("uid-{}", self.uids),
+            "generation": 0,
+            "creationTimestamp": format!("{:.0}", jiff::Timestamp::now()),
+        }})
+    }
+
+    /// Give an object a new version, and keep it.
+    pub fn commit(&mut self, object: &Object, value: Value, kind: &str) {
+        let value = self.record(object, value, kind);
+        self.objects.insert(object.clone(), value);
+    }
+
+    /// Give an object a new version, and let the watches know.
+    pub fn record(&mut self, object: &Object, mut value: Value, kind: &str) -> Value {
+        self.version += 1;
+        value["metadata"]["resourceVersion"] = self.version.to_string().into();
+        self.history.push((self.version, object.clone(), json!({"type": kind, "object": value})));
+        value
+    }
+
+    /// A server-side apply of a status by the operator: what it applied before and leaves out now goes.
+    pub fn apply_status(&mut self, object: &Object, body: &Value) -> Result<Value, u16> {
+        let Some(old) = self.objects.get(object) else { return Err(404) };
+        let wanted = &body["metadata"]["resourceVersion"];
+        if !wanted.is_null() && *wanted != old["metadata"]["resourceVersion"] {
+            return Err(409);
+        }
+        let mut new = old.clone();
+        let owned = old["metadata"]["managedFields"][0]["fieldsV1"]["f:status"].clone();
+        let mut conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.retain(|c| owned["f:conditions"].get(condition_key(c)).is_none());
+        for field in owned.as_object().into_iter().flat_map(|fields| fields.keys()) {
+            if let Some(status) = new["status"].as_object_mut() {
+                status.remove(field.trim_start_matches("f:"));
+            }
+        }
+        let mut fields = json!({});
+        for (field, value) in body["status"].as_object().into_iter().flatten() {
+            if field == "conditions" {
+                for applied in value.as_array().into_iter().flatten() {
+                    conditions.retain(|c| c["type"] != applied["type"]);
+                    conditions.push(applied.clone());
+                    fields["f:conditions"][condition_key(applied)] = json!({".": {}});
+                }
+            } else {
+                new["status"][field] = value.clone();
+                fields[format!("f:{field}")] = json!({});
+            }
+        }
+        new["status"]["conditions"] = conditions.into();
+        new["metadata"]["managedFields"] = json!([{
+            "manager": wasm_issuer_core::issuance::FIELD_MANAGER,
+            "operation": "Apply",
+            "subresource": "status",
+            "fieldsV1": {"f:status": fields},
+        }]);
+        // An apply that changes nothing makes no new version.
+        if new != *old {
+            self.commit(object, new, "MODIFIED");
+        }
+        Ok(self.objects[object].clone())
+    }
+}
+
+/// The key of a condition in managed fields.
+fn condition_key(condition: &Value) -> String {
+    format!("k:{}", json!({"type": condition["type"]}))
+}
+
+/// The version of an object.
+pub fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok()).unwrap_or_default()
+}
+
+/// What a URL is about.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub plural: String,
+    pub namespace: Option<String>,
+    /// From the path or the field selector.
+    pub name: Option<String>,
+}
+
+impl Target {
+    /// Whether it is about this object.
+    pub fn selects(&self, object: &Object) -> bool {
+        self.plural == object.plural
+            && self.namespace.as_ref().is_none_or(|n| Some(n) == object.namespace.as_ref())
+            && self.name.as_ref().is_none_or(|n| *n == object.name)
+    }
+
+    /// The object that it is about, if it is about one.
+    pub fn object(&self) -> Object {
+        let name = self.name.clone().unwrap_or_default();
+        Object { plural: self.plural.clone(), namespace: self.namespace.clone(), name }
+    }
+}

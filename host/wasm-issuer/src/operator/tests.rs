@@ -1,0 +1,4 @@
+//! Both sides of the operator against an API server that misbehaves.
+
+mod issuers;
+mod requests;
