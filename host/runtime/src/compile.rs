@@ -5,6 +5,7 @@
 
 mod artifact;
 mod child;
+mod confine;
 mod folder;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::code::{Account, CodePool, CodeShare};
 use super::component::ComponentBytes;
 use super::error::{LoadError, RuntimeError};
 
@@ -29,51 +31,78 @@ pub struct Compiler {
     folder: Option<Arc<ArtifactFolder>>,
     turn: Arc<Semaphore>,
     timeout: Duration,
+    code: Arc<CodePool>,
 }
 
 impl Compiler {
-    /// Without a `process`, components are compiled in this one; without a `cache_dir`, nothing is kept.
+    /// Without a `process`, components are compiled in this one; without a `cache`, a folder and the bytes that it may
+    /// hold, nothing is kept.
     pub fn new(
         engine: Engine,
         process: Option<CompilerProcess>,
-        cache_dir: Option<&Path>,
+        cache: Option<(&Path, u64)>,
         timeout: Duration,
+        code: Arc<CodePool>,
     ) -> Result<Self, RuntimeError> {
-        let folder = cache_dir.map(|dir| ArtifactFolder::open(dir, &engine)).transpose()?.map(Arc::new);
-        Ok(Self { engine, process, folder, turn: Arc::new(Semaphore::new(1)), timeout })
+        let folder =
+            cache.map(|(dir, bytes)| ArtifactFolder::open(dir, bytes, &engine)).transpose()?.map(Arc::new);
+        Ok(Self { engine, process, folder, turn: Arc::new(Semaphore::new(1)), timeout, code })
     }
 
-    /// The component, compiled now or earlier.
-    pub async fn compile(&self, bytes: ComponentBytes) -> Result<Component, LoadError> {
+    /// The component, compiled now or earlier, and its code's place on the account.
+    pub async fn compile(
+        &self,
+        bytes: ComponentBytes,
+        account: &Account,
+    ) -> Result<(Component, CodeShare), LoadError> {
         let sha256 = bytes.sha256().to_owned();
-        if let Some(component) = self.kept(sha256.clone()).await? {
-            return Ok(component);
+        if let Some(artifact) = self.kept(sha256.clone()).await? {
+            let code = self.admit(&artifact, account)?;
+            if let Ok(component) = self.revive(artifact).await? {
+                return Ok((component, code));
+            }
         }
         let artifact = match &self.process {
             Some(process) => {
                 let _turn = self.turn.acquire().await.map_err(LoadError::compiler)?;
-                process.compile(bytes.as_slice(), self.timeout).await?
+                process.compile(bytes.as_slice(), self.timeout, account.budget.artifact_bytes).await?
             }
             None => self.compile_here(bytes).await?,
         };
-        let (engine, folder) = (self.engine.clone(), self.folder.clone());
-        spawn_blocking(move || {
-            let component = revive(&engine, &artifact).map_err(LoadError::compiler)?;
-            if let Some(folder) = folder {
-                folder.put(&sha256, &artifact);
-            }
-            Ok(component)
-        })
-        .await
-        .map_err(LoadError::compiler)?
+        let artifact = self.keep(sha256, artifact).await?;
+        let code = self.admit(&artifact, account)?;
+        let component = self.revive(artifact).await?.map_err(LoadError::compiler)?;
+        Ok((component, code))
     }
 
-    /// What an earlier run has kept. One that does not fit is as good as none.
-    async fn kept(&self, sha256: String) -> Result<Option<Component>, LoadError> {
+    fn admit(&self, artifact: &Artifact, account: &Account) -> Result<CodeShare, LoadError> {
+        let limit = account.budget.artifact_bytes;
+        if artifact.0.len() > limit {
+            return Err(LoadError::ArtifactTooLarge { limit });
+        }
+        self.code.take(&account.owner, artifact.0.len())
+    }
+
+    /// What an earlier run has kept.
+    async fn kept(&self, sha256: String) -> Result<Option<Artifact>, LoadError> {
         let Some(folder) = self.folder.clone() else { return Ok(None) };
+        spawn_blocking(move || folder.get(&sha256)).await.map_err(LoadError::compiler)
+    }
+
+    /// Keep what was just compiled: also if there is no place for its code now, so that trying again costs little.
+    async fn keep(&self, sha256: String, artifact: Artifact) -> Result<Artifact, LoadError> {
+        let Some(folder) = self.folder.clone() else { return Ok(artifact) };
+        let keep = move || {
+            folder.put(&sha256, &artifact);
+            artifact
+        };
+        spawn_blocking(keep).await.map_err(LoadError::compiler)
+    }
+
+    /// The inner error is that the artifact does not fit this engine.
+    async fn revive(&self, artifact: Artifact) -> Result<wasmtime::Result<Component>, LoadError> {
         let engine = self.engine.clone();
-        let kept = move || revive(&engine, &folder.get(&sha256)?).ok();
-        spawn_blocking(kept).await.map_err(LoadError::compiler)
+        spawn_blocking(move || revive(&engine, &artifact)).await.map_err(LoadError::compiler)
     }
 
     async fn compile_here(&self, bytes: ComponentBytes) -> Result<Artifact, LoadError> {

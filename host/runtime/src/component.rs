@@ -3,10 +3,12 @@
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use wasm_issuer_core::text::clean;
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
+use super::budget::{self, Budget, Footprint};
 use super::error::LoadError;
 
 /// The interface that a plugin exports.
@@ -52,10 +54,10 @@ const IMPORTS: [(&str, (u64, u64), &[&str]); 8] = [
     ),
 ];
 
-/// The bytes of what should be a component, with their digest: it is computed once, here.
+/// The bytes of what should be a component, with their digest: it is computed once, here. Clones share the bytes.
 #[derive(Clone)]
 pub struct ComponentBytes {
-    wasm: Vec<u8>,
+    wasm: Bytes,
     sha256: String,
 }
 
@@ -63,7 +65,7 @@ impl ComponentBytes {
     /// Take the bytes as they are, whatever they are.
     pub fn new(wasm: Vec<u8>) -> Self {
         let sha256 = hex::encode(digest(&SHA256, &wasm));
-        Self { wasm, sha256 }
+        Self { wasm: wasm.into(), sha256 }
     }
 
     /// The SHA-256 of the bytes: 64 hexadecimal digits, in lower case.
@@ -95,15 +97,18 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// The names of all exports, in the component's order.
     pub exports: Vec<String>,
+    /// What it asks of the host.
+    pub footprint: Footprint,
 }
 
 impl Inspection {
-    pub(super) fn of(component: &ComponentBytes, limit: usize) -> Result<Self, LoadError> {
+    pub(super) fn of(component: &ComponentBytes, budget: &Budget) -> Result<Self, LoadError> {
         let wasm = component.as_slice();
-        sniff(wasm, limit)?;
-        let (imports, exports) =
-            names(wasm).map_err(|error| LoadError::Invalid(clean(&error.to_string(), 500)))?;
-        Ok(Self { sha256: component.sha256.clone(), size: wasm.len(), imports, exports })
+        sniff(wasm, budget.component_bytes)?;
+        // Before the names, so that what is kept of them is bounded.
+        let footprint = budget::measure(wasm, &budget.footprint)?;
+        let (imports, exports) = names(wasm)?;
+        Ok(Self { sha256: component.sha256.clone(), size: wasm.len(), imports, exports, footprint })
     }
 
     /// Refuse imports that nothing provides, and exports that are not a plugin's, as far as names tell.

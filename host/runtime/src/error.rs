@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
+use wasm_issuer_core::text::clean;
+use wasmparser::BinaryReaderError;
 
 /// Why the runtime could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +34,7 @@ pub enum LoadError {
     Empty,
     /// More bytes than the operator accepts.
     #[error(
-        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, or raise the operator's limit"
+        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, or have an administrator allow more"
     )]
     TooLarge {
         /// The size of the component, in bytes.
@@ -72,6 +74,44 @@ pub enum LoadError {
         /// What is available in its place.
         hint: &'static str,
     },
+    /// More than one of the bounds of its [`Budget`](crate::Budget).
+    #[error(
+        "the plugin has {found} {what}, at most {bound} are accepted: {mend}, or have an administrator allow more"
+    )]
+    OverBudget {
+        /// What is counted.
+        what: &'static str,
+        /// How much of it was found, at least.
+        found: u64,
+        /// The bound.
+        bound: u64,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// Too much machine code and too many images came out of the compiler.
+    #[error(
+        "the plugin compiles to more than {} of machine code and data: make it smaller, or have an administrator allow more",
+        size(*limit)
+    )]
+    ArtifactTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// All the code that may be loaded, by this owner or by everybody, is.
+    #[error(
+        "the plugin's {} of code do not fit: the plugins of {whose} hold {} of {}; use fewer different plugins, or raise the operator's limit",
+        size(*bytes), size(*used), size(*limit)
+    )]
+    CodeLimit {
+        /// Its own bytes.
+        bytes: usize,
+        /// Whose limit it is: the owner's, or that of "all owners".
+        whose: String,
+        /// The bytes that are loaded.
+        used: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Compiling took longer than it may.
     #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's limit", seconds(*limit))]
     Timeout {
@@ -81,6 +121,12 @@ pub enum LoadError {
     /// Compiling failed for a reason that is not in the bytes.
     #[error("the plugin could not be compiled: {0}")]
     Compiler(String),
+}
+
+impl From<BinaryReaderError> for LoadError {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Invalid(clean(&error.to_string(), 500))
+    }
 }
 
 impl LoadError {
@@ -99,6 +145,9 @@ impl LoadError {
             Self::Invalid(_) => "invalid",
             Self::WrongWorld(_) => "wrong_world",
             Self::UnknownImport { .. } => "unknown_import",
+            Self::OverBudget { .. } => "over_budget",
+            Self::ArtifactTooLarge { .. } => "artifact_too_large",
+            Self::CodeLimit { .. } => "code_limit",
             Self::Timeout { .. } => "timed_out",
             Self::Compiler(_) => "compiler",
         }

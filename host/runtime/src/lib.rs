@@ -11,7 +11,8 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `lock`, `engine`, `error`, `fair`, `memory`, `redact`, [`egress`] | what needs none of the others |
+//! | `lock`, `engine`, `error`, `fair`, `redact`, [`egress`] | what needs none of the others |
+//! | `budget`, `code`, `memory` | what plugins may take of the host: in their bytes, loaded, and in a call |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `cache`, `secret`, `turns` | what a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
@@ -20,8 +21,10 @@
 //! | `runtime`, `call` | plugins and their calls |
 
 mod bindings;
+mod budget;
 mod cache;
 mod call;
+mod code;
 mod compile;
 mod component;
 mod convert;
@@ -49,6 +52,8 @@ mod turns;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{Budget, Footprint};
+pub use code::Account;
 pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use super::budget::Budget;
+
 /// What the plugins of this process may hold together.
 ///
 /// A small part of each call is not the pool's: calls that use no more go on however many large ones have used the pool
@@ -143,19 +145,23 @@ impl ResourceLimiter for MemoryLimiter {
         Ok(())
     }
 
-    // Composed components and those of interpreted languages have dozens of core instances; each costs the host memory
-    // that is not counted above.
+    // Each costs the host memory that is not counted above. A component within its budget has no more; these hold as
+    // well where the budget should have miscounted.
     fn instances(&self) -> usize {
-        256
+        count(Budget::WIDE.footprint.instances)
     }
 
     fn tables(&self) -> usize {
-        64
+        count(Budget::WIDE.footprint.tables)
     }
 
     fn memories(&self) -> usize {
-        32
+        count(Budget::WIDE.footprint.memories)
     }
+}
+
+fn count(bound: u64) -> usize {
+    bound.try_into().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use super::bindings::IssuerPluginPre;
+use super::budget::Budget;
+use super::code::{Account, CodePool, CodeShare};
 use super::compile::{Compiler, CompilerProcess};
 use super::component::{ComponentBytes, Inspection};
 use super::egress::EgressConfig;
@@ -30,7 +32,6 @@ pub struct Runtime {
     pub(super) engine: Engine,
     linker: Linker<CallState>,
     compiler: Compiler,
-    max_component_bytes: usize,
     /// Every plugin in use, by digest.
     plugins: Mutex<HashMap<String, Slot>>,
     pub(super) signs: Arc<FairSlots>,
@@ -48,8 +49,10 @@ pub struct RuntimeConfig {
     /// The process that compiles plugins. Without one they are compiled in this process, where neither time nor memory
     /// can be limited: only for plugins that are trusted.
     pub compiler: Option<CompilerProcess>,
-    /// The largest component that is accepted.
-    pub max_component_bytes: usize,
+    /// The bytes that the cache folder may hold.
+    pub cache_bytes: u64,
+    /// The bytes of compiled code and images that all plugins in use may have, and one owner's half as many.
+    pub code_bytes: usize,
     /// How long compiling one may take.
     pub compile_timeout: Duration,
     /// How many signs run at a time, over all Issuers.
@@ -67,7 +70,8 @@ impl Default for RuntimeConfig {
         Self {
             cache_dir: None,
             compiler: None,
-            max_component_bytes: 16 << 20,
+            cache_bytes: 256 << 20,
+            code_bytes: 512 << 20,
             compile_timeout: Duration::from_secs(60),
             signs: 128,
             checks: 32,
@@ -82,6 +86,7 @@ pub struct Plugin {
     pub(super) runtime: Arc<Runtime>,
     pub(super) pre: IssuerPluginPre<CallState>,
     inspection: Inspection,
+    _code: CodeShare,
 }
 
 type Loading = BoxFuture<'static, Result<Arc<Plugin>, LoadError>>;
@@ -111,15 +116,15 @@ impl Runtime {
         let compiler = Compiler::new(
             engine.clone(),
             config.compiler,
-            config.cache_dir.as_deref(),
+            config.cache_dir.as_deref().map(|dir| (dir, config.cache_bytes)),
             config.compile_timeout,
+            CodePool::new(config.code_bytes),
         )?;
         engine::start_clock(&engine)?;
         Ok(Arc::new(Self {
             compiler,
             engine,
             linker,
-            max_component_bytes: config.max_component_bytes,
             plugins: Mutex::default(),
             turns: Turns::new(),
             signs: FairSlots::new(config.signs),
@@ -130,44 +135,69 @@ impl Runtime {
     }
 
     /// What a component's bytes say, without compiling it.
-    pub fn inspect(&self, component: &ComponentBytes) -> Result<Inspection, LoadError> {
-        Inspection::of(component, self.max_component_bytes)
+    pub fn inspect(&self, component: &ComponentBytes, budget: &Budget) -> Result<Inspection, LoadError> {
+        Inspection::of(component, budget)
     }
 
-    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now.
-    pub async fn load(self: &Arc<Self>, component: ComponentBytes) -> Result<Arc<Plugin>, LoadError> {
-        let inspection = self.inspect(&component)?;
+    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now. Whoever uses it
+    /// already, the bytes must be within this account's budget.
+    pub async fn load(
+        self: &Arc<Self>,
+        component: ComponentBytes,
+        account: &Account,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = self.inspect(&component, &account.budget)?;
         inspection.fits()?;
-        self.slot(inspection, component).await
+        loop {
+            let (loading, own) = self.slot(&inspection, &component, account);
+            match loading.await {
+                // What does not fit on the account of whoever began to load it may fit on this one.
+                Err(LoadError::ArtifactTooLarge { .. } | LoadError::CodeLimit { .. }) if !own => {}
+                result => return result,
+            }
+        }
     }
 
-    fn slot(self: &Arc<Self>, inspection: Inspection, component: ComponentBytes) -> Shared<Loading> {
+    /// The one that is loaded or being loaded; if there is none, it begins on this account, and the second value is true.
+    fn slot(
+        self: &Arc<Self>,
+        inspection: &Inspection,
+        component: &ComponentBytes,
+        account: &Account,
+    ) -> (Shared<Loading>, bool) {
         let mut plugins = lock(&self.plugins);
         plugins.retain(|_, slot| slot.is_alive());
         match plugins.get(&inspection.sha256) {
-            Some(Slot::Loading(loading)) if let Some(loading) = loading.upgrade() => return loading,
+            Some(Slot::Loading(loading))
+                if let Some(loading) = loading.upgrade()
+                    && loading.peek().is_none_or(Result::is_ok) =>
+            {
+                return (loading, false);
+            }
             Some(Slot::Loaded(plugin)) if let Some(plugin) = plugin.upgrade() => {
-                return std::future::ready(Ok(plugin)).boxed().shared();
+                return (std::future::ready(Ok(plugin)).boxed().shared(), false);
             }
             _ => {}
         }
         let sha256 = inspection.sha256.clone();
-        let loading = self.clone().compile(inspection, component).boxed().shared();
+        let loading = self.clone().compile(inspection.clone(), component.clone(), account.clone());
+        let loading = loading.boxed().shared();
         if let Some(weak) = loading.downgrade() {
             plugins.insert(sha256, Slot::Loading(weak));
         }
-        loading
+        (loading, true)
     }
 
     async fn compile(
         self: Arc<Self>,
         inspection: Inspection,
         component: ComponentBytes,
+        account: Account,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let component = self.compiler.compile(component).await?;
+        let (component, code) = self.compiler.compile(component, &account).await?;
         let pre = link::link(&self.linker, &component)?;
         let sha256 = inspection.sha256.clone();
-        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection });
+        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection, _code: code });
         lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));
         Ok(plugin)
     }

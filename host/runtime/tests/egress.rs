@@ -17,7 +17,7 @@ use wasm_issuer_runtime::egress::{AddressPolicy, Grant, HttpGrant};
 use wasm_issuer_runtime::testing::net::{Net, Watcher, granted};
 use wasm_issuer_runtime::testing::server::{self, Ca, Server, drain};
 use wasm_issuer_runtime::{
-    Breakage, CallError, CallLimits, Plugin, Runtime, RuntimeConfig, Session, SessionInit,
+    Account, Breakage, CallError, CallLimits, Plugin, Runtime, RuntimeConfig, Session, SessionInit,
 };
 
 const URL: &str = "http://ca.example.com/";
@@ -37,7 +37,8 @@ impl Hostile {
         let net = Arc::new(Net::default());
         let runtime =
             Runtime::new(RuntimeConfig { egress: net.config(), ..RuntimeConfig::default() }).unwrap();
-        let plugin = runtime.load(component("hostile_http_plugin")).await.unwrap();
+        let plugin =
+            runtime.load(component("hostile_http_plugin"), &Account::tenant("team-a")).await.unwrap();
         let grant = granted(&["http://ca.example.com", "https://tls.example.com"]);
         Self { net, plugin, watcher: Arc::default(), limits: patient(), grant }
     }

@@ -13,12 +13,16 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Sign
 use wasm_issuer_core::x509::{Certificate, pem};
 use wasm_issuer_runtime::testing::{AGES, records};
 use wasm_issuer_runtime::{
-    Breakage, CallError, CallLimits, Phase, Plugin, Runtime, RuntimeConfig, Session, SessionInit,
+    Account, Breakage, CallError, CallLimits, Phase, Plugin, Runtime, RuntimeConfig, Session, SessionInit,
 };
+
+fn account() -> Account {
+    Account::tenant("team-a")
+}
 
 async fn load(name: &str) -> Arc<Plugin> {
     let runtime = Runtime::new(RuntimeConfig::default()).unwrap();
-    runtime.load(component(name)).await.unwrap()
+    runtime.load(component(name), &account()).await.unwrap()
 }
 
 fn session(config: serde_json::Value, values: &[(&str, &[u8])], limits: CallLimits) -> Arc<Session> {

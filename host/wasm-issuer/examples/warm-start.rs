@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use wasm_issuer_runtime::{CompilerProcess, ComponentBytes, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{Account, CompilerProcess, ComponentBytes, Runtime, RuntimeConfig};
 
 const PLUGINS: u8 = 50;
 
@@ -34,7 +34,8 @@ async fn main() {
         for n in 0..PLUGINS {
             // A custom section of its own makes it another component to everything that counts.
             let other = [wasm.as_slice(), &[0, 3, 1, b'n', n]].concat();
-            loaded.push(runtime.load(ComponentBytes::new(other)).await.expect("a plugin"));
+            let other = ComponentBytes::new(other);
+            loaded.push(runtime.load(other, &Account::administrators()).await.expect("a plugin"));
         }
         let took = began.elapsed().as_secs_f64();
         println!("{state} cache: {PLUGINS} plugins of {} KiB in {took:.2} s", wasm.len() >> 10);

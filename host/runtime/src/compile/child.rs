@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{ChildStdin, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use wasm_issuer_core::text::clean;
 use wasmtime::Engine;
 
 use super::artifact::{Artifact, precompile};
+use super::confine;
 use crate::engine;
 use crate::error::LoadError;
 
 /// The exit code that means: the component is at fault, and stderr says why.
 const INVALID: u8 = 3;
-const MAX_ARTIFACT: u64 = 512 << 20;
 const MAX_MESSAGE: u64 = 4096;
 
 /// The program that compiles, one process for each component.
@@ -39,8 +39,13 @@ impl CompilerProcess {
         Ok(Self { program: std::env::current_exe()?, args: vec!["compile".into()], memory })
     }
 
-    /// Have a new process compile this, within `limit`.
-    pub(super) async fn compile(&self, wasm: &[u8], limit: Duration) -> Result<Artifact, LoadError> {
+    /// Have a new process compile this, within this time and to no more than that many bytes.
+    pub(super) async fn compile(
+        &self,
+        wasm: &[u8],
+        time: Duration,
+        size: usize,
+    ) -> Result<Artifact, LoadError> {
         let mut child = Command::new(&self.program)
             .args(&self.args)
             .env_clear()
@@ -55,31 +60,35 @@ impl CompilerProcess {
         else {
             return Err(LoadError::compiler("the compiler's pipes are missing"));
         };
-        let (mut stdout, mut stderr) = (stdout.take(MAX_ARTIFACT), stderr.take(MAX_MESSAGE));
-        let (mut artifact, mut message) = (Vec::new(), Vec::new());
+        let mut message = Vec::new();
+        let mut stderr = stderr.take(MAX_MESSAGE);
         let work = async {
-            let (sent, read, _) = tokio::join!(
-                self.send(stdin, wasm, limit),
-                stdout.read_to_end(&mut artifact),
-                stderr.read_to_end(&mut message),
-            );
-            // A child that stops early breaks the pipe; its exit status says more than that.
-            let status = child.wait().await?;
+            // A child that stops early breaks the pipe; its exit status says more than that. One that writes too much
+            // is not waited for.
+            let (sent, artifact, _) = tokio::try_join!(
+                async { Ok(self.send(stdin, wasm, time).await) },
+                receive(stdout, size),
+                async { Ok(stderr.read_to_end(&mut message).await) },
+            )?;
+            let status = child.wait().await.map_err(LoadError::compiler)?;
             if status.success() {
-                sent?;
-                read?;
+                sent.map_err(LoadError::compiler)?;
             }
-            Ok(status)
+            Ok::<_, LoadError>((status, artifact))
         };
-        let status = match timeout(limit, work).await {
-            Ok(status) => status.map_err(|error: std::io::Error| LoadError::compiler(error))?,
-            Err(_elapsed) => return Err(LoadError::Timeout { limit }),
+        let (status, artifact) = match timeout(time, work).await {
+            Ok(done) => done?,
+            Err(_elapsed) => return Err(LoadError::Timeout { limit: time }),
         };
-        if status.success() { Ok(Artifact(artifact)) } else { Err(self.why(status, &message)) }
+        if !status.success() {
+            return Err(self.why(status, &message));
+        }
+        warn_once(&message);
+        Ok(Artifact(artifact))
     }
 
     async fn send(&self, mut stdin: ChildStdin, wasm: &[u8], limit: Duration) -> std::io::Result<()> {
-        stdin.write_all(&Budget { memory: self.memory, cpu: limit }.to_bytes()).await?;
+        stdin.write_all(&Allowance { memory: self.memory, cpu: limit }.to_bytes()).await?;
         stdin.write_all(wasm).await?;
         stdin.shutdown().await
     }
@@ -97,13 +106,29 @@ impl CompilerProcess {
     }
 }
 
+/// All that the child writes, unless that is too much.
+async fn receive(stdout: ChildStdout, limit: usize) -> Result<Vec<u8>, LoadError> {
+    let mut artifact = Vec::new();
+    let beyond = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    stdout.take(beyond).read_to_end(&mut artifact).await.map_err(LoadError::compiler)?;
+    if artifact.len() > limit { Err(LoadError::ArtifactTooLarge { limit }) } else { Ok(artifact) }
+}
+
+/// What a child says that did its work: this system does not let it give everything up. Each one says the same.
+fn warn_once(message: &[u8]) {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if let Some(line) = String::from_utf8_lossy(message).lines().next() {
+        ONCE.call_once(|| tracing::warn!("{}", clean(line, 500)));
+    }
+}
+
 /// What the parent asks the child to limit itself to, ahead of the component.
-struct Budget {
+struct Allowance {
     memory: u64,
     cpu: Duration,
 }
 
-impl Budget {
+impl Allowance {
     fn to_bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         let (memory, cpu) = bytes.split_at_mut(8);
@@ -137,7 +162,11 @@ impl Budget {
 pub fn compile_for_parent() -> ExitCode {
     let compile = || -> std::io::Result<Result<Artifact, String>> {
         let mut stdin = std::io::stdin().lock();
-        Budget::read(&mut stdin)?.apply()?;
+        Allowance::read(&mut stdin)?.apply()?;
+        // From here on there is one thread that computes, and others that it starts.
+        if let Err(error) = confine::to_computing() {
+            eprintln!("plugins are compiled by a process that could open files and sockets: {error}");
+        }
         let mut wasm = Vec::new();
         stdin.read_to_end(&mut wasm)?;
         let engine = Engine::new(&engine::config()).map_err(std::io::Error::other)?;
@@ -154,5 +183,48 @@ pub fn compile_for_parent() -> ExitCode {
         },
         Ok(Err(message)) => failed(&message, ExitCode::from(INVALID)),
         Err(error) => failed(&error, ExitCode::FAILURE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Component;
+
+    use super::*;
+
+    /// A shell in the compiler's place.
+    async fn shell(script: &str, size: usize) -> Result<Artifact, LoadError> {
+        let args = ["-c", script].map(OsString::from).to_vec();
+        let process = CompilerProcess { program: "/bin/sh".into(), args, memory: 1 << 30 };
+        process.compile(b"", Duration::from_secs(600), size).await
+    }
+
+    #[tokio::test]
+    async fn an_endless_artifact_is_not_read_to_its_end() {
+        let error = shell("cat >/dev/null; cat /dev/zero", 1 << 20).await.err();
+        assert_eq!(error, Some(LoadError::ArtifactTooLarge { limit: 1 << 20 }));
+        let artifact = shell("cat >/dev/null; head -c 1048576 /dev/zero", 1 << 20).await.unwrap();
+        assert_eq!(artifact.0.len(), 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn the_compiler_inherits_no_file_and_no_environment() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let image = r#"(component (core module (memory 1) (data (i32.const 0) "x")))"#;
+        let component = Component::new(&Engine::new(&engine::config()).unwrap(), image).unwrap();
+        component.initialize_copy_on_write_image().unwrap();
+        // Files that this process inherited itself are not what is tested: they are looked for by what they are.
+        let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
+        let socket = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
+        let listed = shell("cat >/dev/null; export -p; ls -l /proc/self/fd", 1 << 20).await.unwrap();
+        let listed = String::from_utf8(listed.0).unwrap();
+        assert!(listed.contains(" 0 -> "), "{listed}");
+        for other in ["CARGO", "PATH=", "wasm-memory-image"] {
+            assert!(!listed.contains(other), "{other}: {listed}");
+        }
+        for other in [file.path(), &socket] {
+            assert!(!listed.contains(other.to_str().unwrap()), "{}: {listed}", other.display());
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -15,20 +16,23 @@ use wasmtime::Engine;
 
 use super::artifact::Artifact;
 use crate::error::RuntimeError;
+use crate::lock::lock;
 
 const DIGEST: usize = 32;
-/// The least recently used ones over this number are removed.
-const MAX_FILES: usize = 64;
 
 /// A folder of artifacts, by the digest of their component.
 pub struct ArtifactFolder {
     dir: PathBuf,
+    /// The bytes that it may hold.
+    limit: u64,
+    /// Held while there is made room for a file and it is written.
+    writing: Mutex<()>,
     engine: u64,
 }
 
 impl ArtifactFolder {
     /// Make a folder within `parent`, which may be a mounted volume with a mode of its own.
-    pub fn open(parent: &Path, engine: &Engine) -> Result<Self, RuntimeError> {
+    pub fn open(parent: &Path, limit: u64, engine: &Engine) -> Result<Self, RuntimeError> {
         let dir = parent.join("plugins");
         let unusable = |error: &dyn std::fmt::Display| RuntimeError::CacheDir {
             path: dir.display().to_string(),
@@ -46,7 +50,20 @@ impl ArtifactFolder {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher); // with wasmtime's full version
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        Ok(Self { dir, engine: hasher.finish() })
+        let engine = hasher.finish();
+        let artifacts = Self { dir: dir.clone(), limit, writing: Mutex::default(), engine };
+        artifacts.tidy().map_err(|error| unusable(&error))?;
+        Ok(artifacts)
+    }
+
+    /// What an earlier run left half written, or kept under a larger limit.
+    fn tidy(&self) -> std::io::Result<()> {
+        for (_, _, path) in self.files()? {
+            if path.extension().is_some() {
+                fs::remove_file(path)?;
+            }
+        }
+        self.make_room(0)
     }
 
     fn path(&self, sha256: &str) -> PathBuf {
@@ -75,6 +92,12 @@ impl ArtifactFolder {
     }
 
     fn try_put(&self, sha256: &str, code: &[u8]) -> std::io::Result<()> {
+        let _writing = lock(&self.writing);
+        let bytes = (DIGEST + code.len()) as u64;
+        if bytes > self.limit {
+            return Ok(()); // all others would have to go, and it would still be too large
+        }
+        self.make_room(bytes)?;
         let path = self.path(sha256);
         let unfinished = path.with_extension(format!("{:016x}", rand::random::<u64>()));
         let mut file = File::create_new(&unfinished)?;
@@ -85,19 +108,32 @@ impl ArtifactFolder {
         if written.is_err() {
             let _ = fs::remove_file(&unfinished);
         }
-        written?;
-        self.remove_oldest()
+        written
     }
 
-    fn remove_oldest(&self) -> std::io::Result<()> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
-        }
+    /// Remove the least recently used until so many more bytes fit.
+    fn make_room(&self, bytes: u64) -> std::io::Result<()> {
+        let mut files = self.files()?;
         files.sort();
-        let surplus = files.len().saturating_sub(MAX_FILES);
-        files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        let mut held = files.iter().map(|(_, size, _)| size).sum::<u64>();
+        for (_, size, path) in files {
+            if held.saturating_add(bytes) <= self.limit {
+                break;
+            }
+            fs::remove_file(path)?;
+            held = held.saturating_sub(size);
+        }
+        Ok(())
+    }
+
+    /// When each was used last, and its size.
+    fn files(&self) -> std::io::Result<Vec<(SystemTime, u64, PathBuf)>> {
+        let file = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            Ok((metadata.modified()?, metadata.len(), entry.path()))
+        };
+        fs::read_dir(&self.dir)?.map(file).collect()
     }
 }
 
@@ -106,7 +142,17 @@ mod tests {
     use super::*;
 
     fn open(dir: &Path) -> Result<ArtifactFolder, RuntimeError> {
-        ArtifactFolder::open(dir, &Engine::new(&crate::engine::config()).unwrap())
+        bounded(dir, 1 << 20)
+    }
+
+    fn bounded(dir: &Path, limit: u64) -> Result<ArtifactFolder, RuntimeError> {
+        ArtifactFolder::open(dir, limit, &Engine::new(&crate::engine::config()).unwrap())
+    }
+
+    /// The bytes in the folder.
+    fn held(dir: &Path) -> u64 {
+        let files = fs::read_dir(dir.join("plugins")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
     }
 
     #[test]
@@ -125,7 +171,7 @@ mod tests {
         open(dir.path()).unwrap().put("abc", &Artifact(b"code".to_vec()));
         let mut config = crate::engine::config();
         config.epoch_interruption(false);
-        let other = ArtifactFolder::open(dir.path(), &Engine::new(&config).unwrap()).unwrap();
+        let other = ArtifactFolder::open(dir.path(), 1 << 20, &Engine::new(&config).unwrap()).unwrap();
         assert!(other.get("abc").is_none());
     }
 
@@ -155,12 +201,39 @@ mod tests {
     }
 
     #[test]
-    fn their_number_is_bounded() {
+    fn the_cache_folder_never_holds_more_than_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let artifacts = bounded(dir.path(), 1000).unwrap();
+        let put = |name: &str, size: usize, age: u64| {
+            artifacts.put(name, &Artifact(vec![0; size]));
+            assert!(held(dir.path()) <= 1000);
+            let used = SystemTime::now() - std::time::Duration::from_secs(age);
+            File::open(artifacts.path(name)).and_then(|file| file.set_modified(used))
+        };
+        put("old", 368, 300).unwrap();
+        put("older", 368, 400).unwrap();
+        assert_eq!(held(dir.path()), 800);
+        assert!(artifacts.get("older").is_some()); // now it is the one that was used last
+        put("new", 368, 200).unwrap();
+        assert!(artifacts.get("old").is_none());
+        assert!(artifacts.get("older").is_some() && artifacts.get("new").is_some());
+        // What is too large by itself is not worth the others.
+        assert!(put("huge", 969, 0).is_err());
+        assert!(artifacts.get("older").is_some() && artifacts.get("new").is_some());
+        put("whole", 968, 100).unwrap();
+        assert_eq!(held(dir.path()), 1000);
+        // Nor under a smaller limit than that of the run before.
+        drop(bounded(dir.path(), 999).unwrap());
+        assert_eq!(held(dir.path()), 0);
+    }
+
+    #[test]
+    fn unfinished_files_are_removed_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let artifacts = open(dir.path()).unwrap();
-        for n in 0..MAX_FILES + 3 {
-            artifacts.put(&n.to_string(), &Artifact(vec![]));
-        }
-        assert_eq!(fs::read_dir(dir.path().join("plugins")).unwrap().count(), MAX_FILES);
+        artifacts.put("abc", &Artifact(b"code".to_vec()));
+        fs::write(artifacts.path("abd").with_extension("0123456789abcdef"), [0; 100]).unwrap();
+        assert!(open(dir.path()).unwrap().get("abc").is_some());
+        assert_eq!(held(dir.path()), 36);
     }
 }

@@ -39,7 +39,7 @@ fn request() -> SignRequest {
 }
 
 async fn broken(wasm: ComponentBytes, limits: CallLimits) -> Breakage {
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     match plugin.check(&session(limits)).await {
         Err(CallError::Broken(breakage)) => breakage,
         other => panic!("{other:?}"),
@@ -48,7 +48,7 @@ async fn broken(wasm: ComponentBytes, limits: CallLimits) -> Breakage {
 
 #[tokio::test]
 async fn a_plugin_answers() {
-    let plugin = runtime().load(checking("")).await.unwrap();
+    let plugin = runtime().load(checking(""), &account()).await.unwrap();
     plugin.check(&session(patient())).await.unwrap();
     let ever = Duration::MAX;
     let endless = CallLimits {
@@ -67,7 +67,7 @@ async fn a_failure_is_passed_on_with_its_text_cleaned() {
         (";; MORE", r#"(data (i32.const 4096) "no\0d\0a such \1b[31mprofile")"#),
         (";; CHECK", "(return (call $fail (i32.const 2) (i32.const 4096) (i32.const 22)))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let error = plugin.check(&session(patient())).await.unwrap_err();
     let message = "no such [31mprofile".to_owned();
     assert_eq!(error.into_failure(), Failure { kind: FailureKind::Issuer, message, condition: None });
@@ -79,7 +79,7 @@ async fn a_long_message_is_cut() {
         (";; MORE", r#"(func $fill (memory.fill (i32.const 4096) (i32.const 97) (i32.const 60000)))"#),
         (";; CHECK", "(call $fill) (return (call $fail (i32.const 1) (i32.const 4096) (i32.const 60000)))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let failure = plugin.check(&session(patient())).await.unwrap_err().into_failure();
     assert_eq!((failure.kind, failure.message.len()), (FailureKind::Permanent, 4096));
 }
@@ -129,7 +129,7 @@ const WAIT: &str = "(call $block (call $subscribe (i64.const 3600000000000)))";
 
 /// A check whose clock runs ahead while the plugin waits.
 async fn check_in_test_time(wasm: ComponentBytes) -> Result<(), CallError> {
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     tokio::time::pause();
     plugin.check(&session(patient())).await
 }
@@ -164,7 +164,7 @@ async fn memory_is_bounded_over_all_memories() {
     let limits = CallLimits { memory: 4 << 20, ..patient() };
     // Refused growth by itself is the plugin's to handle.
     let refused = "(if (i32.ne (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
-    let plugin = runtime().load(checking(refused)).await.unwrap();
+    let plugin = runtime().load(checking(refused), &account()).await.unwrap();
     plugin.check(&session(limits.clone())).await.unwrap();
     // A plugin that gives up is told why.
     let gives_up = "(if (i32.eq (memory.grow (i32.const 64)) (i32.const -1)) (then unreachable))";
@@ -177,11 +177,35 @@ async fn memory_is_bounded_over_all_memories() {
     }
 }
 
+#[test]
+fn memory_beyond_the_limit_is_never_touched() {
+    alone("calls::greedy_memories");
+}
+
+#[tokio::test]
+#[ignore = "measures its process"]
+async fn greedy_memories() {
+    let memories = "(memory $a 0) (memory $b 0) (memory $c 0)";
+    let take = |memory: &str| {
+        format!(
+            "(if (i32.ne (memory.grow {memory} (i32.const 4096)) (i32.const -1))
+               (then (memory.fill {memory} (i32.const 0) (i32.const 97) (i32.const 268435456))))"
+        )
+    };
+    let check: String = ["$a", "$b", "$c"].map(take).concat();
+    let wasm = edited(&[(";; MORE", memories), (";; CHECK", &check)]);
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
+    let before = status("VmHWM:");
+    plugin.check(&session(CallLimits { memory: 4 << 20, ..patient() })).await.unwrap();
+    let more = status("VmHWM:") - before;
+    assert!(more < 64 << 20, "{more}");
+}
+
 #[tokio::test]
 async fn memory_is_bounded_over_all_calls() {
     let runtime = Runtime::new(RuntimeConfig { memory: 64 << 10, ..RuntimeConfig::default() }).unwrap();
     let large = edited(&[(";; MORE", "(memory $big 63)")]);
-    let plugin = runtime.load(large).await.unwrap();
+    let plugin = runtime.load(large, &account()).await.unwrap();
     let error = plugin.check(&session(patient())).await.unwrap_err();
     assert!(matches!(error, CallError::Broken(Breakage::MemoryExhausted { .. })), "{error:?}");
     assert_eq!(runtime.memory.used(), 0);
@@ -189,8 +213,22 @@ async fn memory_is_bounded_over_all_calls() {
 
 #[tokio::test]
 async fn handles_are_bounded() {
-    let hoard = "(loop $again (drop (call $subscribe (i64.const 1))) (br $again))";
-    assert_eq!(broken(checking(hoard), patient()).await, Breakage::HandleLimit);
+    let hoard = |handles: u32| {
+        let more = format!("(br_if $again (i32.lt_u (global.get $held) (i32.const {handles})))");
+        edited(&[
+            (";; MORE", "(global $held (mut i32) (i32.const 0))"),
+            (
+                ";; CHECK",
+                &format!(
+                    "(loop $again (drop (call $subscribe (i64.const 1)))
+                       (global.set $held (i32.add (global.get $held) (i32.const 1))) {more})"
+                ),
+            ),
+        ])
+    };
+    let plugin = runtime().load(hoard(256), &account()).await.unwrap();
+    plugin.check(&session(patient())).await.unwrap();
+    assert_eq!(broken(hoard(257), patient()).await, Breakage::HandleLimit);
 }
 
 #[tokio::test]
@@ -222,7 +260,7 @@ async fn a_chain_of_more_than_a_mebibyte_is_refused() {
         ),
         (";; SIGN", "(call $fill) (return (i32.const 2048))"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let error = plugin.sign(&session(patient()), &request()).await.unwrap_err();
     let too_large = Breakage::AnswerTooLarge { what: "chain", bytes: 2_000_000, limit: 1 << 20 };
     assert_eq!(error, CallError::Broken(too_large));
@@ -238,7 +276,7 @@ async fn nothing_lasts_from_one_call_to_the_next() {
              (global.set $calls (i32.const 1)) (i32.store (i32.const 8192) (i32.const 1))",
         ),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     let session = session(patient());
     for _ in 0..3 {
         plugin.check(&session).await.unwrap();
@@ -247,7 +285,7 @@ async fn nothing_lasts_from_one_call_to_the_next() {
 
 #[tokio::test]
 async fn calls_wait_for_their_turn_for_as_long_as_it_takes() {
-    let plugin = runtime().load(checking("")).await.unwrap();
+    let plugin = runtime().load(checking(""), &account()).await.unwrap();
     tokio::time::pause();
     let session = session(CallLimits { concurrency: 1, ..quick() });
     let turn = session.checks.clone().acquire_owned().await.unwrap();
@@ -263,7 +301,7 @@ async fn calls_wait_for_their_turn_for_as_long_as_it_takes() {
 #[tokio::test]
 async fn signs_and_checks_do_not_wait_for_each_other() {
     let runtime = runtime();
-    let plugin = runtime.load(checking("")).await.unwrap();
+    let plugin = runtime.load(checking(""), &account()).await.unwrap();
     let session = session(CallLimits { concurrency: 1, ..patient() });
     let _own = session.signs.clone().acquire_owned().await.unwrap();
     let mut held = Vec::new();
@@ -277,7 +315,7 @@ async fn signs_and_checks_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn a_call_ends_with_its_caller() {
     let runtime = runtime();
-    let plugin = runtime.load(checking(LOOP)).await.unwrap();
+    let plugin = runtime.load(checking(LOOP), &account()).await.unwrap();
     let session = session(CallLimits { concurrency: 1, ..patient() });
     let caller = tokio::spawn({
         let (plugin, session) = (plugin.clone(), session.clone());
@@ -307,8 +345,8 @@ async fn a_call_that_is_dropped_says_how_many_records_it_left_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_looping_plugin_does_not_delay_its_neighbours() {
     let runtime = runtime();
-    let looping = runtime.load(checking(LOOP)).await.unwrap();
-    let good = runtime.load(checking("")).await.unwrap();
+    let looping = runtime.load(checking(LOOP), &account()).await.unwrap();
+    let good = runtime.load(checking(""), &account()).await.unwrap();
     let endless = session(CallLimits { timeout: 60 * AGES, concurrency: 2, ..patient() });
     let loops: Vec<_> = (0..2)
         .map(|_| {

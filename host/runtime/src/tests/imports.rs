@@ -7,6 +7,7 @@ use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::keys::Algorithm;
 use wasmtime::component::Resource;
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p2::OutputStream as _;
 use zeroize::Zeroizing;
 
@@ -38,6 +39,15 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     let engine = Engine::new(&engine::config()).unwrap();
     let memory = MemoryPool::new(1 << 30, 0);
     CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new())
+}
+
+/// A second wall behind the limit of handles: a handle may stand for several of the host's objects.
+#[test]
+fn objects_behind_handles_are_bounded() {
+    let mut store = state(&[], &[]);
+    let table = store.data_mut().ctx().table;
+    assert!((0..1024_u32).all(|n| table.push(n).is_ok()));
+    assert!(matches!(table.push(0_u32), Err(wasmtime::component::ResourceTableError::Full)));
 }
 
 impl SecretsView<'_> {

@@ -1,8 +1,8 @@
 use super::*;
-use crate::{Inspection, LoadError};
+use crate::{Budget, Inspection, LoadError};
 
 fn refused(bytes: &[u8]) -> LoadError {
-    runtime().inspect(&ComponentBytes::new(bytes.to_vec())).unwrap_err()
+    runtime().inspect(&ComponentBytes::new(bytes.to_vec()), &Budget::TENANT).unwrap_err()
 }
 
 #[test]
@@ -33,30 +33,48 @@ fn a_component_is_known_by_its_digest() {
 fn machine_code_is_refused_whatever_it_would_do() {
     let runtime = runtime();
     let compiled = runtime.engine.precompile_component(checking("").as_slice()).unwrap();
-    assert_eq!(runtime.inspect(&ComponentBytes::new(compiled)), Err(LoadError::Precompiled));
+    assert_eq!(runtime.inspect(&ComponentBytes::new(compiled), &Budget::WIDE), Err(LoadError::Precompiled));
 }
 
-#[test]
-fn the_size_is_bounded() {
-    let wasm = checking("");
-    let bytes = wasm.as_slice().len();
-    let limit = bytes - 1;
-    let runtime =
-        Runtime::new(RuntimeConfig { max_component_bytes: limit, ..RuntimeConfig::default() }).unwrap();
-    assert_eq!(runtime.inspect(&wasm), Err(LoadError::TooLarge { bytes, limit }));
+/// A component of exactly this size: the rest is a custom section.
+fn padded(size: usize) -> Vec<u8> {
+    let mut wasm = checking("").as_slice().to_vec();
+    let rest = size - wasm.len() - 6;
+    let length = u32::try_from(rest).unwrap();
+    wasm.push(0);
+    wasm.extend((0..5).map(|byte| (length >> (7 * byte)) as u8 & 0x7f | if byte < 4 { 0x80 } else { 0 }));
+    wasm.resize(size, 0); // a name of no bytes, and zeroes
+    wasm
+}
+
+#[tokio::test]
+async fn the_size_is_bounded() {
+    let runtime = runtime();
+    let load = async |size| runtime.load(ComponentBytes::new(padded(size)), &account()).await.err();
+    assert_eq!(load(16 << 20).await, None);
+    let bytes = (16 << 20) + 1;
+    assert_eq!(load(bytes).await, Some(LoadError::TooLarge { bytes, limit: 16 << 20 }));
+    // Before anything looks into it.
+    let mut nonsense = padded(bytes);
+    nonsense[8..].fill(0xff);
+    let error = runtime.inspect(&ComponentBytes::new(nonsense), &Budget::TENANT);
+    assert_eq!(error, Err(LoadError::TooLarge { bytes, limit: 16 << 20 }));
+    let wide = runtime.inspect(&ComponentBytes::new(padded(64 << 20)), &Budget::WIDE).unwrap();
+    assert_eq!(wide.size, 64 << 20);
 }
 
 #[test]
 fn an_inspection_lists_imports_and_exports() {
     let wasm = checking("");
-    let inspection = runtime().inspect(&wasm).unwrap();
-    let Inspection { sha256, size, imports, exports } = &inspection;
+    let inspection = runtime().inspect(&wasm, &Budget::TENANT).unwrap();
+    let Inspection { sha256, size, imports, exports, footprint } = &inspection;
     assert_eq!((sha256.as_str(), *size), (wasm.sha256(), wasm.as_slice().len()));
     let expected =
         ["wasm-issuer:plugin/types@0.1.0", "wasi:io/poll@0.2.0", "wasi:clocks/monotonic-clock@0.2.0"];
     assert_eq!(imports, &expected);
     assert_eq!(exports, &["wasm-issuer:plugin/signer@0.1.0"]);
     assert_eq!(inspection.fits(), Ok(()));
+    assert_eq!((footprint.modules, footprint.memories), (1, 1));
 }
 
 #[tokio::test]
@@ -65,10 +83,10 @@ async fn damaged_bytes_are_invalid() {
     let wasm = checking("");
     let wasm = wasm.as_slice();
     for len in [9, wasm.len() / 2, wasm.len() - 1] {
-        let error = runtime.load(ComponentBytes::new(wasm[..len].to_vec())).await.err();
+        let error = runtime.load(ComponentBytes::new(wasm[..len].to_vec()), &account()).await.err();
         assert!(matches!(error, Some(LoadError::Invalid(_))), "{len}: {error:?}");
     }
-    let error = runtime.load(checking("(drop (i64.const 0)) i32.add drop")).await.err();
+    let error = runtime.load(checking("(drop (i64.const 0)) i32.add drop"), &account()).await.err();
     assert!(matches!(error, Some(LoadError::Invalid(_))), "{error:?}");
 }
 
@@ -85,7 +103,7 @@ async fn imports_that_nothing_provides_are_named() {
         "env",
     ] {
         let import = format!("(component (import \"{name}\" (instance))");
-        let error = runtime.load(edited(&[("(component", &import)])).await.err().unwrap();
+        let error = runtime.load(edited(&[("(component", &import)]), &account()).await.err().unwrap();
         assert!(
             matches!(&error, LoadError::UnknownImport { name: found, .. } if found == name),
             "{name}: {error:?}"
@@ -97,7 +115,7 @@ async fn imports_that_nothing_provides_are_named() {
 #[tokio::test]
 async fn other_worlds_are_told_apart() {
     let runtime = runtime();
-    let wrong = async |edits: &[(&str, &str)]| match runtime.load(edited(edits)).await {
+    let wrong = async |edits: &[(&str, &str)]| match runtime.load(edited(edits), &account()).await {
         Err(LoadError::WrongWorld(why)) => why,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("loaded: {edits:?}"),
@@ -113,8 +131,11 @@ async fn other_worlds_are_told_apart() {
     assert_eq!(why, "`wasm-issuer:plugin/signer@0.1.0` has no function `sign`");
     let why = wrong(&[("(field \"is-ca\" bool)", "(field \"is-ca\" u8)")]).await;
     assert!(why.starts_with("`sign` of `wasm-issuer:plugin/signer@0.1.0`: type mismatch"), "{why}");
-    let error =
-        runtime.load(ComponentBytes::new(wat::parse_str("(component)").unwrap())).await.err().unwrap();
+    let error = runtime
+        .load(ComponentBytes::new(wat::parse_str("(component)").unwrap()), &account())
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("it exports nothing"), "{error}");
 }
 
@@ -124,22 +145,22 @@ async fn a_later_patch_version_of_the_contract_fits() {
         ("plugin/signer@0.1.0", "plugin/signer@0.1.7"),
         ("wasi:io/poll@0.2.0", "wasi:io/poll@0.2.99"),
     ]);
-    let plugin = runtime().load(wasm).await.unwrap();
+    let plugin = runtime().load(wasm, &account()).await.unwrap();
     plugin.check(&session(CallLimits::default())).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_digest_is_compiled_once_and_freed_after_use() {
     let runtime = runtime();
-    let wasm = checking("");
-    let loads = futures::future::join_all((0..20).map(|_| runtime.load(wasm.clone()))).await;
+    let (wasm, account) = (checking(""), account());
+    let loads = futures::future::join_all((0..20).map(|_| runtime.load(wasm.clone(), &account))).await;
     let plugins: Vec<_> = loads.into_iter().map(Result::unwrap).collect();
     let first = Arc::downgrade(&plugins[0]);
     assert!(plugins.iter().all(|plugin| Arc::ptr_eq(plugin, &plugins[0])));
     assert_eq!(plugins[0].sha256().len(), 64);
-    let other = runtime.load(checking("nop")).await.unwrap();
+    let other = runtime.load(checking("nop"), &account).await.unwrap();
     assert_ne!(other.sha256(), plugins[0].sha256());
     drop(plugins);
     assert!(first.upgrade().is_none());
-    runtime.load(wasm).await.unwrap();
+    runtime.load(wasm, &account).await.unwrap();
 }

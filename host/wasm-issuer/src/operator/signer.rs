@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
-use wasm_issuer_runtime::{CallError, ComponentBytes, LoadError, Plugin, Runtime, Session, SessionInit};
+use wasm_issuer_runtime::{
+    Account, CallError, ComponentBytes, LoadError, Plugin, Runtime, Session, SessionInit,
+};
 
 /// Turns the bytes of components into plugins.
 pub trait Loader: Send + Sync {
-    /// Load a component. The bytes come from anybody.
+    /// Load a component on somebody's account. The bytes come from anybody.
     fn load(
         self: Arc<Self>,
         component: ComponentBytes,
+        account: Account,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>>;
 }
 
@@ -44,8 +47,9 @@ impl Loader for Runtime {
     fn load(
         self: Arc<Self>,
         component: ComponentBytes,
+        account: Account,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
-        async move { Ok(Runtime::load(&self, component).await? as Arc<dyn Loaded>) }.boxed()
+        async move { Ok(Runtime::load(&self, component, &account).await? as Arc<dyn Loaded>) }.boxed()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Serialize;
 use wasm_issuer_runtime::egress::EgressConfig;
-use wasm_issuer_runtime::{ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{Account, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
 
 use super::input::{self, quoted};
 use super::output::{self, size};
@@ -83,7 +83,8 @@ pub async fn load(
 ) -> (Result<Arc<Plugin>, LoadError>, Duration) {
     let started = Instant::now();
     let bytes = wasm.as_slice().len();
-    let loading = runtime.load(wasm);
+    let account = Account::administrators();
+    let loading = runtime.load(wasm, &account);
     tokio::pin!(loading);
     let plugin = tokio::select! {
         plugin = &mut loading => plugin,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wasm_issuer_core::text::clean;
-use wasm_issuer_runtime::Inspection;
+use wasm_issuer_runtime::{Budget, Inspection};
 
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
@@ -103,7 +103,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
         Err(problem) => (None, Some(problem)),
         Ok(wasm) => {
             let runtime = host::runtime()?;
-            let component = match runtime.inspect(&wasm) {
+            let component = match runtime.inspect(&wasm, &Budget::WIDE) {
                 Ok(inspection) => Some(Component::new(inspection, wasm.as_slice(), &args, &name)?),
                 Err(_) => None,
             };

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use wasm_issuer_runtime::Budget;
 
 use super::host::{self, PluginFile};
 use super::issuer::name_for;
@@ -87,7 +88,8 @@ pub fn run(args: PackageArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => wasm,
         Err(problem) => return failed(problem),
     };
-    if let Err(error) = host::runtime()?.inspect(&wasm).and_then(|inspection| inspection.fits()) {
+    let inspection = host::runtime()?.inspect(&wasm, &Budget::WIDE);
+    if let Err(error) = inspection.and_then(|inspection| inspection.fits()) {
         return failed(error.into());
     }
     let packed = Packed::new(wasm.as_slice())?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{ComponentBytes, LoadError};
+use wasm_issuer_runtime::{Account, ComponentBytes, LoadError};
 
 use super::dependency::{Dependency, Versions};
 use super::sources::Sources;
@@ -36,6 +36,16 @@ pub struct Place<'a> {
     pub namespace: &'a str,
 }
 
+impl Place<'_> {
+    /// On whose account its plugin is loaded.
+    fn account(self) -> Account {
+        match self.kind {
+            IssuerKind::Namespaced => Account::tenant(self.namespace),
+            IssuerKind::Cluster => Account::administrators(),
+        }
+    }
+}
+
 impl Plugins {
     pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: Arc<Policy>) -> Self {
         Self { loader, sources, policy, turns: Semaphore::new(LOADS), refusals: Refusals::default() }
@@ -56,7 +66,7 @@ impl Plugins {
         let _turn = self.turns.acquire().await.map_err(CheckFailure::passing)?;
         let component =
             self.sources.component(source, place.namespace, read).await.map_err(CheckFailure::passing)?;
-        match self.admit(spec, place.kind, component.wasm).await {
+        match self.admit(spec, place, component.wasm).await {
             Ok(plugin) => Ok((plugin, component.source)),
             Err(error) => Err(CheckFailure::passing(format!("{}: {error}", component.source))),
         }
@@ -65,46 +75,51 @@ impl Plugins {
     async fn admit(
         &self,
         spec: &PluginSpec,
-        kind: IssuerKind,
+        place: Place<'_>,
         wasm: Vec<u8>,
     ) -> Result<Arc<dyn Loaded>, String> {
         // Before it is compiled: what may not run is not even looked into.
         let component = ComponentBytes::new(wasm);
         let found = component.sha256().to_owned();
         spec.check_pin(&found).map_err(|mismatch| mismatch.to_string())?;
-        self.policy.check_digest(kind, &found).map_err(|violation| violation.to_string())?;
-        if let Some(error) = self.refusals.get(&found) {
+        self.policy.check_digest(place.kind, &found).map_err(|violation| violation.to_string())?;
+        let key = (place.kind, found);
+        if let Some(error) = self.refusals.get(&key) {
             return Err(error);
         }
-        self.loader.clone().load(component).await.map_err(|error| {
-            self.refusals.put(found, &error);
+        self.loader.clone().load(component, place.account()).await.map_err(|error| {
+            self.refusals.put(key, &error);
             error.to_string()
         })
     }
 }
 
-/// Components whose compilation did not end well, so that it is not tried again with every check.
+/// Components whose compilation did not end well, so that it is not tried again with every check. By digest, and by kind
+/// because their budgets differ.
 #[derive(Default)]
-struct Refusals(Mutex<HashMap<String, (Instant, String)>>);
+struct Refusals(Mutex<HashMap<(IssuerKind, String), (Instant, String)>>);
 
 impl Refusals {
     const LIFE: Duration = Duration::from_secs(600);
     const MAX: usize = 1024;
 
-    fn get(&self, sha256: &str) -> Option<String> {
+    fn get(&self, key: &(IssuerKind, String)) -> Option<String> {
         let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.get(sha256).filter(|(at, _)| at.elapsed() < Self::LIFE).map(|(_, error)| error.clone())
+        refusals.get(key).filter(|(at, _)| at.elapsed() < Self::LIFE).map(|(_, error)| error.clone())
     }
 
-    fn put(&self, sha256: String, error: &LoadError) {
+    fn put(&self, key: (IssuerKind, String), error: &LoadError) {
         // The others are found in no time, and are mended by other bytes.
-        if !matches!(error, LoadError::Timeout { .. } | LoadError::Compiler(_)) {
+        if !matches!(
+            error,
+            LoadError::Timeout { .. } | LoadError::Compiler(_) | LoadError::ArtifactTooLarge { .. }
+        ) {
             return;
         }
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.retain(|_, (at, _)| at.elapsed() < Self::LIFE);
         if refusals.len() < Self::MAX {
-            refusals.insert(sha256, (Instant::now(), error.to_string()));
+            refusals.insert(key, (Instant::now(), error.to_string()));
         }
     }
 }

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
-use wasm_issuer_runtime::{CallError, ComponentBytes, LoadError, SessionInit};
+use wasm_issuer_runtime::{Account, CallError, ComponentBytes, LoadError, SessionInit};
 
 use super::objects::{KEY, params};
 use crate::operator::signer::{Loaded, Loader, Signer};
@@ -144,6 +144,7 @@ impl Loader for ScriptedLoader {
     fn load(
         self: Arc<Self>,
         component: ComponentBytes,
+        _: Account,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
         async move {
             let name = String::from_utf8(component.as_slice().to_vec()).unwrap();
