@@ -71,7 +71,7 @@ impl Default for RuntimeConfig {
             cache_dir: None,
             compiler: None,
             cache_bytes: 256 << 20,
-            code_bytes: 512 << 20,
+            code_bytes: 256 << 20,
             compile_timeout: Duration::from_secs(60),
             signs: 128,
             checks: 32,
