@@ -34,7 +34,7 @@ pub enum LoadError {
     Empty,
     /// More bytes than the operator accepts.
     #[error(
-        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, or have an administrator allow more"
+        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped; one that a WasmClusterIssuer uses may be larger"
     )]
     TooLarge {
         /// The size of the component, in bytes.
@@ -76,7 +76,7 @@ pub enum LoadError {
     },
     /// More than one of the bounds of its [`Budget`](crate::Budget).
     #[error(
-        "the plugin has {found} {what}, at most {bound} are accepted: {mend}, or have an administrator allow more"
+        "the plugin has {found} {what}, at most {bound} are accepted: {mend}; one that a WasmClusterIssuer uses may be larger"
     )]
     OverBudget {
         /// What is counted.
@@ -90,7 +90,7 @@ pub enum LoadError {
     },
     /// Too much machine code and too many images came out of the compiler.
     #[error(
-        "the plugin compiles to more than {} of machine code and data: make it smaller, or have an administrator allow more",
+        "the plugin compiles to more than {} of machine code and data: make it smaller; one that a WasmClusterIssuer uses may be larger",
         size(*limit)
     )]
     ArtifactTooLarge {
@@ -99,7 +99,7 @@ pub enum LoadError {
     },
     /// All the code that may be loaded, by this owner or by everybody, is.
     #[error(
-        "the plugin's {} of code do not fit: the plugins of {whose} hold {} of {}; use fewer different plugins, or raise the operator's limit",
+        "the plugin's {} of code do not fit: the plugins of {whose} hold {} of {}; use fewer different plugins, or raise the operator's --code-memory",
         size(*bytes), size(*used), size(*limit)
     )]
     CodeLimit {
@@ -113,7 +113,7 @@ pub enum LoadError {
         limit: usize,
     },
     /// Compiling took longer than it may.
-    #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's limit", seconds(*limit))]
+    #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's --compile-timeout", seconds(*limit))]
     Timeout {
         /// How long it may take.
         limit: Duration,

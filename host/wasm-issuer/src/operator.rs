@@ -61,6 +61,12 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// What compiling one plugin may take, in bytes.
     pub compiler_memory: u64,
+    /// How long compiling one plugin may take.
+    pub compile_timeout: Duration,
+    /// The bytes of compiled code that all plugins in use may have.
+    pub code_memory: usize,
+    /// The bytes that the folder of compiled plugins may hold.
+    pub cache_size: u64,
     /// Where probes are answered and metrics are served.
     pub health_address: SocketAddr,
     /// What applies where an Issuer's spec has no `retry`.
@@ -102,6 +108,9 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         compiler: Some(
             CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?,
         ),
+        compile_timeout: options.compile_timeout,
+        code_bytes: options.code_memory,
+        cache_bytes: options.cache_size,
         egress: options.egress,
         ..RuntimeConfig::default()
     })?;

@@ -35,6 +35,16 @@ pub struct RunArgs {
     /// How much memory compiling one plugin may take, in a process of its own. The pod's limit must leave room for it.
     #[arg(long, default_value = "768Mi", value_name = "QUANTITY")]
     compiler_memory: Quantity,
+    /// How long compiling one plugin may take.
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    compile_timeout: GoDuration,
+    /// How much compiled code all plugins in use may have, and one namespace's half as much. The pod's limit must leave room
+    /// for it.
+    #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
+    code_memory: Quantity,
+    /// How much the folder of compiled plugins may hold; the least recently used go. Less than its volume does.
+    #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
+    cache_size: Quantity,
     /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/security.md). Default: tenants
     /// reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
@@ -113,6 +123,9 @@ impl RunArgs {
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
             },
             compiler_memory: self.compiler_memory.bytes,
+            compile_timeout: self.compile_timeout.0,
+            code_memory: usize::try_from(self.code_memory.bytes).unwrap_or(usize::MAX),
+            cache_size: self.cache_size.bytes,
             policy,
             egress,
             limits: RequestLimits {
