@@ -205,8 +205,11 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     }
 
     fn is_full(&self, lane: &Lane<I>) -> bool {
-        self.running_by_issuer.get(&lane.issuer).is_some_and(|n| *n >= self.limits.per_issuer)
-            || self.running_by_namespace.get(&lane.namespace).is_some_and(|n| *n >= self.limits.per_namespace)
+        let of_issuer = self.running_by_issuer.get(&lane.issuer).copied().unwrap_or(0);
+        let of_namespace = self.running_by_namespace.get(&lane.namespace).copied().unwrap_or(0);
+        // As the runtime shares its slots: a namespace leaves as many as it has, so that who comes late finds one free.
+        let free = self.limits.total.saturating_sub(self.running);
+        of_issuer >= self.limits.per_issuer || of_namespace >= self.limits.per_namespace.min(free)
     }
 
     fn ticket(&mut self) -> u64 {
@@ -261,12 +264,35 @@ mod tests {
         let mut queue = Queue::new(LIMITS);
         push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
         push_all(&mut queue, &lane("b", "x"), &["b1", "b2"]);
-        assert_eq!(drain(&mut queue, now), ["a1", "b1", "a2"], "two of Issuer a, three of namespace x");
+        assert_eq!(drain(&mut queue, now), ["a1", "b1"], "half of all");
         push_all(&mut queue, &lane("c", "z"), &["c1", "c2"]);
-        assert_eq!(drain(&mut queue, now), ["c1"], "four in all");
+        assert_eq!(drain(&mut queue, now), ["c1"], "half of the rest");
         queue.done(&"a1".to_owned());
         assert_eq!(drain(&mut queue, now).len(), 1);
-        assert_eq!(queue.running(), 4);
+        assert_eq!(queue.running(), 3);
+    }
+
+    #[test]
+    fn limits_hold_where_there_is_room() {
+        let now = Instant::now();
+        let mut queue = Queue::new(Limits { total: 100, ..LIMITS });
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
+        push_all(&mut queue, &lane("b", "x"), &["b1", "b2"]);
+        push_all(&mut queue, &lane("a", "y"), &["y1"]);
+        assert_eq!(drain(&mut queue, now), ["a1", "b1", "y1", "b2"], "two of Issuer a, three of namespace x");
+    }
+
+    #[test]
+    fn tenants_that_want_all_leave_a_place_for_who_comes_late() {
+        let now = Instant::now();
+        let mut queue = Queue::new(Limits { total: 128, per_issuer: 128, per_namespace: 128 });
+        for tenant in ["a", "b", "c", "d", "e"] {
+            let keys: Vec<String> = (0..200).map(|n| format!("{tenant}{n}")).collect();
+            keys.into_iter().for_each(|key| queue.push(key, lane("ca", tenant)));
+            drain(&mut queue, now);
+        }
+        queue.push("late".to_owned(), lane("ca", "modest"));
+        assert_eq!(drain(&mut queue, now), ["late"]);
     }
 
     #[test]
