@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -18,6 +17,9 @@ use super::lock::lock;
 
 /// How many namespaces may be remembered that neither hold nor want a slot.
 const MAX_IDLE: usize = 1024;
+
+/// How many places of callers that have gone a namespace may have, beside one for each Issuer that waits.
+const MAX_GIVEN_UP: usize = 64;
 
 /// For whom a slot is held.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +68,8 @@ struct Namespace {
     issuers: HashMap<Arc<str>, Issuer>,
     /// The Issuers that wait, in the order of their turns.
     turns: VecDeque<Arc<str>>,
+    /// How often somebody began to wait since those who had given up were forgotten.
+    waits: usize,
 }
 
 #[derive(Default)]
@@ -93,9 +97,10 @@ impl FairSlots {
         }
     }
 
-    /// A slot if the owner may take one now and nobody else waits for it.
+    /// A slot if the owner may take one now. A refusal leaves nothing behind.
     pub fn try_acquire(self: &Arc<Self>, owner: &Owner) -> Option<FairSlot> {
-        self.acquire(owner).now_or_never()
+        let taken = lock(&self.state).take_now(owner, self.total);
+        taken.then(|| FairSlot { slots: self.clone(), owner: owner.clone(), since: Instant::now() })
     }
 
     /// Give free slots to those whose turn it is.
@@ -120,6 +125,13 @@ impl Drop for FairSlot {
 impl State {
     fn wait(&mut self, owner: &Owner, turn: oneshot::Sender<FairSlot>) {
         let namespace = self.namespaces.entry(owner.namespace.clone()).or_default();
+        namespace.waits += 1;
+        if namespace.waits > MAX_GIVEN_UP + namespace.turns.len() {
+            namespace.forget_given_up();
+            if namespace.turns.is_empty() {
+                self.waiting.remove(&(namespace.used, owner.namespace.clone()));
+            }
+        }
         if namespace.turns.is_empty() {
             namespace.used = namespace.used.max(self.level);
             self.waiting.insert((namespace.used, owner.namespace.clone()));
@@ -129,6 +141,24 @@ impl State {
             namespace.turns.push_back(owner.issuer.clone());
         }
         issuer.waiting.push_back(turn);
+    }
+
+    /// Take a slot without waiting, if this owner may.
+    fn take_now(&mut self, owner: &Owner, total: usize) -> bool {
+        let free = total.saturating_sub(self.held);
+        let namespace = self.namespaces.get(&owner.namespace);
+        let of_namespace = namespace.map_or(0, |namespace| namespace.held);
+        let of_issuer = namespace
+            .and_then(|namespace| namespace.issuers.get(&owner.issuer))
+            .map_or(0, |issuer| issuer.held);
+        if of_namespace >= free || of_issuer >= share(free, of_namespace) {
+            return false;
+        }
+        let namespace = self.namespaces.entry(owner.namespace.clone()).or_default();
+        namespace.issuers.entry(owner.issuer.clone()).or_default().held += 1;
+        namespace.held += 1;
+        self.held += 1;
+        true
     }
 
     /// Take a slot for the one whose turn it is.
@@ -176,14 +206,29 @@ impl State {
     }
 }
 
+/// How many slots an Issuer may hold, of those that its namespace could still take: its Issuers share by the same rule.
+fn share(free: usize, of_namespace: usize) -> usize {
+    free.saturating_sub(of_namespace).max(1)
+}
+
 impl Namespace {
+    /// Drop the places whose callers have gone. They would go with the namespace's next slot, which may be long in coming.
+    fn forget_given_up(&mut self) {
+        self.waits = 0;
+        for issuer in self.issuers.values_mut() {
+            issuer.waiting.retain(|turn| !turn.is_closed());
+        }
+        self.issuers.retain(|_, issuer| issuer.held > 0 || !issuer.waiting.is_empty());
+        let issuers = &self.issuers;
+        self.turns.retain(|name| issuers.get(name).is_some_and(|issuer| !issuer.waiting.is_empty()));
+    }
+
     /// Take a slot for the Issuer whose turn it is, if any may take one.
     fn next(&mut self, free: usize) -> Option<(Arc<str>, oneshot::Sender<FairSlot>)> {
         if self.held >= free {
             return None;
         }
-        // What the namespace could still take is what its Issuers share, by the same rule.
-        let left = (free - self.held).max(1);
+        let left = share(free, self.held);
         for _ in 0..self.turns.len() {
             let name = self.turns.pop_front()?;
             let issuer = self.issuers.get_mut(&name)?;
@@ -220,6 +265,8 @@ impl Namespace {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     fn owner(namespace: &str, issuer: &str) -> Owner {
@@ -323,5 +370,26 @@ mod tests {
         assert!(again.is_some());
         drop(again);
         assert!(lock(&slots.state).namespaces.values().all(|namespace| !namespace.is_in_use()));
+    }
+
+    /// A tenant that has all it may have and asks for more costs no memory.
+    #[tokio::test]
+    async fn places_that_are_given_up_do_not_pile_up() {
+        let slots = FairSlots::new(4);
+        let greedy = owner("greedy", "x");
+        let _held = grab(&slots, &greedy).await;
+        let one_waits = slots.acquire(&greedy);
+        let mut one_waits = Box::pin(one_waits);
+        assert!((&mut one_waits).now_or_never().is_none());
+        for n in 0..10_000 {
+            assert!(slots.try_acquire(&greedy).is_none());
+            assert!(slots.acquire(&greedy).now_or_never().is_none());
+            assert!(slots.acquire(&owner("greedy", &n.to_string())).now_or_never().is_none());
+        }
+        let state = lock(&slots.state);
+        let namespace = &state.namespaces[&greedy.namespace];
+        let places: usize = namespace.issuers.values().map(|issuer| issuer.waiting.len()).sum();
+        assert!(places < 1000 && namespace.turns.len() < 1000, "{places}, {}", namespace.turns.len());
+        assert_eq!(state.waiting.len(), 1);
     }
 }
