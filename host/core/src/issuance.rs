@@ -4,6 +4,7 @@
 //! people and tools that know one of its issuers know this one.
 
 pub mod backoff;
+pub mod blame;
 pub mod condition;
 pub mod issuer;
 pub mod outcome;

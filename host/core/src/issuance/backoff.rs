@@ -22,7 +22,7 @@ impl Backoff {
         let spread = nominal.mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0));
         match at_least {
             // Added on top, because all that were told the same time should not return in the same moment.
-            Some(wish) if wish > spread => wish + nominal.mul_f64(0.2 * jitter.clamp(0.0, 1.0)),
+            Some(wish) if wish > spread => wish.saturating_add(nominal.mul_f64(0.2 * jitter.clamp(0.0, 1.0))),
             _ => spread,
         }
     }

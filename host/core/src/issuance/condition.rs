@@ -12,6 +12,9 @@ pub const DENIED: &str = "Denied";
 pub const INVALID_REQUEST: &str = "InvalidRequest";
 /// Holds in its message what a plugin returned with `pending`, so that it survives a restart.
 pub const RESUME: &str = "wasm-issuer.dev/Resume";
+/// Holds in its message the time, by RFC 3339, before which the CA does not want to be asked again, so that a restart
+/// respects it.
+pub const NOT_BEFORE: &str = "wasm-issuer.dev/NotBefore";
 /// On an Issuer: whether the plugin that the spec and its source ask for is the one in use.
 pub const PLUGIN_CURRENT: &str = "PluginCurrent";
 

@@ -10,13 +10,18 @@ use super::plan::{Moment, Next, Notice, Plan, SYNC_FAILED, SYNCED};
 use super::signer::{Failure, FailureKind};
 use crate::text::{self, MAX_MESSAGE};
 
-/// The delays between checks of an Issuer that is not ready. What it waits for is watched where it can be.
+/// The delays between checks of an Issuer whose check failed; not longer than its checkInterval, so that it is back soon
+/// after its CA. What it waits for is watched where it can be.
 const RECHECK: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(300) };
+/// How many checks in a row fail before an Issuer that was ready is not: one lost packet is no outage.
+const FAILURES_OF_AN_OUTAGE: u32 = 3;
+/// The longest time that a CA is not checked because it asked for it.
+const MAX_REST: Duration = Duration::from_secs(3600);
 /// The delays before an Issuer that passed its check but failed to sign is believed again.
 const RELAPSE: Backoff = Backoff { min: Duration::from_secs(2), max: Duration::from_secs(600) };
 
 /// The delays after a write that failed.
-const WRITE: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
+const WRITE: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
 /// How long after a relapse a certificate may come of a call that was under way at the relapse.
 const RELAPSE_MEMORY: Duration = Duration::from_secs(60);
 
@@ -47,10 +52,21 @@ pub struct PluginFacts {
 pub struct Attempt {
     /// Fine where the plugin is loaded and its check passed: the Issuer can sign.
     pub result: Result<(), CheckFailure>,
+    /// Why to believe a failure.
+    pub credence: Credence,
     /// The plugin in use.
     pub plugin: Option<PluginFacts>,
     /// Why the plugin that the source holds now is not the one in use.
     pub refused_plugin: Option<String>,
+}
+
+/// How far one failed check is believed of an Issuer that was ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credence {
+    /// It stands alone: nothing has changed, and nobody else complains.
+    Alone,
+    /// What was checked is new, or a request has just failed by the Issuer's fault.
+    Likely,
 }
 
 /// Why an Issuer is not ready.
@@ -58,38 +74,66 @@ pub struct Attempt {
 pub struct CheckFailure {
     /// What the Ready condition says of it, for people.
     pub message: String,
-    /// Whether only a change of the Issuer, its Secret or its plugin can help.
-    pub permanent: bool,
-    /// The CA's own wish for when to ask again.
-    pub after: Option<Duration>,
+    /// Who or what can help.
+    pub kind: CheckFailureKind,
+}
+
+/// What can make a failed check pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckFailureKind {
+    /// Only a change of the Issuer, its Secret or its plugin.
+    Permanent,
+    /// Time may be enough.
+    Passing {
+        /// The CA's own wish for when to ask again.
+        after: Option<Duration>,
+    },
+    /// The API server did not say what the Issuer names: nothing is known of the Issuer or its CA.
+    Unread,
 }
 
 impl CheckFailure {
     /// A failure that may pass by itself.
     pub fn passing(error: impl ToString) -> Self {
-        Self { message: error.to_string(), permanent: false, after: None }
+        Self { message: error.to_string(), kind: CheckFailureKind::Passing { after: None } }
     }
 
     /// A failure that only a change of the Issuer mends.
     pub fn permanent(error: impl ToString) -> Self {
-        Self { message: error.to_string(), permanent: true, after: None }
+        Self { message: error.to_string(), kind: CheckFailureKind::Permanent }
+    }
+
+    /// The API server did not say what the Issuer names.
+    pub fn unread(error: impl ToString) -> Self {
+        Self { message: error.to_string(), kind: CheckFailureKind::Unread }
     }
 }
 
 impl From<Failure> for CheckFailure {
     /// A check that is pending has not passed, and one that blames the Issuer says no more than that it failed.
     fn from(Failure { kind, message, .. }: Failure) -> Self {
-        let (permanent, after) = match kind {
-            FailureKind::Permanent => (true, None),
-            FailureKind::Retry { after } | FailureKind::Pending { poll_after: after, .. } => (false, after),
-            FailureKind::Issuer => (false, None),
+        let kind = match kind {
+            FailureKind::Permanent => CheckFailureKind::Permanent,
+            FailureKind::Retry { after } | FailureKind::Pending { poll_after: after, .. } => {
+                CheckFailureKind::Passing { after }
+            }
+            FailureKind::Issuer => CheckFailureKind::Passing { after: None },
         };
-        Self { message, permanent, after }
+        Self { message, kind }
     }
 }
 
 /// What to do about an Issuer.
 pub type IssuerPlan = Plan<NewIssuerStatus, History>;
+
+/// What a check means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What to do.
+    pub plan: IssuerPlan,
+    /// Whether what was checked may sign.
+    pub serves: bool,
+}
 
 /// What happened before; in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,7 +154,7 @@ impl History {
 
     /// What to remember of a plan whose status could not be written, and how long to wait before the next attempt. The
     /// check was made and the signing has failed all the same, so they count. `jitter` is a number from 0 to 1.
-    pub fn unwritten(planned: Self, jitter: f64) -> (Self, Duration) {
+    pub fn write_failed(planned: Self, jitter: f64) -> (Self, Duration) {
         let write_failures = planned.write_failures.saturating_add(1);
         (Self { write_failures, ..planned }, WRITE.delay(write_failures, jitter, None))
     }
@@ -145,55 +189,87 @@ pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<NewIssuerStat
     Some(status(state, UNKNOWN, "Initializing", &message, now))
 }
 
-/// What an attempt means.
+/// What an attempt means. `interval` is the time between the checks of an Issuer that is ready, `serves` whether what was
+/// checked has been signing.
 pub fn checked(
     state: &IssuerState,
     attempt: &Attempt,
+    serves: bool,
     history: History,
     interval: Duration,
     moment: Moment,
-) -> IssuerPlan {
-    let now = moment.now;
+) -> Checked {
     let failures = match &attempt.result {
         Ok(()) => 0,
         Err(_) => history.failures.saturating_add(1),
     };
-    let (mut new, event, next) = match &attempt.result {
+    let remember = History { failures, ..history };
+    let recheck = Backoff { max: interval.clamp(RECHECK.min, RECHECK.max), ..RECHECK };
+    let delay = |after: Option<Duration>| {
+        Next::After(recheck.delay(failures, moment.jitter, after.map(|after| after.min(MAX_REST))))
+    };
+    let (ready, event, next) = match &attempt.result {
         Ok(()) => {
             const MESSAGE: &str = "Succeeded checking the issuer";
-            let event = Notice::normal("Checked", SYNCED, MESSAGE);
             // Spread, so that Issuers made together are not checked together for ever.
             let next = Next::After(interval.mul_f64(0.9 + 0.2 * moment.jitter));
-            (status(state, TRUE, "Checked", MESSAGE, now), event, next)
+            ((TRUE, "Checked", MESSAGE.to_owned()), Notice::normal("Checked", SYNCED, MESSAGE), next)
         }
-        Err(failure) if failure.permanent => {
-            let message = format!("Failed permanently: {}", failure.message);
-            let event = Notice::warning("PermanentError", SYNC_FAILED, &message);
-            (status(state, FALSE, "Failed", &message, now), event, Next::Settled)
-        }
-        Err(failure) => {
-            let message = format!("Not ready yet: {}", failure.message);
-            let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
-            let next = Next::After(RECHECK.delay(failures, moment.jitter, failure.after));
-            (status(state, FALSE, "Pending", &message, now), event, next)
-        }
+        Err(CheckFailure { message, kind }) => match kind {
+            CheckFailureKind::Permanent => {
+                let message = format!("Failed permanently: {message}");
+                let event = Notice::warning("PermanentError", SYNC_FAILED, &message);
+                ((FALSE, "Failed", message), event, Next::Settled)
+            }
+            CheckFailureKind::Unread => {
+                return Checked { plan: Plan::idle(delay(None), remember), serves };
+            }
+            CheckFailureKind::Passing { after } if is_doubted(state, attempt.credence, failures) => {
+                return Checked { plan: Plan::idle(delay(*after), remember), serves };
+            }
+            CheckFailureKind::Passing { after } => {
+                let message = format!("Not ready yet: {message}");
+                let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
+                ((FALSE, "Pending", message), event, delay(*after))
+            }
+        },
     };
+    let serves = attempt.result.is_ok();
+    let (status, events) = told(state, attempt, ready, event, moment.now);
+    Checked { plan: Plan { status, events, next, remember }, serves }
+}
+
+/// Whether so many failed checks in a row of an Issuer that is ready, for the spec that it has now, are not believed yet.
+fn is_doubted(state: &IssuerState, credence: Credence, failures: u32) -> bool {
+    let is_ready = condition::find(&state.conditions, READY)
+        .is_some_and(|ready| ready.status == TRUE && ready.observed_generation == Some(state.generation));
+    is_ready && credence == Credence::Alone && failures < FAILURES_OF_AN_OUTAGE
+}
+
+/// The status after an attempt, if it differs, and what to tell about it.
+fn told(
+    state: &IssuerState,
+    attempt: &Attempt,
+    (ready, reason, message): (&str, &str, String),
+    event: Notice,
+    now: Timestamp,
+) -> (Option<NewIssuerStatus>, Vec<Notice>) {
+    let mut new = status(state, ready, reason, &message, now);
     new.plugin = attempt.plugin.as_ref().map(|plugin| {
         // Loading it again after a restart is no news.
         let known = state.plugin.as_ref().filter(|p| p.sha256 == plugin.sha256 && p.source == plugin.source);
         known.unwrap_or(plugin).clone()
     });
     let mut events = plugin_current(&mut new, attempt, state.generation, now);
-    let ready_changed = changed(&state.conditions, &new.conditions, READY);
-    if ready_changed {
+    if changed(&state.conditions, &new.conditions, READY) {
         events.insert(0, event);
     }
     let same = state.conditions == new.conditions && state.plugin == new.plugin;
-    Plan { status: (!same).then_some(new), events, next, remember: History { failures, ..history } }
+    ((!same).then_some(new), events)
 }
 
-/// What a failure of `sign` that is the Issuer's fault means: it is not ready, and the more often its check and
-/// its signing disagreed the longer it takes until the next check is believed.
+/// What it means that signing fails by the Issuer's fault although its check passes ([`super::blame`]): it is not ready,
+/// and the more often check and signing disagreed the longer it takes until the next check is believed.
 pub fn relapsed(state: &IssuerState, error: &str, history: History, moment: Moment) -> IssuerPlan {
     let relapses = history.relapses.saturating_add(1);
     let message = format!("Not ready yet: {error}");

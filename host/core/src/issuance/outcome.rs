@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
-use super::condition::{self, APPROVED, Condition, DENIED, FALSE, INVALID_REQUEST, READY, RESUME, TRUE};
+use super::condition::{
+    self, APPROVED, Condition, DENIED, FALSE, INVALID_REQUEST, NOT_BEFORE, READY, RESUME, TRUE,
+};
 use super::plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
 use super::request::{RequestPlan, RequestView, RetryPolicy, Tries};
 use super::signer::{Failure, FailureCondition, FailureKind};
@@ -16,6 +18,8 @@ use crate::text::{self, MAX_MESSAGE};
 const POLL: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
 /// The longest time between two polls, whatever a plugin asks for.
 const MAX_POLL: Duration = Duration::from_secs(3600);
+/// A delay that the CA asks for is worth a write from here on; a restart takes as long as a shorter one.
+const LASTING: Duration = Duration::from_secs(10);
 /// How many conditions a plugin may add to a request: every write carries them all.
 const MAX_CONDITIONS: usize = 4;
 
@@ -23,7 +27,7 @@ const MAX_CONDITIONS: usize = 4;
 pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Timestamp) -> RequestPlan {
     const MESSAGE: &str = "Succeeded signing the CertificateRequest";
     let mut status = view.status(TRUE, "Issued", MESSAGE, now);
-    status.conditions.retain(|c| c.type_ != RESUME);
+    status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.certificate = Some(verified.certificate);
     status.ca = verified.ca;
     let mut events = vec![Notice::normal("Issued", SYNCED, MESSAGE)];
@@ -55,7 +59,7 @@ pub fn invalid(view: &RequestView, message: &str, remember: Tries, now: Timestam
 fn failed(view: &RequestView, message: &str, remember: Tries, now: Timestamp) -> RequestPlan {
     let message = format!("Failed permanently to sign CertificateRequest: {message}");
     let mut status = view.status(FALSE, "Failed", &message, now);
-    status.conditions.retain(|c| c.type_ != RESUME);
+    status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.failure_time = Some(now);
     Plan {
         status: Some(status),
@@ -88,33 +92,26 @@ pub fn failure(
     moment: Moment,
 ) -> RequestPlan {
     let now = moment.now;
-    let failed_again = Tries { failures: tries.failures.saturating_add(1), ..tries };
-    let delay = |after| policy.backoff.delay(failed_again.failures, moment.jitter, after);
+    let tries = Tries { not_before: None, hurried: false, ..tries };
+    let failed_again = Tries { failures: tries.failures.saturating_add(1), polls: 0, ..tries };
+    let backoff = |after| policy.backoff.delay(failed_again.failures, moment.jitter, after);
     let mut plan = match &failure.kind {
         FailureKind::Permanent => failed(view, &failure.message, tries, now),
-        FailureKind::Issuer => {
-            let message = format!(
-                r#"Waiting for issuer to become ready. Current issuer ready condition is "Pending": Not ready yet: {}."#,
-                failure.message
-            );
-            let wait = view.wait(&message, "WaitingForIssuerReady", failed_again, now);
-            // A try of its own each: one request that always ends like this must not hold its Issuer down for ever.
-            Plan { next: Next::After(delay(None)), ..wait }
-        }
+        // Its Issuer's own task finds out what is to be made of it; the request never fails for it.
+        FailureKind::Issuer => retried(view, &failure.message, None, backoff(None), failed_again, now),
         FailureKind::Pending { resume, poll_after } => {
             let polled_again = Tries { polls: tries.polls.saturating_add(1), failures: 0, ..tries };
             pending(view, &failure.message, resume.as_deref(), *poll_after, polled_again, moment)
         }
-        FailureKind::Retry { .. } if now > give_up_at(view, policy, issuer_ready_since) => {
-            failed(view, &failure.message, tries, now)
-        }
         FailureKind::Retry { after } => {
-            let message = format!("Failed to sign CertificateRequest, will retry: {}", failure.message);
-            Plan {
-                status: view.if_changed(view.status(FALSE, "Pending", &message, now)),
-                events: vec![Notice::warning("RetryableError", SYNC_FAILED, &message)],
-                next: Next::After(delay(*after)),
-                remember: Tries { polls: 0, ..failed_again },
+            let end = give_up_at(view, policy, issuer_ready_since);
+            if now > end {
+                failed(view, &failure.message, tries, now)
+            } else {
+                // Once more when the time is over, whatever the CA wishes: then the request is told the truth.
+                let left = end.duration_since(now).unsigned_abs().saturating_add(Duration::from_secs(1));
+                let delay = backoff(*after).min(left);
+                retried(view, &failure.message, *after, delay, failed_again, now)
             }
         }
     };
@@ -122,6 +119,38 @@ pub fn failure(
         add_condition(view, &mut plan, wanted, &failure.message, now);
     }
     plan
+}
+
+/// The plan for a request that is tried again after `delay`, which the CA asked for if there is a `wish`.
+fn retried(
+    view: &RequestView,
+    error: &str,
+    wish: Option<Duration>,
+    delay: Duration,
+    tries: Tries,
+    now: Timestamp,
+) -> RequestPlan {
+    let message = format!("Failed to sign CertificateRequest, will retry: {error}");
+    let mut status = view.status(FALSE, "Pending", &message, now);
+    let not_before = rest(&mut status, wish.map(|_| delay), now);
+    Plan {
+        status: view.if_changed(status),
+        events: vec![Notice::warning("RetryableError", SYNC_FAILED, &message)],
+        next: if wish.is_some() { Next::After(delay) } else { Next::WithIssuerOrAfter(delay) },
+        remember: Tries { not_before, ..tries },
+    }
+}
+
+/// Note in a status how long the CA wants to be left alone, or that it has no such wish; when that ends.
+fn rest(status: &mut RequestStatus, wish: Option<Duration>, now: Timestamp) -> Option<Timestamp> {
+    status.conditions.retain(|c| c.type_ != NOT_BEFORE);
+    let until = now.checked_add(SignedDuration::try_from(wish?).ok()?).ok()?;
+    if wish? >= LASTING {
+        // In whole seconds, and never sooner than asked.
+        let text = Timestamp::from_second(until.as_second() + 1).ok()?.to_string();
+        status.conditions.push(Condition::new(NOT_BEFORE, TRUE, "RetryAfter", text, now));
+    }
+    Some(until)
 }
 
 fn pending(
@@ -137,13 +166,21 @@ fn pending(
     if let Some(token) = resume {
         condition::set(&mut status.conditions, Condition::new(RESUME, TRUE, "Pending", token, moment.now));
     }
+    let wish = poll_after.map(|wish| wish.clamp(POLL.min, MAX_POLL));
+    let not_before = rest(&mut status, wish, moment.now);
     let status = view.if_changed(status);
-    let events = status.iter().map(|_| Notice::normal("Pending", SYNCED, &message)).collect();
-    let next = match poll_after {
-        Some(wish) => wish.clamp(POLL.min, MAX_POLL),
-        None => POLL.delay(remember.polls, moment.jitter, None),
-    };
-    Plan { status, events, next: Next::After(next), remember }
+    let is_news = |status: &RequestStatus| ready_differs(view, status);
+    let events =
+        status.iter().filter(|s| is_news(s)).map(|_| Notice::normal("Pending", SYNCED, &message)).collect();
+    let delay = wish.unwrap_or_else(|| POLL.delay(remember.polls, moment.jitter, None));
+    Plan { status, events, next: Next::After(delay), remember: Tries { not_before, ..remember } }
+}
+
+/// Whether a status says something else of Ready, or has another token: a new time to ask again alone is nothing to tell.
+fn ready_differs(view: &RequestView, status: &RequestStatus) -> bool {
+    [READY, RESUME]
+        .iter()
+        .any(|type_| condition::find(&view.conditions, type_) != condition::find(&status.conditions, type_))
 }
 
 /// When retries end: the window opens when all that the request waited for was there.
@@ -162,11 +199,12 @@ fn add_condition(
     message: &str,
     now: Timestamp,
 ) {
-    if [READY, APPROVED, DENIED, RESUME].contains(&wanted.type_.as_str()) {
+    if [READY, APPROVED, DENIED, RESUME, NOT_BEFORE].contains(&wanted.type_.as_str()) {
         return;
     }
     let before = condition::find(&view.conditions, &wanted.type_);
-    let others = view.owned.iter().filter(|o| ![READY, RESUME].contains(&o.as_str()) && **o != wanted.type_);
+    let ours = [READY, RESUME, NOT_BEFORE];
+    let others = view.owned.iter().filter(|o| !ours.contains(&o.as_str()) && **o != wanted.type_);
     if before.is_none() && others.count() >= MAX_CONDITIONS {
         return;
     }

@@ -25,7 +25,7 @@ pub struct Plan<S, M> {
     pub events: Vec<Notice>,
     /// When to look again, once the status is written.
     pub next: Next,
-    /// What to remember once the status is written. What of it counts all the same where the write fails, `M` knows.
+    /// What to remember once the status is written; `M` says what of it counts although the write failed.
     pub remember: M,
 }
 
@@ -46,8 +46,20 @@ pub enum Next {
     Settled,
     /// When its Issuer changes.
     WithIssuer,
+    /// When its Issuer changes, and after so long at the latest.
+    WithIssuerOrAfter(Duration),
     /// After so long.
     After(Duration),
+}
+
+impl Next {
+    /// The longest time until then; none where no time brings it.
+    pub fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Settled | Self::WithIssuer => None,
+            Self::WithIssuerOrAfter(delay) | Self::After(delay) => Some(delay),
+        }
+    }
 }
 
 /// One Event about an object.

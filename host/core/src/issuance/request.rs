@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
-use super::condition::{self, APPROVED, Condition, DENIED, FALSE, READY, RESUME, TRUE, UNKNOWN};
+use super::condition::{self, APPROVED, Condition, DENIED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN};
 use super::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
 use crate::text::{self, MAX_MESSAGE};
 
@@ -37,6 +37,24 @@ pub struct IssuerName {
     pub name: String,
 }
 
+/// The Issuer that a plugin was called for, as its object was then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedIssuer {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+}
+
+/// What has happened to an Issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerNews {
+    /// It became ready or stopped being so, or something else serves.
+    Changed,
+    /// Somebody did something about it: a new spec, an annotation, a Ready condition that was taken away.
+    Touched,
+}
+
 /// What is observed of the Issuer.
 #[derive(Clone, Debug)]
 pub enum IssuerView {
@@ -53,6 +71,20 @@ pub enum IssuerView {
     },
 }
 
+impl IssuerView {
+    /// Whether requests may be looked at otherwise than by this older view.
+    pub fn is_news_after(&self, older: &Self) -> bool {
+        let seen = |view: &Self| match view {
+            Self::Missing => None,
+            Self::Present { generation, ready, serving } => {
+                let ready = ready.as_ref().map(|r| (r.status.clone(), r.observed_generation));
+                Some((*generation, ready, *serving))
+            }
+        };
+        seen(self) != seen(older)
+    }
+}
+
 /// How long to go on trying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -62,7 +94,7 @@ pub struct RetryPolicy {
     pub backoff: Backoff,
 }
 
-/// What happened to earlier tries; in memory only, so that a restart tries at once.
+/// What happened to earlier tries; in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
     /// Failures in a row that were not `pending`.
@@ -75,6 +107,10 @@ pub struct Tries {
     pub told_waiting: bool,
     /// Writes of its status that failed in a row.
     pub write_failures: u32,
+    /// The CA does not want to be asked before. What is worth a write is in [`NOT_BEFORE`] too.
+    pub not_before: Option<Timestamp>,
+    /// Somebody did something about the Issuer since: that the CA asked for a delay does not count any more.
+    pub hurried: bool,
 }
 
 impl Tries {
@@ -85,7 +121,7 @@ impl Tries {
 
     /// What to remember, after `self`, of a plan whose status could not be written: that the plugin was called, because
     /// a CA must not be asked at the pace of the API server's troubles, but not that somebody was told.
-    pub fn unwritten(self, planned: Self, write_failures: u32) -> Self {
+    pub fn write_failed(self, planned: Self, write_failures: u32) -> Self {
         Self {
             told_unapproved: self.told_unapproved,
             told_waiting: self.told_waiting,
@@ -128,6 +164,21 @@ impl RequestView {
     /// The plugin's token of the last `pending`.
     pub fn resume(&self) -> Option<&str> {
         condition::find(&self.conditions, RESUME).map(|c| c.message.as_str())
+    }
+
+    /// Whether a newer version has news: not what this operator wrote, so that its own writes do not wake it, but that its
+    /// Ready was taken away.
+    pub fn differs(&self, newer: &Self) -> bool {
+        let foreign = |view: &Self| -> Vec<Condition> {
+            view.conditions.iter().filter(|c| !view.owned.contains(&c.type_)).cloned().collect()
+        };
+        let lost_ready = self.owned.iter().any(|o| o == READY) && newer.ready().is_none();
+        lost_ready || foreign(self) != foreign(newer)
+    }
+
+    /// When the CA may be asked again, as the last answer of its plugin said.
+    fn not_before(&self) -> Option<Timestamp> {
+        condition::find(&self.conditions, NOT_BEFORE)?.message.parse().ok()
     }
 
     /// The conditions that this operator owns now.
@@ -189,7 +240,12 @@ pub fn gate(view: &RequestView, issuer: &IssuerView, tries: Tries, now: Timestam
         Some(r) if r.observed_generation.is_some_and(|g| g < *generation) => "is outdated.".to_owned(),
         Some(r) if r.status != TRUE => format!(r#"is "{}": {}."#, r.reason, r.message),
         Some(_) if !serving => return Gate::Act(await_plugin(view, tries, now)),
-        Some(_) => return Gate::Sign,
+        Some(_) => {
+            return match ca_wants_rest(view, tries, now) {
+                Some(left) => Gate::Act(Plan::idle(Next::After(left), tries)),
+                None => Gate::Sign,
+            };
+        }
     };
     let colon = if ready.is_none() { ":" } else { "" };
     let message =
@@ -206,12 +262,34 @@ fn await_plugin(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan
     Plan::idle(Next::After(FIRST_STATUS_AFTER), Tries { told_waiting: true, ..tries })
 }
 
-/// Whether to look at a request because its Issuer has changed. `next` is what was decided last, `is_running` whether it
-/// is being handled, maybe by what the Issuer was before.
+/// How long the CA wants to be left alone (its Retry-After), if it does.
+fn ca_wants_rest(view: &RequestView, tries: Tries, now: Timestamp) -> Option<Duration> {
+    let until = tries.not_before.max(view.not_before()).filter(|_| !tries.hurried)?;
+    let left = until.duration_since(now);
+    left.is_positive().then(|| left.unsigned_abs())
+}
+
+/// Whether to look at a request because of its Issuer. `next` is what was decided last, `is_running` whether it is being
+/// handled, maybe by what the Issuer was before.
 ///
-/// One that waits for its next try goes on waiting: that the CA asked for the delay is no reason to come early.
-pub fn is_woken_by_issuer(next: Next, is_running: bool) -> bool {
-    is_running || next == Next::WithIssuer
+/// One that waits because the CA asked for it comes early only if somebody did something about the Issuer.
+pub fn is_woken_by_issuer(next: Next, is_running: bool, news: IssuerNews) -> bool {
+    is_running
+        || match next {
+            Next::Settled => false,
+            Next::WithIssuer | Next::WithIssuerOrAfter(_) => true,
+            Next::After(_) => news == IssuerNews::Touched,
+        }
+}
+
+/// Whether what a plugin answered may be published: the Issuer is still the one that was asked. `now` is none where there
+/// is no such Issuer.
+///
+/// An order at a CA is kept although the spec has changed, because another order would be one too many; it is not handed
+/// to another Issuer of the same name.
+pub fn is_publishable(status: &RequestStatus, asked: &AskedIssuer, now: Option<&AskedIssuer>) -> bool {
+    let is_order = status.certificate.is_none() && condition::find(&status.conditions, RESUME).is_some();
+    now.is_some_and(|now| now.uid == asked.uid && (is_order || now.generation == asked.generation))
 }
 
 fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {

@@ -12,8 +12,12 @@ use super::request::RequestView;
 
 /// How long a status that holds what a CA has done is tried to be written before signing starts over.
 const KEEP_WRITING: Duration = Duration::from_secs(600);
-/// The delays after a write that failed.
-const DELAY: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
+/// When to look again at a request whose status cannot even be kept until it is written.
+pub const NO_ROOM: Duration = KEEP_WRITING;
+/// The delays after a write that was refused: not more often than the API server bears.
+const REFUSED: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
+/// The delays after a write without an answer: soon after an outage, what a CA has done is known.
+const UNANSWERED: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(5) };
 
 /// Why a status was not written, or may not have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +26,9 @@ pub enum WriteFailure {
     Conflict,
     /// There is no such object.
     Gone,
-    /// The API server refused, or did not answer: the status may be written all the same.
+    /// The API server refused, for a reason that it knows.
+    Refused,
+    /// The API server did not answer, or has trouble of its own: the status may be written all the same.
     Unanswered,
 }
 
@@ -39,7 +45,7 @@ pub enum AfterWrite {
 
 /// What to do after `failures` writes in a row that failed, the last one by `why`. `tried_for` is the time since the
 /// first try to write this status, `jitter` a random number from 0 to 1.
-pub fn unwritten(
+pub fn after_failure(
     status: &RequestStatus,
     why: WriteFailure,
     failures: u32,
@@ -49,16 +55,19 @@ pub fn unwritten(
     match why {
         WriteFailure::Gone => AfterWrite::Forget,
         // The watch brings the newer version, and with it the next look.
-        _ if !is_costly(status) => AfterWrite::LookAgain(delay(failures, jitter)),
+        _ if !is_costly(status) => AfterWrite::LookAgain(delay(why, failures, jitter)),
         _ if tried_for >= KEEP_WRITING => AfterWrite::LookAgain(KEEP_WRITING),
+        // Onto the newer version, at once.
         WriteFailure::Conflict => AfterWrite::WriteAgain(Duration::ZERO),
-        WriteFailure::Unanswered => AfterWrite::WriteAgain(delay(failures, jitter)),
+        WriteFailure::Refused | WriteFailure::Unanswered => {
+            AfterWrite::WriteAgain(delay(why, failures, jitter))
+        }
     }
 }
 
-/// The delay after so many writes in a row that failed.
-pub fn delay(failures: u32, jitter: f64) -> Duration {
-    DELAY.delay(failures, jitter, None)
+fn delay(why: WriteFailure, failures: u32, jitter: f64) -> Duration {
+    let bounds = if why == WriteFailure::Unanswered { UNANSWERED } else { REFUSED };
+    bounds.delay(failures, jitter, None)
 }
 
 /// Whether a plugin should not be asked again only because a write failed: it would leave a second certificate, or a
@@ -134,7 +143,7 @@ mod tests {
     }
 
     fn after(status: &RequestStatus, why: WriteFailure, tried_for: Duration) -> AfterWrite {
-        unwritten(status, why, 1, tried_for, 0.5)
+        after_failure(status, why, 1, tried_for, 0.5)
     }
 
     #[test]
@@ -142,9 +151,10 @@ mod tests {
         for status in [certificate(), order()] {
             let conflict = after(&status, WriteFailure::Conflict, SECOND);
             assert_eq!(conflict, AfterWrite::WriteAgain(Duration::ZERO), "onto the newer version, at once");
-            let silence = after(&status, WriteFailure::Unanswered, SECOND);
-            assert_eq!(silence, AfterWrite::WriteAgain(Duration::from_millis(200)));
-            for why in [WriteFailure::Conflict, WriteFailure::Unanswered] {
+            for why in [WriteFailure::Refused, WriteFailure::Unanswered] {
+                assert_eq!(after(&status, why, SECOND), AfterWrite::WriteAgain(Duration::from_millis(200)));
+            }
+            for why in [WriteFailure::Conflict, WriteFailure::Refused, WriteFailure::Unanswered] {
                 let at_last = after(&status, why, Duration::from_secs(600));
                 assert_eq!(at_last, AfterWrite::LookAgain(Duration::from_secs(600)));
             }
@@ -153,15 +163,16 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_is_decided_anew() {
-        for why in [WriteFailure::Conflict, WriteFailure::Unanswered] {
+        for why in [WriteFailure::Conflict, WriteFailure::Refused, WriteFailure::Unanswered] {
             let after = after(&waiting(), why, SECOND);
             assert_eq!(after, AfterWrite::LookAgain(Duration::from_millis(200)));
         }
-        let tenth = unwritten(&waiting(), WriteFailure::Unanswered, 10, SECOND, 0.5);
+        let tenth = |why| after_failure(&waiting(), why, 10, SECOND, 0.5);
+        assert_eq!(tenth(WriteFailure::Refused), AfterWrite::LookAgain(Duration::from_secs(30)));
         assert_eq!(
-            tenth,
-            AfterWrite::LookAgain(Duration::from_secs(30)),
-            "not more often than the API server bears"
+            tenth(WriteFailure::Unanswered),
+            AfterWrite::LookAgain(Duration::from_secs(5)),
+            "soon after the end of an outage"
         );
     }
 

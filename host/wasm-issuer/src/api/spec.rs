@@ -138,6 +138,12 @@ pub struct RetrySpec {
 }
 
 impl IssuerSpec {
+    /// Whether another spec differs from this one in anything but the plugin.
+    pub fn asks_otherwise(&self, other: &Self) -> bool {
+        let rest = |spec: &Self| Self { plugin: PluginSpec::default(), ..spec.clone() };
+        rest(self) != rest(other)
+    }
+
     /// A spec with that plugin and the defaults.
     pub fn new(plugin: PluginSpec) -> Self {
         Self {

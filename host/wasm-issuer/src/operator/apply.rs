@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
+use kube::{Client, Resource};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use thiserror::Error;
 use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::write::WriteFailure;
@@ -50,6 +52,7 @@ impl From<&ApplyError> for WriteFailure {
         match error {
             ApplyError::Conflict => Self::Conflict,
             ApplyError::Gone => Self::Gone,
+            ApplyError::Other(kube::Error::Api(status)) if (400..500).contains(&status.code) => Self::Refused,
             ApplyError::TimedOut | ApplyError::Other(_) => Self::Unanswered,
         }
     }
@@ -77,21 +80,70 @@ struct WrittenMeta {
     resource_version: String,
 }
 
-/// Apply a status. `collection` is the URL path of the objects of its kind (and namespace), `body` the object
-/// with its `metadata.resourceVersion`: the API server compares it and answers with a conflict (for a custom
-/// resource's status it would not compare a uid). Returns the new resource version.
+/// An object as it was read: what its status is written onto.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its kind, namespace, name and uid; what its Events refer to.
+    pub reference: ObjectReference,
+    /// The URL path of the objects of its kind (and namespace).
+    collection: String,
+    /// `metadata.resourceVersion`: a write lands on this version or not at all.
+    resource_version: String,
+}
+
+impl Target {
+    /// This object.
+    pub fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        let meta = object.meta();
+        Self {
+            reference: object.object_ref(&()),
+            collection: K::url_path(&(), meta.namespace.as_deref()),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+        }
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.reference.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Whether this is an earlier version of the same object, by their resource versions: for one kind those are numbers
+    /// that grow (Kubernetes 1.35 promises it, etcd always made it so). Others cannot be compared, so none is older.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        let version = |target: &Self| target.resource_version.parse::<u128>().ok();
+        self.uid() == other.uid() && version(self).zip(version(other)).is_some_and(|(this, that)| this < that)
+    }
+
+    fn at(&self, resource_version: String) -> Self {
+        Self { resource_version, ..self.clone() }
+    }
+}
+
+/// Apply a status onto the version that was read: the API server compares it and answers with a conflict (for a custom
+/// resource's status it would not compare a uid). Returns the object at its new version.
 pub async fn apply_status(
     client: &Client,
-    collection: &str,
-    name: &str,
-    body: &impl Serialize,
-) -> Result<String, ApplyError> {
+    target: &Target,
+    status: &impl Serialize,
+) -> Result<Target, ApplyError> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let request = Request::new(collection)
+    let reference = &target.reference;
+    let body = json!({
+        "apiVersion": reference.api_version,
+        "kind": reference.kind,
+        "metadata": {
+            "name": reference.name,
+            "namespace": reference.namespace,
+            "resourceVersion": target.resource_version,
+        },
+        "status": status,
+    });
+    let name = reference.name.as_deref().unwrap_or_default();
+    let request = Request::new(&target.collection)
         .patch_subresource("status", name, &params, &Patch::Apply(body))
         .map_err(|e| ApplyError::Other(kube::Error::BuildRequest(e)))?;
     let written = tokio::time::timeout(WRITE_TIMEOUT, client.request::<Written>(request))
         .await
         .map_err(|_| ApplyError::TimedOut)??;
-    Ok(written.metadata.resource_version)
+    Ok(target.at(written.metadata.resource_version))
 }

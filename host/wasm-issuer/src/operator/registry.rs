@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use wasm_issuer_core::issuance::condition::{Condition, TRUE};
-use wasm_issuer_core::issuance::request::{IssuerView, RetryPolicy};
+use wasm_issuer_core::issuance::request::{AskedIssuer, IssuerNews, IssuerView, RetryPolicy};
 use wasm_issuer_core::issuance::verify::Verification;
 
 use super::signer::Signer;
@@ -32,6 +32,10 @@ pub enum Feedback {
         serving: Arc<Serving>,
         /// The plugin's own words.
         message: String,
+        /// The request's namespace.
+        namespace: String,
+        /// The request's uid.
+        request: String,
     },
 }
 
@@ -56,74 +60,119 @@ impl IssuerEntry {
         self.ready.as_ref().filter(|r| r.status == TRUE).and_then(|r| r.last_transition)
     }
 
-    fn differs(&self, newer: &IssuerEntry) -> bool {
-        let serving = |e: &IssuerEntry| e.serving.as_ref().map(Arc::as_ptr);
-        let ready = |e: &IssuerEntry| e.ready.as_ref().map(|r| (r.status.clone(), r.observed_generation));
-        self.generation != newer.generation || ready(self) != ready(newer) || serving(self) != serving(newer)
+    /// What the decisions see of it.
+    fn view(&self) -> IssuerView {
+        IssuerView::Present {
+            generation: self.generation,
+            ready: self.ready.clone(),
+            serving: self.serving.is_some(),
+        }
+    }
+
+    fn serves_otherwise(&self, newer: &IssuerEntry) -> bool {
+        self.serving.as_ref().map(Arc::as_ptr) != newer.serving.as_ref().map(Arc::as_ptr)
     }
 }
 
 /// Every Issuer that exists. The Issuers' side writes it, the requests' side reads it.
 pub struct Registry {
-    entries: Mutex<HashMap<IssuerKey, IssuerEntry>>,
-    changes: mpsc::UnboundedSender<IssuerKey>,
+    issuers: Mutex<HashMap<IssuerKey, Known>>,
+    changes: mpsc::UnboundedSender<(IssuerKey, IssuerNews)>,
 }
+
+#[derive(Default)]
+struct Known {
+    /// The newest object that the watch has brought.
+    newest: Option<AskedIssuer>,
+    /// The generation since which nothing but the plugin has changed: what was made for an older one signs no more.
+    since: i64,
+    /// As its task put it last.
+    entry: Option<IssuerEntry>,
+}
+
+/// Where the registry says which Issuer changed.
+pub type IssuerChanges = mpsc::UnboundedReceiver<(IssuerKey, IssuerNews)>;
 
 impl Registry {
     /// An empty registry, and where it says which Issuer changed.
-    pub fn new() -> (Arc<Self>, mpsc::UnboundedReceiver<IssuerKey>) {
+    pub fn new() -> (Arc<Self>, IssuerChanges) {
         let (changes, receiver) = mpsc::unbounded_channel();
-        (Arc::new(Self { entries: Mutex::default(), changes }), receiver)
+        (Arc::new(Self { issuers: Mutex::default(), changes }), receiver)
+    }
+
+    /// Note that there is an Issuer, at this generation, before its task has looked at it. `asks_otherwise` tells that more
+    /// than the plugin has changed: then what serves stops signing now.
+    pub fn observe(&self, key: &IssuerKey, newest: AskedIssuer, asks_otherwise: bool) {
+        let mut issuers = self.lock();
+        let known = issuers.entry(key.clone()).or_default();
+        if asks_otherwise {
+            known.since = newest.generation;
+        }
+        known.newest = Some(newest);
     }
 
     /// Put or replace an Issuer. Its requests are woken only by news: they may be waiting for their next try.
     pub fn put(&self, key: &IssuerKey, entry: IssuerEntry) {
-        let is_news = self.lock().insert(key.clone(), entry.clone()).is_none_or(|old| old.differs(&entry));
+        let old = self.lock().entry(key.clone()).or_default().entry.replace(entry.clone());
+        let is_news =
+            old.is_none_or(|old| entry.view().is_news_after(&old.view()) || old.serves_otherwise(&entry));
         if is_news {
-            self.tell(key);
+            self.tell(key, IssuerNews::Changed);
         }
+    }
+
+    /// Somebody has done something about an Issuer, and it can sign: its requests need not wait any longer.
+    pub fn touched(&self, key: &IssuerKey) {
+        self.tell(key, IssuerNews::Touched);
     }
 
     /// Take an Issuer out, unless another one has its name by now.
     pub fn remove(&self, key: &IssuerKey, uid: &str) {
-        let mut entries = self.lock();
-        if entries.get(key).is_some_and(|entry| entry.uid == uid) {
-            entries.remove(key);
+        let mut issuers = self.lock();
+        if let Some(known) = issuers.get_mut(key) {
+            if known.newest.take_if(|newest| newest.uid == uid).is_some() {
+                known.since = 0;
+            }
+            known.entry.take_if(|entry| entry.uid == uid);
+            if known.newest.is_none() && known.entry.is_none() {
+                issuers.remove(key);
+            }
         }
-        drop(entries);
-        self.tell(key);
+        drop(issuers);
+        self.tell(key, IssuerNews::Changed);
     }
 
     /// How many Issuers there are, and how many of them can sign.
     pub fn count(&self) -> (usize, usize) {
-        let entries = self.lock();
-        (entries.len(), entries.values().filter(|e| e.serving.is_some()).count())
+        let issuers = self.lock();
+        let entries = || issuers.values().filter_map(|known| known.entry.as_ref());
+        (entries().count(), entries().filter(|e| e.serving.is_some()).count())
     }
 
-    /// The Issuer as it was put last.
-    pub fn get(&self, key: &IssuerKey) -> Option<IssuerEntry> {
-        self.lock().get(key).cloned()
+    /// The Issuer as it was put last, without what it must not sign with any more, and its object as the watch has brought
+    /// it last.
+    pub fn find(&self, key: &IssuerKey) -> (Option<IssuerEntry>, Option<AskedIssuer>) {
+        let issuers = self.lock();
+        let Some(known) = issuers.get(key) else { return (None, None) };
+        let mut entry = known.entry.clone();
+        if let Some(entry) = &mut entry {
+            entry.serving.take_if(|_| entry.generation < known.since);
+        }
+        (entry, known.newest.clone())
     }
 
-    fn tell(&self, key: &IssuerKey) {
+    fn tell(&self, key: &IssuerKey, news: IssuerNews) {
         // No receiver: the operator is stopping.
-        let _ = self.changes.send(key.clone());
+        let _ = self.changes.send((key.clone(), news));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IssuerKey, IssuerEntry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IssuerKey, Known>> {
         // A panic while the lock was held leaves a whole map behind: every change is one insert or remove.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.issuers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What the decisions see of an Issuer.
 pub fn view(entry: Option<&IssuerEntry>) -> IssuerView {
-    match entry {
-        None => IssuerView::Missing,
-        Some(e) => IssuerView::Present {
-            generation: e.generation,
-            ready: e.ready.clone(),
-            serving: e.serving.is_some(),
-        },
-    }
+    entry.map_or(IssuerView::Missing, IssuerEntry::view)
 }

@@ -1,6 +1,7 @@
 //! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
 
 mod observe;
+mod parking;
 mod queue;
 mod sign;
 
@@ -14,23 +15,28 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use observe::{Observed, RequestKey, observe};
+use parking::{InParking, Parking};
 pub use queue::Limits;
 use queue::{Lane, Queue};
-use sign::Handled;
 pub use sign::Signing;
-use tokio::sync::{mpsc, watch};
+use sign::{Handled, Parked};
+use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::Next;
-use wasm_issuer_core::issuance::request::{Tries, is_woken_by_issuer};
+use wasm_issuer_core::issuance::request::{IssuerNews, Tries, is_woken_by_issuer};
+use wasm_issuer_core::issuance::write;
 
 use super::health::Synced;
+use super::registry::IssuerChanges;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
+/// Within which time the requests of an Issuer that was mended are tried again.
+const WAKE_SPREAD: Duration = Duration::from_millis(250);
 /// When to look again at a request whose handling panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
@@ -39,6 +45,8 @@ struct Unfinished {
     tries: Tries,
     /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
     next: Next,
+    /// What is still to be written.
+    parked: Option<InParking<Parked>>,
 }
 
 /// The unfinished requests, and what happens to them.
@@ -51,6 +59,7 @@ pub struct Requests {
     running: JoinSet<Handled>,
     /// Which request a task handles, and which version of it.
     handles: HashMap<Id, (RequestKey, Arc<Observed>)>,
+    parking: Parking,
     listed: HashSet<RequestKey>,
 }
 
@@ -64,6 +73,7 @@ impl Requests {
             queue: Queue::new(limits),
             running: JoinSet::new(),
             handles: HashMap::new(),
+            parking: Parking::default(),
             listed: HashSet::new(),
         }
     }
@@ -72,7 +82,7 @@ impl Requests {
     pub async fn run(
         mut self,
         client: Client,
-        mut issuer_changes: mpsc::UnboundedReceiver<IssuerKey>,
+        mut issuer_changes: IssuerChanges,
         mut stop: watch::Receiver<bool>,
     ) {
         let synced = self.synced.clone();
@@ -102,7 +112,7 @@ impl Requests {
                     ),
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
-                Some(issuer) = issuer_changes.recv() => self.issuer_changed(&issuer),
+                Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
                 () = timer => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
@@ -124,12 +134,15 @@ impl Requests {
     fn dispatch(&mut self) {
         let now = Instant::now();
         while let Some(key) = self.queue.pop(now) {
-            let Some(entry) = self.unfinished.get(&key) else {
+            let Some(entry) = self.unfinished.get_mut(&key) else {
                 self.queue.done(&key);
                 continue;
             };
             let (signing, observed, tries) = (self.signing.clone(), entry.observed.clone(), entry.tries);
-            let handle = self.running.spawn(async move { signing.handle(observed, tries).await });
+            // What hurries it from now on is news.
+            entry.tries.hurried = false;
+            let parked = entry.parked.take().map(InParking::leave);
+            let handle = self.running.spawn(async move { signing.handle(observed, tries, parked).await });
             self.handles.insert(handle.id(), (key, entry.observed.clone()));
         }
     }
@@ -182,19 +195,23 @@ impl Requests {
             return None;
         }
         let lane = lane(&observed);
-        let old = self.unfinished.get(&key);
+        let old = self.unfinished.get_mut(&key);
         // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
         // its order, or for what is finished.
-        if old.is_some_and(|old| observed.is_older_than(&old.observed)) {
+        if old.as_ref().is_some_and(|old| observed.target.is_older_than(&old.observed.target)) {
             return Some(key);
         }
-        let is_news = old.is_none_or(|old| old.observed.differs(&observed));
-        let same = old.filter(|old| old.observed.uid == observed.uid);
-        let (tries, next) = same.map_or((Tries::default(), Next::Settled), |old| (old.tries, old.next));
+        let is_news = old.as_ref().is_none_or(|old| old.observed.differs(&observed));
         if let Some(issuer) = &observed.issuer {
             self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
         }
-        self.unfinished.insert(key.clone(), Unfinished { observed, tries, next });
+        match old.filter(|old| old.observed.uid() == observed.uid()) {
+            Some(same) => same.observed = observed,
+            None => {
+                let new = Unfinished { observed, tries: Tries::default(), next: Next::Settled, parked: None };
+                self.unfinished.insert(key.clone(), new);
+            }
+        }
         if is_news {
             self.queue.push(key.clone(), lane);
         }
@@ -217,8 +234,9 @@ impl Requests {
             self.queue.push_at(key, lane, Instant::now() + AFTER_PANIC);
             return;
         };
-        if entry.observed.uid == version.uid {
-            entry.tries = handled.tries;
+        if entry.observed.uid() == version.uid() {
+            entry.tries.hurried |= handled.tries.hurried;
+            entry.tries = Tries { hurried: entry.tries.hurried, ..handled.tries };
             if handled.finished {
                 match handled.now {
                     // Kept until the watch has brought it: an older version that comes before is no news then.
@@ -228,24 +246,40 @@ impl Requests {
                 return;
             }
         }
+        let mut next = handled.next;
+        if let Some(parked) = handled.parked.filter(|_| entry.observed.uid() == version.uid()) {
+            match self.parking.park(&key.namespace, parked) {
+                Some(parked) => entry.parked = Some(parked),
+                None => next = Next::After(write::NO_ROOM),
+            }
+        }
         // The watch may have brought another version meanwhile, and may be behind this process's own write.
-        if let Some(now) = handled.now.filter(|now| !now.is_older_than(&entry.observed)) {
+        if let Some(now) = handled.now.filter(|now| !now.target.is_older_than(&entry.observed.target)) {
             entry.observed = now;
         }
-        entry.next = handled.next;
-        if let Next::After(delay) = handled.next
+        entry.next = next;
+        if let Some(delay) = next.delay()
             && !queued_again
         {
             self.queue.push_at(key, lane, Instant::now() + delay);
         }
     }
 
-    fn issuer_changed(&mut self, issuer: &IssuerKey) {
+    fn issuer_changed(&mut self, issuer: &IssuerKey, news: IssuerNews) {
         for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            if let Some(entry) = self.unfinished.get(key)
-                && is_woken_by_issuer(entry.next, self.queue.is_running(key))
-            {
-                self.queue.push(key.clone(), lane(&entry.observed));
+            let Some(entry) = self.unfinished.get_mut(key) else { continue };
+            let is_running = self.queue.is_running(key);
+            if !is_woken_by_issuer(entry.next, is_running, news) {
+                continue;
+            }
+            entry.tries.hurried |= news == IssuerNews::Touched;
+            let lane = lane(&entry.observed);
+            if entry.next.delay().is_some() && !is_running {
+                // Those that failed together do not come back together.
+                let at = Instant::now() + WAKE_SPREAD.mul_f64(rand::random());
+                self.queue.push_at(key.clone(), lane, at);
+            } else {
+                self.queue.push(key.clone(), lane);
             }
         }
     }

@@ -1,4 +1,8 @@
 //! Both sides of the operator against an API server that misbehaves.
 
+mod bench;
 mod issuers;
+mod outages;
+mod publishing;
 mod requests;
+mod waking;

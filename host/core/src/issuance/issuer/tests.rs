@@ -10,11 +10,22 @@ fn plugin(sha256: &str, second: i64) -> PluginFacts {
 }
 
 fn attempt(result: Result<(), CheckFailure>) -> Attempt {
-    Attempt { result, plugin: Some(plugin("4f0c", 1)), refused_plugin: None }
+    Attempt { result, credence: Credence::Alone, plugin: Some(plugin("4f0c", 1)), refused_plugin: None }
 }
 
-fn failing(permanent: bool) -> Attempt {
-    attempt(Err(CheckFailure { message: "401 %d".into(), permanent, after: None }))
+fn failing() -> Attempt {
+    attempt(Err(CheckFailure::passing("401 %d")))
+}
+
+/// The plan after an attempt of something that serves already.
+fn checked(
+    state: &IssuerState,
+    attempt: &Attempt,
+    history: History,
+    interval: Duration,
+    moment: Moment,
+) -> IssuerPlan {
+    super::checked(state, attempt, true, history, interval, moment).plan
 }
 
 fn after(plan: &IssuerPlan) -> IssuerState {
@@ -58,24 +69,81 @@ fn a_passed_check_is_ready_and_told_once() {
 
 #[test]
 fn a_failed_check_is_retried_with_growing_delays() {
-    let plan = checked(&state(vec![]), &failing(false), History::default(), MINUTE, moment(1));
+    let plan = checked(&state(vec![]), &failing(), History::default(), MINUTE, moment(1));
     assert_eq!(ready(&plan), "False Pending: Not ready yet: 401 %d");
     assert_eq!(told(&plan), ["Warning RetryableError SyncFailed: Not ready yet: 401 %d"]);
     assert_eq!(plan.next, Next::After(Duration::from_secs(1)));
-    let again = checked(&after(&plan), &failing(false), plan.remember, MINUTE, moment(2));
+    let again = checked(&after(&plan), &failing(), plan.remember, MINUTE, moment(2));
     assert_eq!((again.status, again.events), (None, vec![]), "nothing new to write or to tell");
     assert_eq!(again.next, Next::After(Duration::from_secs(2)));
     let many = History { failures: 20, ..History::default() };
-    let slow = checked(&state(vec![]), &failing(false), many, MINUTE, moment(3));
-    assert_eq!(slow.next, Next::After(Duration::from_secs(300)));
+    let slow = checked(&state(vec![]), &failing(), many, MINUTE, moment(3));
+    assert_eq!(slow.next, Next::After(MINUTE), "back within a checkInterval");
+    let rare = checked(&state(vec![]), &failing(), many, 60 * MINUTE, moment(3));
+    assert_eq!(rare.next, Next::After(5 * MINUTE));
     assert_eq!(slow.remember.failures, 21);
     let good = checked(&state(vec![]), &attempt(Ok(())), slow.remember, MINUTE, moment(4));
     assert_eq!(good.remember, History::default());
 }
 
 #[test]
+fn a_ca_rests_no_longer_than_an_hour() {
+    let kind = CheckFailureKind::Passing { after: Some(Duration::from_secs(u32::MAX.into())) };
+    let wish = attempt(Err(CheckFailure { message: "429".into(), kind }));
+    let plan = checked(&state(vec![]), &wish, History::default(), MINUTE, moment(1));
+    let Next::After(delay) = plan.next else { panic!() };
+    assert!(delay >= 60 * MINUTE && delay < 61 * MINUTE, "{delay:?}");
+}
+
+fn ready_for(generation: i64) -> IssuerState {
+    state(vec![Condition::new(READY, TRUE, "Checked", "", at(0)).observing(generation)])
+}
+
+#[test]
+fn three_failures_in_a_row_make_an_outage() {
+    let mut history = History::default();
+    for n in 1..FAILURES_OF_AN_OUTAGE {
+        let doubted = super::checked(&ready_for(3), &failing(), true, history, MINUTE, moment(1));
+        assert_eq!((doubted.plan.status, doubted.plan.events), (None, vec![]));
+        assert!(doubted.serves);
+        assert_eq!(doubted.plan.next, Next::After(Duration::from_secs(n.into())), "soon");
+        history = doubted.plan.remember;
+    }
+    let last = super::checked(&ready_for(3), &failing(), true, history, MINUTE, moment(9));
+    assert_eq!(ready(&last.plan), "False Pending: Not ready yet: 401 %d");
+    assert!(!last.serves);
+}
+
+#[test]
+fn a_failure_is_believed_at_once_where_something_speaks_for_it() {
+    let likely = Attempt { credence: Credence::Likely, ..failing() };
+    let permanent = attempt(Err(CheckFailure::permanent("401 %d")));
+    for (state, attempt) in [
+        (ready_for(3), &likely),
+        (ready_for(3), &permanent),
+        (ready_for(2), &failing()), // of a spec that was never checked
+    ] {
+        let believed = super::checked(&state, attempt, true, History::default(), MINUTE, moment(1));
+        assert!(ready(&believed.plan).starts_with("False"));
+        assert!(!believed.serves);
+    }
+}
+
+#[test]
+fn what_the_api_server_does_not_say_is_nobodys_fault() {
+    let unread = attempt(Err(CheckFailure::unread("no answer within 15 s")));
+    let many = History { failures: 20, ..History::default() };
+    for serves in [true, false] {
+        let checked = super::checked(&ready_for(3), &unread, serves, many, MINUTE, moment(1));
+        assert_eq!((checked.plan.status, checked.plan.events), (None, vec![]));
+        assert_eq!((checked.serves, checked.plan.next), (serves, Next::After(MINUTE)));
+    }
+}
+
+#[test]
 fn a_permanent_failure_waits_for_a_change() {
-    let plan = checked(&state(vec![]), &failing(true), History::default(), MINUTE, moment(1));
+    let permanent = attempt(Err(CheckFailure::permanent("401 %d")));
+    let plan = checked(&state(vec![]), &permanent, History::default(), MINUTE, moment(1));
     assert_eq!(ready(&plan), "False Failed: Failed permanently: 401 %d");
     assert_eq!(told(&plan), ["Warning PermanentError SyncFailed: Failed permanently: 401 %d"]);
     assert_eq!(plan.next, Next::Settled);
@@ -93,7 +161,7 @@ fn the_plugin_in_use_is_told_with_the_time_it_was_first_loaded() {
 #[test]
 fn without_a_plugin_in_use_the_status_names_none() {
     let before = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
-    let none = Attempt { plugin: None, ..failing(false) };
+    let none = Attempt { plugin: None, credence: Credence::Likely, ..failing() };
     let plan = checked(&after(&before), &none, History::default(), MINUTE, moment(2));
     let status = plan.status.unwrap();
     assert_eq!(status.plugin, None);
@@ -144,7 +212,8 @@ fn a_failed_check_is_in_the_words_of_its_failure() {
     let after = Some(MINUTE);
     assert_eq!(check(FailureKind::Permanent), CheckFailure::permanent("401 %d"));
     assert_eq!(check(FailureKind::Issuer), CheckFailure::passing("401 %d"));
-    let waiting = CheckFailure { after, ..CheckFailure::passing("401 %d") };
+    let kind = CheckFailureKind::Passing { after };
+    let waiting = CheckFailure { kind, ..CheckFailure::passing("401 %d") };
     assert_eq!(check(FailureKind::Retry { after }), waiting);
     assert_eq!(check(FailureKind::Pending { resume: None, poll_after: after }), waiting);
 }
@@ -160,10 +229,10 @@ fn relapses_are_forgotten_after_a_certificate_that_was_asked_for_since() {
 #[test]
 fn a_check_whose_outcome_cannot_be_written_counts_all_the_same() {
     let planned = History { failures: 2, relapses: 1, write_failures: 0 };
-    let (first, delay) = History::unwritten(planned, 0.5);
+    let (first, delay) = History::write_failed(planned, 0.5);
     assert_eq!(first, History { write_failures: 1, ..planned });
     assert_eq!(delay, Duration::from_millis(100));
-    let (second, delay) = History::unwritten(first, 0.5);
+    let (second, delay) = History::write_failed(first, 0.5);
     assert_eq!((second.write_failures, delay), (2, Duration::from_millis(200)));
     assert_eq!(History::written(second), planned);
 }

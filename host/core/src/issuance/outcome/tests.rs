@@ -58,17 +58,59 @@ fn a_passing_failure_is_retried_with_growing_delays() {
         tries = plan.remember;
         assert_eq!(written(&plan), format!("False Pending: {message}"));
         assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
-        assert_eq!(plan.next, Next::After(Duration::from_secs(delay)));
+        assert_eq!(plan.next, Next::WithIssuerOrAfter(Duration::from_secs(delay)));
         assert_eq!(plan.status.unwrap().failure_time, None);
     }
     assert_eq!(tries, Tries { failures: 3, ..Tries::default() });
 }
 
+fn retry_after(seconds: u64) -> FailureKind {
+    FailureKind::Retry { after: Some(Duration::from_secs(seconds)) }
+}
+
+fn not_before(plan: &RequestPlan) -> Option<&str> {
+    let conditions = &plan.status.as_ref()?.conditions;
+    condition::find(conditions, NOT_BEFORE).map(|c| c.message.as_str())
+}
+
 #[test]
-fn a_retry_after_is_honoured() {
-    let wish = FailureKind::Retry { after: Some(Duration::from_secs(30)) };
-    let plan = failed_with(&view(&[approved()]), wish, Tries::default(), 9);
-    assert!(matches!(plan.next, Next::After(delay) if delay >= Duration::from_secs(30)));
+fn a_retry_after_is_honoured_and_survives_a_restart() {
+    let plan = failed_with(&view(&[approved()]), retry_after(30), Tries::default(), 9);
+    let Next::After(delay) = plan.next else { panic!("{:?}", plan.next) };
+    assert!(delay >= Duration::from_secs(30));
+    assert_eq!(plan.remember.not_before, Some(at(9) + delay));
+    assert_eq!(not_before(&plan), Some("1970-01-01T00:00:40Z"), "in whole seconds, never sooner");
+
+    let mut waiting = view(&plan.status.unwrap().conditions);
+    waiting.conditions.push(approved());
+    waiting.owned.push(NOT_BEFORE.into());
+    let without = failed_with(&waiting, FailureKind::Retry { after: None }, plan.remember, 41);
+    assert_eq!((not_before(&without), without.remember.not_before), (None, None));
+    let kept = acted(&waiting, &IssuerView::Missing);
+    assert_eq!(not_before(&kept), Some("1970-01-01T00:00:40Z"), "an apply that leaves it out would drop it");
+    for done in [
+        issued(&waiting, verified(), Tries::default(), at(41)),
+        failed_with(&waiting, FailureKind::Permanent, Tries::default(), 41),
+    ] {
+        assert_eq!(not_before(&done), None);
+    }
+}
+
+#[test]
+fn a_short_retry_after_is_remembered_and_costs_no_write() {
+    let plan = failed_with(&view(&[approved()]), retry_after(5), Tries::default(), 9);
+    assert!(plan.remember.not_before.is_some());
+    assert_eq!(not_before(&plan), None);
+}
+
+#[test]
+fn a_retry_after_beyond_the_window_ends_with_it() {
+    for wish in [3600, u64::from(u32::MAX), u64::MAX] {
+        let plan = failed_with(&view(&[approved()]), retry_after(wish), Tries::default(), 3000);
+        assert_eq!(plan.next, Next::After(Duration::from_secs(601)));
+        let over = failed_with(&view(&[approved()]), retry_after(wish), plan.remember, 3601);
+        assert!(written(&over).starts_with("False Failed"), "{}", written(&over));
+    }
 }
 
 #[test]
@@ -95,17 +137,14 @@ fn a_late_approval_and_an_outage_of_the_issuer_do_not_use_up_the_time() {
 }
 
 #[test]
-fn an_issuers_fault_makes_the_request_wait_and_never_fail() {
+fn an_issuers_fault_is_tried_again_later_each_time_and_never_final() {
     let plan = failed_with(&view(&[approved()]), FailureKind::Issuer, Tries::default(), 999_999);
-    let message = "Waiting for issuer to become ready. Current issuer ready condition is \"Pending\": Not ready \
-                   yet: quota 100%full %s.";
+    let message = "Failed to sign CertificateRequest, will retry: quota 100%full %s";
     assert_eq!(written(&plan), format!("False Pending: {message}"));
-    assert_eq!(told(&plan), [format!("Normal WaitingForIssuerReady Synced: {message}")]);
-    assert_eq!(
-        plan.next,
-        Next::After(Duration::from_secs(1)),
-        "later each time, so that the Issuer can recover"
-    );
+    assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
+    assert_eq!(plan.next, Next::WithIssuerOrAfter(Duration::from_secs(1)));
+    let again = failed_with(&view(&[approved()]), FailureKind::Issuer, plan.remember, 999_999);
+    assert_eq!(again.next, Next::WithIssuerOrAfter(Duration::from_secs(2)));
 }
 
 #[test]

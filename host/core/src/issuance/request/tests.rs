@@ -135,19 +135,68 @@ fn a_ready_issuer_whose_plugin_is_loading_is_awaited_in_silence() {
 
 #[test]
 fn an_issuers_change_wakes_who_waits_for_it_and_nobody_else() {
-    assert!(is_woken_by_issuer(Next::WithIssuer, false));
-    assert!(!is_woken_by_issuer(Next::After(Duration::from_secs(300)), false), "a Retry-After is honoured");
-    assert!(!is_woken_by_issuer(Next::Settled, false));
-    assert!(is_woken_by_issuer(Next::Settled, true), "it may have looked at the Issuer before the change");
+    let minutes = Duration::from_secs(300);
+    for news in [IssuerNews::Changed, IssuerNews::Touched] {
+        assert!(is_woken_by_issuer(Next::WithIssuer, false, news));
+        assert!(is_woken_by_issuer(Next::WithIssuerOrAfter(minutes), false, news), "in back-off");
+        assert!(!is_woken_by_issuer(Next::Settled, false, news));
+        assert!(is_woken_by_issuer(Next::Settled, true, news), "it may have looked at it before the change");
+    }
+    assert!(
+        !is_woken_by_issuer(Next::After(minutes), false, IssuerNews::Changed),
+        "a Retry-After is honoured"
+    );
+    assert!(is_woken_by_issuer(Next::After(minutes), false, IssuerNews::Touched), "unless somebody mends it");
+}
+
+#[test]
+fn the_ca_is_left_alone_for_as_long_as_it_wants() {
+    let rest = |seconds| Gate::Act(Plan::idle(Next::After(Duration::from_secs(seconds)), Tries::default()));
+    let told = condition(NOT_BEFORE, TRUE, "RetryAfter", "1970-01-01T00:05:00Z");
+    let after_a_restart = view(&[approved(), told]);
+    assert_eq!(gated(&after_a_restart, &ready_issuer()), rest(290));
+    let over = gate(&after_a_restart, &ready_issuer(), Tries::default(), at(300));
+    assert_eq!(over, Gate::Sign);
+    let hurried = Tries { hurried: true, ..Tries::default() };
+    assert_eq!(gate(&after_a_restart, &ready_issuer(), hurried, at(10)), Gate::Sign);
+
+    // Where it could not be written.
+    let remembered = Tries { not_before: Some(at(40)), ..Tries::default() };
+    let Gate::Act(plan) = gate(&view(&[approved()]), &ready_issuer(), remembered, at(10)) else { panic!() };
+    assert_eq!(plan.next, Next::After(Duration::from_secs(30)));
+    let garbage = view(&[approved(), condition(NOT_BEFORE, TRUE, "RetryAfter", "tomorrow")]);
+    assert_eq!(gated(&garbage, &ready_issuer()), Gate::Sign);
+}
+
+#[test]
+fn an_answer_is_published_for_the_issuer_that_was_asked_and_no_other() {
+    let issuer = |uid: &str, generation| AskedIssuer { uid: uid.into(), generation };
+    let certificate = RequestStatus { certificate: Some("leaf".into()), ..RequestStatus::default() };
+    let asked = issuer("a", 1);
+    assert!(is_publishable(&certificate, &asked, Some(&issuer("a", 1))));
+    assert!(!is_publishable(&certificate, &asked, Some(&issuer("a", 2))), "its grants may be fewer now");
+    assert!(!is_publishable(&certificate, &asked, Some(&issuer("b", 1))), "made anew");
+    assert!(!is_publishable(&certificate, &asked, None), "deleted");
+
+    let conditions = vec![condition(RESUME, TRUE, "Pending", "order-7")];
+    let order = RequestStatus { conditions, ..RequestStatus::default() };
+    assert!(is_publishable(&order, &asked, Some(&issuer("a", 2))), "a second order is one too many");
+    assert!(!is_publishable(&order, &asked, Some(&issuer("b", 1))));
 }
 
 #[test]
 fn what_was_not_written_was_not_told_but_the_calls_were_made() {
     let before = Tries { failures: 1, ..Tries::default() };
-    let planned =
-        Tries { failures: 2, polls: 3, told_unapproved: true, told_waiting: true, write_failures: 0 };
-    let unwritten = Tries { failures: 2, polls: 3, write_failures: 4, ..Tries::default() };
-    assert_eq!(before.unwritten(planned, 4), unwritten);
+    let planned = Tries {
+        failures: 2,
+        polls: 3,
+        told_unapproved: true,
+        told_waiting: true,
+        not_before: Some(at(9)),
+        ..Tries::default()
+    };
+    let failed = Tries { told_unapproved: false, told_waiting: false, write_failures: 4, ..planned };
+    assert_eq!(before.write_failed(planned, 4), failed);
     let after = Tries { write_failures: 4, ..planned };
     assert_eq!(Tries::written(after), planned);
 }

@@ -30,7 +30,7 @@ pub async fn lend(
         let Some(name) = name else { return Ok(None) };
         read.insert(dependency, Version::Absent);
         let found = sources.secret(dependency.field(), name, namespace).await;
-        let (secret, version) = found.map_err(CheckFailure::passing)?;
+        let (secret, version) = found?;
         read.insert(dependency, version);
         Ok::<_, CheckFailure>(Some(secret))
     };

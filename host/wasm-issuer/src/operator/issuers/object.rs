@@ -1,29 +1,26 @@
 //! From an Issuer to what the operator keeps of it, and from a status to what is written. No client.
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
-use serde_json::{Value, json};
-use wasm_issuer_core::issuance::condition::Condition;
+use wasm_issuer_core::issuance::condition::{self, Condition, READY};
 use wasm_issuer_core::issuance::issuer::{IssuerState, NewIssuerStatus, PluginFacts};
 
 use crate::api::{self, IssuerKey, IssuerKind, IssuerSpec};
+use crate::operator::apply::Target;
 
 /// An Issuer of either kind as it was read.
 #[derive(Clone, Debug)]
 pub struct ObservedIssuer {
     pub key: IssuerKey,
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.resourceVersion`: a write lands on this version or not at all.
-    pub resource_version: String,
+    /// Where its status is written.
+    pub target: Target,
     /// What its author asks for.
     pub spec: IssuerSpec,
     /// Its generation and status.
     pub state: IssuerState,
-    /// What its Events refer to.
-    pub reference: ObjectReference,
-    /// The URL path of the objects of its kind (and namespace).
-    pub collection: String,
+    /// `metadata.annotations`: to change one asks for a check.
+    annotations: BTreeMap<String, String>,
 }
 
 impl ObservedIssuer {
@@ -32,27 +29,38 @@ impl ObservedIssuer {
         let meta = object.meta();
         Some(Self {
             key: IssuerKey { kind, namespace: meta.namespace.clone(), name: meta.name.clone()? },
-            uid: meta.uid.clone().unwrap_or_default(),
-            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            target: Target::of(object),
             spec: object.spec().clone(),
             state: state(meta.generation.unwrap_or_default(), object.status()),
-            reference: object.object_ref(&()),
-            collection: K::url_path(&(), meta.namespace.as_deref()),
+            annotations: meta.annotations.clone().unwrap_or_default(),
         })
     }
 
-    /// The body of a server-side apply of this status.
-    pub fn apply_body(&self, status: &NewIssuerStatus) -> Value {
-        json!({
-            "apiVersion": self.reference.api_version,
-            "kind": self.reference.kind,
-            "metadata": {
-                "name": self.key.name,
-                "namespace": self.key.namespace,
-                "resourceVersion": self.resource_version,
-            },
-            "status": written(status),
-        })
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.target.uid()
+    }
+
+    /// Whether somebody wants a newer version of this Issuer looked at: a new spec, another annotation, a Ready condition
+    /// that was taken away (issuer-lib's triggers).
+    pub fn is_touched_by(&self, newer: &Self) -> bool {
+        let has_ready = |o: &Self| condition::find(&o.state.conditions, READY).is_some();
+        self.uid() != newer.uid()
+            || self.state.generation != newer.state.generation
+            || self.annotations != newer.annotations
+            || (has_ready(self) && !has_ready(newer))
+    }
+}
+
+/// A status as it is written.
+pub fn status(status: &NewIssuerStatus) -> api::IssuerStatus {
+    api::IssuerStatus {
+        conditions: status.conditions.iter().map(written_condition).collect(),
+        plugin: status
+            .plugin
+            .as_ref()
+            .map(|p| api::PluginStatus::new(p.sha256.clone(), p.source.clone(), Time(p.loaded_at))),
+        observed_generation: Some(status.observed_generation),
     }
 }
 
@@ -66,17 +74,6 @@ fn state(generation: i64, status: Option<&api::IssuerStatus>) -> IssuerState {
             source: p.source.clone(),
             loaded_at: p.loaded_at.0,
         }),
-    }
-}
-
-fn written(status: &NewIssuerStatus) -> api::IssuerStatus {
-    api::IssuerStatus {
-        conditions: status.conditions.iter().map(written_condition).collect(),
-        plugin: status
-            .plugin
-            .as_ref()
-            .map(|p| api::PluginStatus::new(p.sha256.clone(), p.source.clone(), Time(p.loaded_at))),
-        observed_generation: Some(status.observed_generation),
     }
 }
 

@@ -64,8 +64,7 @@ impl Plugins {
             read.insert(Dependency::Plugin, Version::Absent);
         }
         let _turn = self.turns.acquire().await.map_err(CheckFailure::passing)?;
-        let component =
-            self.sources.component(source, place.namespace, read).await.map_err(CheckFailure::passing)?;
+        let component = self.sources.component(source, place.namespace, read).await?;
         match self.admit(spec, place, component.wasm).await {
             Ok(plugin) => Ok((plugin, component.source)),
             Err(error) => Err(CheckFailure::passing(format!("{}: {error}", component.source))),

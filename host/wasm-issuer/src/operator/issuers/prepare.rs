@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use kube::Client;
 use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_core::issuance::issuer::{CheckFailure, PluginFacts};
+use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::keys::EphemeralKeys;
 use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SessionInit};
@@ -20,7 +20,7 @@ use super::object::ObservedIssuer;
 use super::plugins::{Place, Plugins};
 use super::report::Reporter;
 use super::sources::Sources;
-use crate::api::{IssuerKey, IssuerSpec, PluginSpec};
+use crate::api::{IssuerKey, IssuerSpec};
 use crate::operator::registry::Serving;
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::Policy;
@@ -58,20 +58,16 @@ pub struct Prepared {
     pub serving: Arc<Serving>,
     /// The generation of the spec that it was made for.
     pub generation: i64,
+    /// The spec that it was made for.
+    pub spec: IssuerSpec,
+    /// What was read for it.
+    pub read: Versions,
     plugin: Arc<dyn Loaded>,
     source: String,
     loaded_at: Timestamp,
-    spec: IssuerSpec,
-    read: Versions,
 }
 
 impl Prepared {
-    /// Whether this spec differs in anything but the plugin from the one that it was made for.
-    pub fn asks_otherwise(&self, spec: &IssuerSpec) -> bool {
-        let rest = |spec: &IssuerSpec| IssuerSpec { plugin: PluginSpec::default(), ..spec.clone() };
-        rest(&self.spec) != rest(spec)
-    }
-
     /// What the status says of the plugin.
     pub fn plugin_facts(&self) -> PluginFacts {
         PluginFacts {
@@ -87,7 +83,7 @@ pub struct Preparation {
     /// Whether the Issuer can sign.
     pub result: Result<(), CheckFailure>,
     /// What is in use now, even if its check failed.
-    pub prepared: Option<Prepared>,
+    pub prepared: Option<Arc<Prepared>>,
     /// Why a newer plugin is not.
     pub refused: Option<String>,
     /// What was read for it.
@@ -115,32 +111,38 @@ impl Preparer {
     }
 
     /// Make an Issuer ready, starting from what served it before.
-    pub async fn prepare(&self, object: &ObservedIssuer, before: Option<Prepared>) -> Preparation {
+    pub async fn prepare(&self, object: &ObservedIssuer, before: Option<Arc<Prepared>>) -> Preparation {
         let mut read = Versions::new();
-        let candidate = self.candidate(object, before.as_ref(), &mut read).await;
-        let (result, candidate) = match candidate {
-            Ok(candidate) => (check(&candidate).await, Some(candidate)),
+        let candidate = match self.candidate(object, before.as_deref(), &mut read).await {
+            Ok(candidate) => {
+                let candidate = Arc::new(candidate);
+                let result = check(&candidate).await;
+                (result, Some(candidate))
+            }
             Err(failure) => (Err(failure), None),
         };
-        let Err(failure) = &result else {
-            return Preparation { result, prepared: candidate, refused: None, read };
+        let (failure, candidate) = match candidate {
+            (Ok(()), prepared) => return Preparation { result: Ok(()), prepared, refused: None, read },
+            (Err(failure), candidate) => (failure, candidate),
         };
-        // The old plugin goes on where only the plugin is new and the old one still works.
-        let old = before.filter(|old| only_the_plugin_is_new(old, candidate.as_ref(), object, &read));
-        let Some(old) = old else {
-            return Preparation { result, prepared: candidate, refused: None, read };
+        let Some(old) = before else {
+            return Preparation { result: Err(failure), prepared: candidate, refused: None, read };
         };
-        match check(&old).await {
-            Ok(()) => {
-                let refused = Some(failure.message.clone());
-                Preparation { result: Ok(()), prepared: Some(old), refused, read }
-            }
-            Err(_) => Preparation { result, prepared: candidate.or(Some(old)), refused: None, read },
+        if failure.kind == CheckFailureKind::Unread && old.generation == object.state.generation {
+            // From the last inputs that are known.
+            return self.recheck(old).await;
         }
+        // The old plugin goes on where only the plugin is new and the old one still works.
+        if only_the_plugin_is_new(&old, candidate.as_deref(), object, &read) && check(&old).await.is_ok() {
+            let refused = Some(failure.message);
+            return Preparation { result: Ok(()), prepared: Some(old), refused, read };
+        }
+        let prepared = candidate.or_else(|| Some(old).filter(|old| old.read == read));
+        Preparation { result: Err(failure), prepared, refused: None, read }
     }
 
     /// Check again what serves, when nothing has changed.
-    pub async fn recheck(&self, prepared: Prepared) -> Preparation {
+    pub async fn recheck(&self, prepared: Arc<Prepared>) -> Preparation {
         let result = check(&prepared).await;
         Preparation { result, read: prepared.read.clone(), prepared: Some(prepared), refused: None }
     }
@@ -211,14 +213,14 @@ impl Preparer {
             config,
             secret: lent.secret,
             reveal: spec.secrets.reveal.iter().cloned().collect(),
-            keys: self.keys_of(&object.uid),
+            keys: self.keys_of(object.uid()),
             limits: CallLimits {
                 timeout: spec.limits.timeout.0,
                 memory: usize::try_from(spec.limits.memory.bytes).unwrap_or(usize::MAX),
                 ..CallLimits::default()
             },
             http: lent.http,
-            observer: self.reporter.of_issuer(&object.reference),
+            observer: self.reporter.of_issuer(&object.target.reference),
         }
     }
 
@@ -252,7 +254,7 @@ fn only_the_plugin_is_new(
     read: &Versions,
 ) -> bool {
     let same_plugin = candidate.is_some_and(|new| new.plugin.sha256() == old.plugin.sha256());
-    !same_plugin && same_secrets(&old.read, read) && !old.asks_otherwise(&object.spec)
+    !same_plugin && same_secrets(&old.read, read) && !old.spec.asks_otherwise(&object.spec)
 }
 
 fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {

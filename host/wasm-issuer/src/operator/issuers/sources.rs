@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
 use thiserror::Error;
 use tokio::time::timeout;
+use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_runtime::SecretData;
 use zeroize::Zeroizing;
 
@@ -86,6 +87,14 @@ pub enum SourceError {
     /// A source that this version does not read.
     #[error("spec.plugin.image is not supported by this version: use configMap or builtin")]
     ImageUnsupported,
+    /// The API server did not answer, or has trouble of its own.
+    #[error("could not read {what}: {error}")]
+    Unanswered {
+        /// The kind, namespace and name of an object.
+        what: String,
+        /// What the API server said, if anything.
+        error: String,
+    },
     /// The API server or the disk refused.
     #[error("could not read {what}: {error}")]
     Unreadable {
@@ -94,6 +103,16 @@ pub enum SourceError {
         /// What the API server or the system said.
         error: String,
     },
+}
+
+impl From<SourceError> for CheckFailure {
+    /// Nobody is at fault where the API server does not answer.
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unanswered { .. } => Self::unread(error),
+            _ => Self::passing(error),
+        }
+    }
 }
 
 /// The bytes of a plugin and where they are from.
@@ -160,14 +179,15 @@ impl Sources {
     async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();
-        let mut entries =
-            read(tokio::fs::read_dir(&self.builtins), self.builtins.display().to_string()).await?;
-        while let Some(entry) = read(entries.next_entry(), self.builtins.display().to_string()).await? {
+        let folder = self.builtins.display().to_string();
+        let mut entries = tokio::fs::read_dir(&self.builtins).await.map_err(unreadable(&folder))?;
+        while let Some(entry) = entries.next_entry().await.map_err(unreadable(&folder))? {
             let path = entry.path();
             let stem = path.file_stem().and_then(|s| s.to_str()).map(|s| s.replace('_', "-"));
             let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == "wasm")) else { continue };
             if stem == name {
-                let wasm = read(tokio::fs::read(&path), format!("the builtin plugin \"{name}\"")).await?;
+                let what = format!("the builtin plugin \"{name}\"");
+                let wasm = tokio::fs::read(&path).await.map_err(unreadable(&what))?;
                 return Ok(FoundComponent { wasm, source: format!("builtin {name}") });
             }
             names.push(stem);
@@ -200,17 +220,21 @@ impl Sources {
     }
 }
 
-async fn read<T, E: std::fmt::Display>(
-    reading: impl Future<Output = Result<T, E>>,
-    what: String,
-) -> Result<T, SourceError> {
+async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -> Result<T, SourceError> {
     match timeout(READ_TIMEOUT, reading).await {
-        Ok(read) => read.map_err(|error| SourceError::Unreadable { what, error: error.to_string() }),
+        Ok(Err(kube::Error::Api(status))) if (400..500).contains(&status.code) && status.code != 429 => {
+            Err(SourceError::Unreadable { what, error: status.to_string() })
+        }
+        Ok(read) => read.map_err(|error| SourceError::Unanswered { what, error: error.to_string() }),
         Err(_elapsed) => {
             let error = format!("no answer within {} s", READ_TIMEOUT.as_secs());
-            Err(SourceError::Unreadable { what, error })
+            Err(SourceError::Unanswered { what, error })
         }
     }
+}
+
+fn unreadable(what: &str) -> impl Fn(std::io::Error) -> SourceError {
+    move |error| SourceError::Unreadable { what: what.to_owned(), error: error.to_string() }
 }
 
 /// The bytes of a component, unpacked if they are gzip, up to 16 MiB of them. `source` names them in the error.

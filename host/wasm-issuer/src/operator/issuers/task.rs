@@ -9,16 +9,19 @@ use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
+use wasm_issuer_core::issuance::blame::{AfterBlame, Blame};
 use wasm_issuer_core::issuance::condition;
-use wasm_issuer_core::issuance::issuer::{self, Attempt, History, IssuerPlan, NewIssuerStatus};
+use wasm_issuer_core::issuance::issuer::{
+    self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
+};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::dependency::{Dependency, Versions};
-use super::object::ObservedIssuer;
+use super::object::{self, ObservedIssuer};
 use super::prepare::{Preparation, Prepared, Preparer};
 use super::watches::{Subscription, Version, Watched, Watches};
 use crate::api;
-use crate::api::IssuerKey;
+use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
 use crate::operator::events::Events;
@@ -48,10 +51,12 @@ impl Shared {
 
 /// What wakes an Issuer's task.
 enum Wake {
-    Spec,
+    /// Somebody did something about the Issuer.
+    Touched,
     Dependency,
     Due,
-    Feedback(Feedback),
+    /// Signing fails by the Issuer's fault, with this message, whatever its check says.
+    NotReady(String),
     Deleted,
 }
 
@@ -67,7 +72,15 @@ pub struct IssuerTask {
     history: History,
     /// When signing failed last by the Issuer's fault.
     relapsed: Option<Instant>,
-    prepared: Option<Prepared>,
+    blame: Blame,
+    /// When a complaint calls for a check, and when one did so last.
+    check_at: Option<Instant>,
+    checked_at: Option<Instant>,
+    /// Somebody did something about the Issuer, and its requests do not know yet.
+    touched: bool,
+    prepared: Option<Arc<Prepared>>,
+    /// What signs.
+    serving: Option<Arc<Serving>>,
     /// Why the plugin that the source holds is not the one in use.
     refused: Option<String>,
     /// Watches of what the spec names, and the versions that were read.
@@ -94,7 +107,12 @@ impl IssuerTask {
             news,
             history: History::default(),
             relapsed: None,
+            blame: Blame::default(),
+            check_at: None,
+            checked_at: None,
+            touched: false,
             prepared: None,
+            serving: None,
             refused: None,
             watched: Vec::new(),
             read: Versions::new(),
@@ -104,28 +122,30 @@ impl IssuerTask {
     /// Serve the Issuer until it is deleted.
     pub async fn run(mut self) {
         // What its status says is true until a check says otherwise: requests wait for the plugin, silently.
-        self.publish(None);
+        self.publish();
         let mut due = false;
         loop {
             if !due {
                 self.take_newest();
                 self.watch_dependencies();
-                if self.prepared.as_ref().is_some_and(|old| old.asks_otherwise(&self.current.spec)) {
+                if self.prepared.as_ref().is_some_and(|old| old.spec.asks_otherwise(&self.current.spec)) {
                     // Nothing is signed by a spec that is not any more.
-                    self.publish(None);
+                    self.serving = None;
+                    self.publish();
                 }
             }
             let next = self.attempt(due).await;
             let wake = match self.wait(next).await {
-                Wake::Feedback(feedback) => self.learn(feedback).await,
+                Wake::NotReady(message) => self.relapse(&message).await,
                 wake => wake,
             };
             match wake {
                 Wake::Deleted => return,
-                Wake::Spec | Wake::Dependency => sleep(SETTLE).await,
-                Wake::Due | Wake::Feedback(_) => {}
+                Wake::Touched | Wake::Dependency => sleep(SETTLE).await,
+                Wake::Due | Wake::NotReady(_) => {}
             }
-            due = matches!(wake, Wake::Due) && !self.spec_changed();
+            self.touched |= matches!(wake, Wake::Touched);
+            due = matches!(wake, Wake::Due) && !self.is_outdated();
         }
     }
 
@@ -144,36 +164,57 @@ impl IssuerTask {
 
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
     async fn attempt(&mut self, due: bool) -> Next {
-        let preparation = self.prepare(due).await;
+        let complained = self.check_at.take_if(|at| *at <= Instant::now()).is_some();
+        if complained {
+            self.checked_at = Some(Instant::now());
+        }
+        let Some(preparation) = self.prepare(due).await else {
+            self.touched = true;
+            return Next::After(Duration::ZERO);
+        };
+        let is_new = self.prepared.as_ref().is_some_and(|old| old.read != preparation.read);
+        let credence = if is_new || !self.blame.is_empty() { Credence::Likely } else { Credence::Alone };
+        self.report_unread(&preparation.result);
         self.prepared = preparation.prepared;
         self.refused = preparation.refused.clone();
         self.read = preparation.read;
         let attempt = Attempt {
             result: preparation.result,
-            plugin: self.prepared.as_ref().map(Prepared::plugin_facts),
+            credence,
+            plugin: self.prepared.as_ref().map(|prepared| prepared.plugin_facts()),
             refused_plugin: preparation.refused,
         };
-        let ready = attempt.result.is_ok();
+        let candidate = self.prepared.as_ref().map(|prepared| prepared.serving.clone());
+        let serves = candidate.as_ref().map(Arc::as_ptr) == self.serving.as_ref().map(Arc::as_ptr);
         let interval = self.current.spec.check_interval.0;
-        let plan = issuer::checked(&self.current.state, &attempt, self.history, interval, moment());
-        let serving = self.prepared.as_ref().filter(|_| ready).map(|p| p.serving.clone());
-        self.execute(plan, serving).await
+        let serves = serves && candidate.is_some();
+        let checked =
+            issuer::checked(&self.current.state, &attempt, serves, self.history, interval, moment());
+        self.execute(checked.plan, candidate.filter(|_| checked.serves)).await
     }
 
-    /// Load and check. An Issuer without a status gets its first one where this takes longer than the grace time.
-    async fn prepare(&mut self, due: bool) -> Preparation {
+    /// Load and check. An Issuer without a status gets its first one where this takes longer than the grace time. None
+    /// if the spec has changed meanwhile.
+    async fn prepare(&mut self, due: bool) -> Option<Preparation> {
         let shared = self.shared.clone();
-        let object = self.current.clone();
-        let before = self.prepared.take();
-        let was_refused = self.refused.take().is_some();
+        let observed = self.current.clone();
+        let before = self.prepared.clone();
+        let was_refused = self.refused.is_some();
         // A watch without an answer tells of no change.
         let due = due && self.watched.iter().all(|watch| *watch.version.borrow() != Version::Unknown);
+        let mut newer = self.object.clone();
         let preparation = async {
             match before {
-                Some(before) if due && !was_refused && before.generation == object.state.generation => {
+                Some(before) if due && !was_refused && before.generation == observed.state.generation => {
                     shared.preparer.recheck(before).await
                 }
-                before => shared.preparer.prepare(&object, before).await,
+                before => shared.preparer.prepare(&observed, before).await,
+            }
+        };
+        let preparation = async {
+            tokio::select! {
+                preparation = preparation => Some(preparation),
+                () = other_spec(&mut newer, &observed) => None,
             }
         };
         tokio::pin!(preparation);
@@ -190,11 +231,9 @@ impl IssuerTask {
 
     /// Wait for the next thing to do.
     async fn wait(&mut self, next: Next) -> Wake {
-        let due = match next {
-            Next::After(delay) => Some(Instant::now() + delay),
-            Next::Settled | Next::WithIssuer => None,
-        };
+        let due = next.delay().map(|delay| Instant::now() + delay);
         loop {
+            let due = due.into_iter().chain(self.check_at).min();
             let timer = async {
                 match due {
                     Some(at) => sleep_until(at).await,
@@ -204,48 +243,75 @@ impl IssuerTask {
             tokio::select! {
                 changed = self.object.changed() => match changed {
                     Err(_) => return Wake::Deleted,
-                    Ok(()) if self.spec_changed() => return Wake::Spec,
+                    Ok(()) if self.is_touched() => return Wake::Touched,
                     // A status, most likely this task's own write.
                     Ok(()) => self.take_newest(),
                 },
                 () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
                 () = timer => return Wake::Due,
-                Some(feedback) = self.news.recv() => match feedback {
-                    Feedback::Signed => {
-                        self.history = self.history.signed(self.relapsed.map(|at| at.elapsed()));
+                Some(feedback) = self.news.recv() => {
+                    if let Some(wake) = self.learn(feedback) {
+                        return wake;
                     }
-                    failed => return Wake::Feedback(failed),
-                },
+                }
             }
         }
     }
 
-    /// Signing failed by the Issuer's fault: not ready until a check after a growing delay.
-    async fn learn(&mut self, feedback: Feedback) -> Wake {
-        let Feedback::Failed { serving, message } = feedback else { return Wake::Due };
-        let is_news = self.prepared.as_ref().is_some_and(|p| Arc::ptr_eq(&p.serving, &serving));
-        if !is_news {
-            return Wake::Due;
+    /// Take in how signing goes.
+    fn learn(&mut self, feedback: Feedback) -> Option<Wake> {
+        let (serving, message, namespace, request) = match feedback {
+            Feedback::Failed { serving, message, namespace, request } => {
+                (serving, message, namespace, request)
+            }
+            Feedback::Signed => {
+                self.history = self.history.signed(self.relapsed.map(|at| at.elapsed()));
+                self.blame = Blame::default();
+                self.check_at = None;
+                return None;
+            }
+        };
+        if self.serving.as_ref().map(Arc::as_ptr) != Some(Arc::as_ptr(&serving)) {
+            return None;
         }
+        let is_shared = self.current.key.kind == IssuerKind::Cluster;
+        let checked = self.checked_at.map(|at| at.elapsed());
+        match self.blame.add(&namespace, &request, is_shared, checked) {
+            AfterBlame::NotReady => return Some(Wake::NotReady(message)),
+            AfterBlame::Check(delay) => {
+                let at = Instant::now() + delay;
+                self.check_at = Some(self.check_at.map_or(at, |before| before.min(at)));
+            }
+        }
+        None
+    }
+
+    /// Signing fails by the Issuer's fault: not ready until a check after a growing delay.
+    async fn relapse(&mut self, message: &str) -> Wake {
         self.relapsed = Some(Instant::now());
-        let plan = issuer::relapsed(&self.current.state, &message, self.history, moment());
+        self.blame = Blame::default();
+        self.check_at = None;
+        let plan = issuer::relapsed(&self.current.state, message, self.history, moment());
         let next = self.execute(plan, None).await;
-        loop {
-            match self.wait(next).await {
-                // Calls that were under way when the first of them failed.
-                Wake::Feedback(_) => {}
-                wake => return wake,
-            }
-        }
+        self.wait(next).await
     }
 
-    fn spec_changed(&self) -> bool {
+    /// Whether the watch has brought a spec that is not the one looked at.
+    fn is_outdated(&self) -> bool {
+        is_other_spec(&self.object.borrow(), &self.current)
+    }
+
+    fn is_touched(&self) -> bool {
         let newest = self.object.borrow();
-        newest.uid != self.current.uid || newest.state.generation != self.current.state.generation
+        !newest.target.is_older_than(&self.current.target) && self.current.is_touched_by(&newest)
     }
 
+    /// Take in what the watch has brought, unless it is older than what this task wrote.
     fn take_newest(&mut self) {
-        self.current = self.object.borrow_and_update().as_ref().clone();
+        let newest = self.object.borrow_and_update();
+        if !newest.target.is_older_than(&self.current.target) {
+            self.current = newest.as_ref().clone();
+        }
     }
 
     /// Carry out a plan, remember what it taught, and let the requests know.
@@ -254,24 +320,29 @@ impl IssuerTask {
             Some(status) => self.write(status, plan.events).await,
             None => true,
         };
+        // Requests look at the status as it is, too: what may not sign by that does not sign.
+        self.serving = serving;
+        self.publish();
         if !landed {
-            let (history, delay) = History::unwritten(plan.remember, rand::random());
+            let (history, delay) = History::write_failed(plan.remember, rand::random());
             self.history = history;
-            self.publish(None);
             return Next::After(delay);
         }
         self.history = History::written(plan.remember);
-        self.publish(serving);
+        if self.touched && self.serving.is_some() {
+            self.touched = false;
+            self.shared.registry.touched(&self.current.key);
+        }
         plan.next
     }
 
-    fn publish(&self, serving: Option<Arc<Serving>>) {
+    fn publish(&self) {
         let state = &self.current.state;
         let entry = IssuerEntry {
-            uid: self.current.uid.clone(),
+            uid: self.current.uid().to_owned(),
             generation: state.generation,
             ready: condition::find(&state.conditions, condition::READY).cloned(),
-            serving,
+            serving: self.serving.clone(),
             feedback: self.feedback.clone(),
         };
         self.shared.registry.put(&self.current.key, entry);
@@ -279,17 +350,16 @@ impl IssuerTask {
 
     /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
     async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
-        let object = &self.current;
-        let body = object.apply_body(&status);
-        let written = apply_status(&self.shared.client, &object.collection, &object.key.name, &body).await;
+        let observed = &self.current;
+        let written = apply_status(&self.shared.client, &observed.target, &object::status(&status)).await;
         match written {
-            Ok(version) => {
+            Ok(target) => {
                 if let Some(ready) = condition::find(&status.conditions, condition::READY) {
                     let (reason, message) = (&ready.reason, &ready.message);
-                    info!(issuer = %object.key, reason, message, "status written");
+                    info!(issuer = %observed.key, reason, message, "status written");
                 }
-                self.shared.events.publish(&object.reference, events);
-                self.current.resource_version = version;
+                self.shared.events.publish(&observed.target.reference, events);
+                self.current.target = target;
                 self.current.state.conditions = status.conditions;
                 self.current.state.plugin = status.plugin;
                 true
@@ -297,11 +367,30 @@ impl IssuerTask {
             // Deleted: the watch says so in a moment.
             Err(ApplyError::Conflict | ApplyError::Gone) => false,
             Err(error) => {
-                warn!(issuer = %object.key, %error, "could not write the status");
+                warn!(issuer = %observed.key, %error, "could not write the status");
                 false
             }
         }
     }
+
+    /// Tell those who run the operator what no status says.
+    fn report_unread(&self, result: &Result<(), CheckFailure>) {
+        if let Err(CheckFailure { message, kind: CheckFailureKind::Unread }) = result {
+            warn!(issuer = %self.current.key, error = message, "the API server does not say what the Issuer names");
+        }
+    }
+}
+
+fn is_other_spec(newest: &ObservedIssuer, current: &ObservedIssuer) -> bool {
+    newest.uid() != current.uid()
+        || (newest.state.generation != current.state.generation
+            && !newest.target.is_older_than(&current.target))
+}
+
+/// Wait until the watch has brought another spec, or that the Issuer is gone.
+async fn other_spec(object: &mut watch::Receiver<Arc<ObservedIssuer>>, current: &ObservedIssuer) {
+    // Closed: the Issuer is gone.
+    let _ = object.wait_for(|newest| is_other_spec(newest, current)).await;
 }
 
 /// Wait until something that the Issuer names is another version than the one that was read.

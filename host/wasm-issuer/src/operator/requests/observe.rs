@@ -1,10 +1,7 @@
 //! From a CertificateRequest to what the operator keeps of it. No client.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
-use kube::Resource;
-use serde_json::{Value, json};
 use wasm_issuer_core::issuance::condition::Condition;
 use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
@@ -17,6 +14,7 @@ use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
 };
 use crate::api::{IssuerKey, IssuerKind};
+use crate::operator::apply::Target;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
@@ -28,10 +26,8 @@ pub struct RequestKey {
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub key: RequestKey,
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.resourceVersion`: a write lands on this version or not at all.
-    pub resource_version: String,
+    /// Where its status is written.
+    pub target: Target,
     /// Its Issuer; none where it names a kind that this group does not have.
     pub issuer: Option<IssuerKey>,
     /// What the decisions see.
@@ -40,10 +36,6 @@ pub struct Observed {
     pub annotations: Vec<(String, String)>,
     /// What is asked for, as it was written.
     pub spec: CertificateRequestSpec,
-    /// What its Events refer to.
-    pub reference: ObjectReference,
-    /// The URL path of the requests of its namespace.
-    pub collection: String,
 }
 
 /// What is to be kept of a request; none if it refers to somebody else's issuer.
@@ -51,7 +43,7 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
     if request.spec.issuer_ref.group != GROUP {
         return None;
     }
-    let reference = request.object_ref(&());
+    let target = Target::of(&request);
     let meta = request.metadata;
     let key = RequestKey { namespace: meta.namespace?, name: meta.name? };
     let issuer_ref = &request.spec.issuer_ref;
@@ -72,11 +64,8 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         issuer: IssuerName { kind: kind_name.to_owned(), name: issuer_ref.name.clone() },
     };
     Some(Observed {
-        collection: CertificateRequest::url_path(&(), Some(&key.namespace)),
-        reference,
+        target,
         key,
-        uid: meta.uid.unwrap_or_default(),
-        resource_version: meta.resource_version.unwrap_or_default(),
         issuer,
         view,
         annotations: meta.annotations.unwrap_or_default().into_iter().collect(),
@@ -85,23 +74,17 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
 }
 
 impl Observed {
-    /// Whether this is an earlier version of the same object, by their resource versions: for one kind those are numbers
-    /// that grow (Kubernetes 1.35 promises it, etcd always made it so). Others cannot be compared, so none is older.
-    pub fn is_older_than(&self, other: &Observed) -> bool {
-        let version = |o: &Observed| o.resource_version.parse::<u128>().ok();
-        self.uid == other.uid && version(self).zip(version(other)).is_some_and(|(this, that)| this < that)
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.target.uid()
     }
 
-    /// Whether something that matters to a decision differs: not the conditions that this operator writes, so that
-    /// its own writes do not wake it.
+    /// Whether a newer version of the request has to be looked at.
     pub fn differs(&self, newer: &Observed) -> bool {
-        let foreign = |o: &Observed| -> Vec<Condition> {
-            o.view.conditions.iter().filter(|c| !o.view.owned.contains(&c.type_)).cloned().collect()
-        };
-        self.uid != newer.uid
+        self.uid() != newer.uid()
             || self.annotations != newer.annotations
             || self.spec != newer.spec
-            || foreign(self) != foreign(newer)
+            || self.view.differs(&newer.view)
     }
 
     /// The request for the plugin, or why there can be none: the CSR or the spec is at fault.
@@ -116,7 +99,7 @@ impl Observed {
         Ok(SignRequest {
             namespace: Some(self.key.namespace.clone()),
             name: self.key.name.clone(),
-            uid: self.uid.clone(),
+            uid: self.uid().to_owned(),
             csr,
             duration: spec.duration,
             is_ca: spec.is_ca,
@@ -133,35 +116,24 @@ impl Observed {
     }
 
     /// The request as it is after this status was written.
-    pub fn with_status(&self, status: &RequestStatus, resource_version: String) -> Self {
-        let mut new = self.clone();
-        new.resource_version = resource_version;
+    pub fn with_status(&self, status: &RequestStatus, target: Target) -> Self {
+        let mut new = Self { target, ..self.clone() };
         new.view.conditions.retain(|c| !self.view.owned.contains(&c.type_));
         new.view.conditions.retain(|c| status.conditions.iter().all(|s| s.type_ != c.type_));
         new.view.conditions.extend(status.conditions.iter().cloned());
         new.view.owned = status.conditions.iter().map(|c| c.type_.clone()).collect();
         new
     }
+}
 
-    /// The body of a server-side apply of this status.
-    pub fn apply_body(&self, status: &RequestStatus) -> Value {
-        let encode = |pem: &String| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, pem);
-        let status = CertificateRequestStatus {
-            conditions: status.conditions.iter().map(written_condition).collect(),
-            certificate: status.certificate.as_ref().map(encode),
-            ca: status.ca.as_ref().map(encode),
-            failure_time: status.failure_time.map(Time),
-        };
-        json!({
-            "apiVersion": self.reference.api_version,
-            "kind": self.reference.kind,
-            "metadata": {
-                "name": self.key.name,
-                "namespace": self.key.namespace,
-                "resourceVersion": self.resource_version,
-            },
-            "status": status,
-        })
+/// A status as it is written.
+pub fn status(status: &RequestStatus) -> CertificateRequestStatus {
+    let encode = |pem: &String| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, pem);
+    CertificateRequestStatus {
+        conditions: status.conditions.iter().map(written_condition).collect(),
+        certificate: status.certificate.as_ref().map(encode),
+        ca: status.ca.as_ref().map(encode),
+        failure_time: status.failure_time.map(Time),
     }
 }
 
@@ -207,6 +179,8 @@ fn owned_conditions(entries: &[ManagedFieldsEntry]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn request(conditions: Value) -> CertificateRequest {
@@ -264,6 +238,7 @@ mod tests {
             json!([{"type": "Ready", "status": "Unknown"}, {"type": "Approved", "status": "True"}]);
         assert!(!old.differs(&own));
         assert!(old.differs(&observe(request(approved)).unwrap()));
+        assert!(old.differs(&observe(request(json!([]))).unwrap()), "Ready was taken away: look again");
     }
 
     #[test]

@@ -4,21 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
-use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
+use wasm_issuer_core::issuance::request::{self, AskedIssuer, Gate, RequestPlan, Tries, is_publishable};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Verification, Verified};
-use wasm_issuer_core::issuance::write::{
-    self, AfterWrite, Found, Wanted, WriteFailure, is_wanted, unwritten,
-};
+use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
 use wasm_issuer_core::issuance::{condition, outcome};
 use wasm_issuer_runtime::CallError;
 
-use super::observe::{Observed, RequestKey, observe};
+use super::observe::{self, Observed, RequestKey, observe};
+use super::parking::Size;
 use crate::api::cert_manager::CertificateRequest;
 use crate::operator::apply::{ApplyError, READ_TIMEOUT, apply_status};
 use crate::operator::clock::{moment, now};
@@ -44,21 +42,52 @@ pub struct Handled {
     pub finished: bool,
     pub tries: Tries,
     pub next: Next,
+    /// What is still to be written.
+    pub parked: Option<Parked>,
+}
+
+/// A plan whose status is to be written, between two tries to write it: it waits without a slot.
+pub struct Parked {
+    plan: RequestPlan,
+    /// The Issuer whose plugin answered it.
+    asked: Option<AskedIssuer>,
+    /// When it was first tried to be written.
+    since: Instant,
+}
+
+impl Size for Parked {
+    fn size(&self) -> usize {
+        let status = self.plan.status.as_ref();
+        let texts = status.into_iter().flat_map(|status| {
+            let conditions = status.conditions.iter().map(|c| c.message.len());
+            conditions.chain([&status.certificate, &status.ca].into_iter().flatten().map(String::len))
+        });
+        size_of::<Self>() + texts.sum::<usize>()
+    }
 }
 
 impl Signing {
-    /// Handle a request of which `tries` is remembered.
-    pub async fn handle(&self, observed: Arc<Observed>, tries: Tries) -> Handled {
-        let entry = observed.issuer.as_ref().and_then(|key| self.registry.get(key));
+    /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
+    pub async fn handle(&self, observed: Arc<Observed>, tries: Tries, parked: Option<Parked>) -> Handled {
+        if let Some(parked) = parked {
+            return self.write_again(observed, parked, tries).await;
+        }
+        let key = observed.issuer.as_ref();
+        let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
         let mut current = observed;
-        let plan = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now()) {
-            Gate::Act(plan) => plan,
+        let (plan, asked) = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now())
+        {
+            Gate::Act(plan) => (plan, None),
             Gate::Sign => match entry.as_ref().and_then(|e| e.serving.as_ref().map(|s| (e, s))) {
-                Some((entry, serving)) => self.sign(&mut current, serving, entry, tries).await,
-                None => Plan::idle(Next::WithIssuer, tries),
+                Some((entry, serving)) => (self.sign(&mut current, serving, entry, tries).await, newest),
+                None => (Plan::idle(Next::WithIssuer, tries), None),
             },
         };
-        self.execute(current, plan, tries).await
+        if plan.status.is_none() {
+            self.events.publish(&current.target.reference, plan.events);
+            return Handled { next: plan.next, ..Handled::again(plan.remember, Duration::ZERO) };
+        }
+        self.execute(current, Parked { plan, asked, since: Instant::now() }, tries).await
     }
 
     /// Call the plugin, verify what it returns, and plan what that means.
@@ -86,10 +115,12 @@ impl Signing {
             }
             Err(failure) => {
                 if failure.kind == FailureKind::Issuer {
-                    // It must arrive: the request waits for what the Issuer makes of it.
-                    let news =
-                        Feedback::Failed { serving: serving.clone(), message: failure.message.clone() };
-                    let _ = entry.feedback.send(news).await;
+                    let _ = entry.feedback.try_send(Feedback::Failed {
+                        serving: serving.clone(),
+                        message: failure.message.clone(),
+                        namespace: current.key.namespace.clone(),
+                        request: current.uid().to_owned(),
+                    });
                 }
                 let since = entry.ready_since();
                 outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
@@ -154,52 +185,67 @@ impl Signing {
     }
 
     async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
-        let body = observed.apply_body(status);
-        let written = apply_status(&self.client, &observed.collection, &observed.key.name, &body).await;
+        let written = apply_status(&self.client, &observed.target, &observe::status(status)).await;
         self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
-        let version = written?;
-        Ok(observed.with_status(status, version))
+        Ok(observed.with_status(status, written?))
     }
 
-    async fn execute(&self, mut current: Arc<Observed>, plan: RequestPlan, before: Tries) -> Handled {
-        let reference = current.reference.clone();
-        let Some(status) = plan.status else {
-            self.events.publish(&reference, plan.events);
-            return Handled { now: None, finished: false, tries: plan.remember, next: plan.next };
+    /// Write a plan's status, once.
+    async fn execute(&self, current: Arc<Observed>, parked: Parked, before: Tries) -> Handled {
+        let Parked { plan, asked, since } = &parked;
+        let Some(status) = &plan.status else { return Handled::again(before, Duration::ZERO) };
+        if let Some(asked) = asked {
+            let newest = current.issuer.as_ref().and_then(|key| self.registry.find(key).1);
+            if !is_publishable(status, asked, newest.as_ref()) {
+                info!(
+                    namespace = current.key.namespace,
+                    request = current.key.name,
+                    "an answer is dropped: the Issuer has changed since its plugin was asked"
+                );
+                return Handled::again(before, Duration::ZERO);
+            }
+        }
+        let error = match self.write(&current, status).await {
+            Ok(newer) => {
+                log(&newer);
+                self.events.publish(&current.target.reference, plan.events.clone());
+                let finished = newer.view.is_finished();
+                let tries = Tries::written(plan.remember);
+                return Handled {
+                    now: Some(Arc::new(newer)),
+                    finished,
+                    tries,
+                    next: plan.next,
+                    parked: None,
+                };
+            }
+            Err(error) => error,
         };
-        let began = Instant::now();
-        let mut failures = before.write_failures;
-        loop {
-            let error = match self.write(&current, &status).await {
-                Ok(newer) => {
-                    log(&newer);
-                    self.events.publish(&reference, plan.events);
-                    let (finished, tries) = (newer.view.is_finished(), Tries::written(plan.remember));
-                    return Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next };
-                }
-                Err(error) => error,
-            };
-            failures = failures.saturating_add(1);
-            let tries = before.unwritten(plan.remember, failures);
-            let jitter = rand::random();
-            let why = WriteFailure::from(&error);
-            if why == WriteFailure::Unanswered {
-                self.report(&reference, &current.key, &error);
+        let why = WriteFailure::from(&error);
+        if matches!(why, WriteFailure::Refused | WriteFailure::Unanswered) {
+            self.report(&current, &error);
+        }
+        let failures = before.write_failures.saturating_add(1);
+        let tries = before.write_failed(plan.remember, failures);
+        match after_failure(status, why, failures, since.elapsed(), rand::random()) {
+            AfterWrite::Forget => Handled::gone(tries),
+            AfterWrite::LookAgain(delay) => Handled::again(tries, delay),
+            AfterWrite::WriteAgain(delay) => Handled { parked: Some(parked), ..Handled::again(tries, delay) },
+        }
+    }
+
+    /// Write what could not be written before, onto what has become of the request.
+    async fn write_again(&self, observed: Arc<Observed>, parked: Parked, tries: Tries) -> Handled {
+        let found = self.read(&observed).await;
+        match (is_wanted(found.view(|observed| &observed.view)), found) {
+            (Wanted::Yes, Found::There(newer)) => self.execute(Arc::new(newer), parked, tries).await,
+            // It lands on the version that was read before or nowhere.
+            (Wanted::Yes, _) => self.execute(observed, parked, tries).await,
+            (Wanted::Otherwise, Found::There(newer)) => {
+                Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) }
             }
-            match unwritten(&status, why, failures, began.elapsed(), jitter) {
-                AfterWrite::Forget => return Handled::gone(tries),
-                AfterWrite::LookAgain(delay) => return Handled::unwritten(tries, delay),
-                AfterWrite::WriteAgain(delay) => sleep(delay).await,
-            }
-            let found = self.read(&current).await;
-            match (is_wanted(found.view(|observed| &observed.view)), found) {
-                (Wanted::Yes, Found::There(newer)) => current = Arc::new(newer),
-                (Wanted::Yes, _) => sleep(write::delay(failures, jitter)).await,
-                (Wanted::Otherwise, _) => {
-                    return Handled::unwritten(tries, write::delay(failures, jitter));
-                }
-                (Wanted::No, _) => return Handled::gone(tries),
-            }
+            (Wanted::Otherwise, _) => Handled::again(tries, Duration::ZERO),
+            (Wanted::No, _) => Handled::gone(tries),
         }
     }
 
@@ -210,25 +256,28 @@ impl Signing {
             return Found::Unknown;
         };
         match newer.and_then(observe) {
-            Some(newer) if newer.uid == old.uid && newer.spec == old.spec => Found::There(newer),
+            Some(newer) if newer.uid() == old.uid() && newer.spec == old.spec => Found::There(newer),
             _ => Found::Gone,
         }
     }
 
-    fn report(&self, reference: &ObjectReference, key: &RequestKey, error: &ApplyError) {
-        warn!(namespace = key.namespace, request = key.name, %error, "could not write the status");
+    fn report(&self, observed: &Observed, error: &ApplyError) {
+        let RequestKey { namespace, name } = &observed.key;
+        warn!(namespace, request = name, %error, "could not write the status");
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
-        self.events.publish(reference, vec![Notice::warning("UnexpectedError", SYNC_FAILED, &note)]);
+        let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
+        self.events.publish(&observed.target.reference, vec![notice]);
     }
 }
 
 impl Handled {
     fn gone(tries: Tries) -> Self {
-        Self { now: None, finished: true, tries, next: Next::Settled }
+        Self { finished: true, next: Next::Settled, ..Self::again(tries, Duration::ZERO) }
     }
 
-    fn unwritten(tries: Tries, delay: Duration) -> Self {
-        Self { now: None, finished: false, tries, next: Next::After(delay) }
+    /// To be looked at again after so long.
+    fn again(tries: Tries, delay: Duration) -> Self {
+        Self { now: None, finished: false, tries, next: Next::After(delay), parked: None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! An API server in memory: objects with versions and managed fields, lists, watches, and faults on request.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ struct Inner {
     calls: Mutex<Calls>,
     /// Wakes the watches.
     changed: watch::Sender<u64>,
+    /// How often all watches were broken off.
+    breaks: AtomicU64,
 }
 
 /// What was called, and what will go wrong how often.
@@ -51,7 +54,7 @@ pub enum Call {
 pub enum Fault {
     /// This code is answered, and nothing happens.
     Code(u16),
-    /// Nothing happens and nothing is answered.
+    /// Nothing happens and nothing is answered. A list and a watch end after 30 s, by the client's time-out.
     Hang,
     /// It happens, but the answer gets lost.
     AnswerLost,
@@ -72,6 +75,7 @@ impl ScriptedApi {
             store: Mutex::default(),
             calls: Mutex::default(),
             changed: watch::channel(0).0,
+            breaks: AtomicU64::default(),
         }))
     }
 
@@ -174,6 +178,17 @@ impl ScriptedApi {
     pub fn release(&self, plural: &str) {
         self.store().held.remove(plural);
         self.tell();
+    }
+
+    /// All watches are broken off.
+    pub fn break_watches(&self) {
+        self.0.breaks.fetch_add(1, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// How often that has happened.
+    pub(super) fn breaks(&self) -> u64 {
+        self.0.breaks.load(Ordering::Relaxed)
     }
 
     /// How many such calls there were.

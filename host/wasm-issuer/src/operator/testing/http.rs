@@ -1,6 +1,7 @@
 //! The API server in memory as a client sees it.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,9 +11,13 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use kube::Client;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::api_server::{Call, Fault, ScriptedApi};
 use super::store::Target;
+
+/// How long the real client waits for the next byte.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl ScriptedApi {
     pub fn client(&self) -> Client {
@@ -22,10 +27,14 @@ impl ScriptedApi {
 
     fn watch(&self, target: Target, since: u64) -> Body {
         let changed = self.changes();
+        let breaks = self.breaks();
         let events = stream::unfold((self.clone(), changed, since), move |(server, mut changed, since)| {
             let target = target.clone();
             async move {
                 loop {
+                    if server.breaks() != breaks {
+                        return None;
+                    }
                     if let Some((at, line)) = server.event_after(&target, since) {
                         return Some((Ok::<_, Infallible>(line), (server, changed, at)));
                     }
@@ -71,6 +80,10 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
     let fault = server.begin(&call);
     match &fault {
         Some(Fault::Code(code)) => return failure(*code),
+        Some(Fault::Hang) if matches!(call, Call::List(_) | Call::Watch(_)) => {
+            sleep(CLIENT_TIMEOUT).await;
+            return failure(504);
+        }
         Some(Fault::Hang) => std::future::pending::<()>().await,
         Some(Fault::Overtaken(act)) => act(&server),
         Some(Fault::AnswerLost) | None => {}

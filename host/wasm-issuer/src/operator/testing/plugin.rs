@@ -66,6 +66,7 @@ pub struct ScriptedSigner(Arc<Script>);
 #[derive(Default)]
 struct Script {
     signs: Mutex<VecDeque<Answer>>,
+    fails: Mutex<HashMap<String, FailureKind>>,
     checks: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<(Instant, SignRequest)>>,
     checked: Mutex<usize>,
@@ -75,6 +76,11 @@ impl ScriptedSigner {
     /// What the next `sign` answers that nothing was scripted for.
     pub fn signs(&self, answer: Answer) {
         self.0.signs.lock().unwrap().push_back(answer);
+    }
+
+    /// Every `sign` of a request of that name fails.
+    pub fn fails(&self, request: &str, kind: FailureKind) {
+        self.0.fails.lock().unwrap().insert(request.to_owned(), kind);
     }
 
     /// What the next `check` answers that nothing was scripted for.
@@ -116,8 +122,12 @@ impl Signer for ScriptedSigner {
     fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>> {
         async {
             self.0.asked.lock().unwrap().push((Instant::now(), request.clone()));
-            let answer = self.0.signs.lock().unwrap().pop_front();
-            answer.unwrap_or_else(Answer::good).give().await?;
+            let failure = self.0.fails.lock().unwrap().get(&request.name).cloned();
+            let answer = match failure {
+                Some(kind) => Answer::failure(kind),
+                None => self.0.signs.lock().unwrap().pop_front().unwrap_or_else(Answer::good),
+            };
+            answer.give().await?;
             Ok(certificate())
         }
         .boxed()

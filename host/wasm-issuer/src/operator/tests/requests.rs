@@ -8,10 +8,10 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
-use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request::{AskedIssuer, RetryPolicy};
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::issuance::verify::Verification;
 
@@ -104,6 +104,7 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
         serving: Some(Arc::new(serving)),
         feedback,
     };
+    registry.observe(&key, AskedIssuer { uid: "issuer".to_owned(), generation: 1 }, true);
     registry.put(&key, entry);
     news
 }
@@ -359,4 +360,85 @@ async fn a_failure_that_cannot_be_written_counts_all_the_same() {
         gaps[1] >= Duration::from_millis(1600),
         "the delay after the second failure, not the first: {gaps:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_between_the_answer_and_the_write_leaves_one_certificate() {
+    let (bench, web) = Bench::with([]);
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::Hang);
+    let write = Call::WriteStatus(web.clone());
+    bench.api.until("the write", |api| api.count(&write) == 1).await;
+    let bench = bench.restart().await;
+    bench.until_ready_says(&web, ISSUED).await;
+    let first = certificate(&bench.api, &web);
+    a_while().await;
+    assert_eq!(bench.signer.asked().len(), 2, "nothing of the first answer was known to anybody");
+    assert_eq!(certificate(&bench.api, &web), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_cannot_be_written_hold_no_slot() {
+    let (bench, web) = Bench::with([]);
+    bench.until_ready_says(&web, ISSUED).await;
+    let names: Vec<String> = (0..40).map(|n| format!("stuck-{n}")).collect();
+    for name in &names {
+        let (stuck, value) = request(name);
+        bench.api.every(Call::WriteStatus(stuck.clone()), Fault::Code(403));
+        bench.api.put(&stuck, value);
+    }
+    bench.api.until("all signed", |_| bench.signer.asked().len() == 41).await;
+    for n in 0..10 {
+        let (good, value) = request(&format!("good-{n}"));
+        bench.api.put(&good, value);
+        let began = Instant::now();
+        bench.until_ready_says(&good, ISSUED).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        sleep(Duration::from_secs(10)).await;
+    }
+    bench.api.heal();
+    for name in &names {
+        bench.until_ready_says(&request(name).0, ISSUED).await;
+    }
+    assert_eq!(bench.signer.asked().len(), 51, "what was signed was kept");
+}
+
+const REST: FailureKind = FailureKind::Retry { after: Some(Duration::from_secs(300)) };
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_survives_conflicts() {
+    let (bench, web) = Bench::with([Answer::failure(REST)]);
+    for n in 0..6 {
+        let object = web.clone();
+        let value = n.to_string();
+        let overtaken = Fault::overtaken(move |api| annotate(api, &object, &value));
+        bench.api.next(Call::WriteStatus(web.clone()), overtaken);
+    }
+    bench.until_ready_says(&web, ISSUED).await;
+    let times = bench.signer.times();
+    assert_eq!(times.len(), 2, "one call, and another when the CA's time is over");
+    assert!(times[1] - times[0] >= Duration::from_secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_survives_a_restart() {
+    let (bench, web) = Bench::with([Answer::failure(REST)]);
+    let waits = "False Pending: Failed to sign CertificateRequest, will retry: scripted";
+    bench.until_ready_says(&web, waits).await;
+    let not_before = bench.api.condition(&web, "wasm-issuer.dev/NotBefore").unwrap();
+    let bench = bench.restart().await;
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(bench.signer.asked().len(), 1, "{not_before}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_ready_was_taken_away_is_tried_at_once() {
+    let (bench, web) = Bench::with([Answer::failure(FailureKind::Retry { after: None }), Answer::good()]);
+    let waits = "False Pending: Failed to sign CertificateRequest, will retry: scripted";
+    bench.until_ready_says(&web, waits).await;
+    bench.api.edit(&web, |value| {
+        value["status"]["conditions"].as_array_mut().unwrap().retain(|c| c["type"] != READY);
+    });
+    let began = Instant::now();
+    bench.until_ready_says(&web, ISSUED).await;
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }

@@ -1,0 +1,117 @@
+//! The Issuers' side, or both sides, against the API server in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use wasm_issuer_core::issuance::backoff::Backoff;
+use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_core::issuance::request::RetryPolicy;
+
+use crate::api::{IssuerKey, IssuerKind};
+use crate::operator::events::Events;
+use crate::operator::health::Synced;
+use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::metrics::Metrics;
+use crate::operator::registry::{IssuerEntry, Registry};
+use crate::operator::requests::{Limits, Requests, Signing};
+use crate::operator::testing::{
+    Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request,
+};
+use crate::policy::Policy;
+
+pub const CHECKED: &str = "True Checked: Succeeded checking the issuer";
+pub const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
+
+/// An operator with one Issuer, `ca`, whose plugin is `v1`.
+pub struct Bench {
+    pub api: ScriptedApi,
+    pub plugins: ScriptedLoader,
+    pub registry: Arc<Registry>,
+    pub ca: Object,
+    /// Kept open: the requests' side waits for it.
+    _stop: watch::Sender<bool>,
+}
+
+impl Bench {
+    /// The Issuers' side alone.
+    pub fn start(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
+        Self::run(prepare, false)
+    }
+
+    /// Both sides.
+    pub fn whole(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
+        Self::run(prepare, true)
+    }
+
+    fn run(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader), with_requests: bool) -> Self {
+        let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
+        let (ca, value) = issuer("ca");
+        api.put(&ca, value);
+        let (map, value) = config_map("plugin", "v1");
+        api.put(&map, value);
+        prepare(&api, &ca, &plugins);
+        let (registry, changes) = Registry::new();
+        let metrics = Arc::new(Metrics::new());
+        let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+        let settings = Settings {
+            builtin_dir: "/nowhere".into(),
+            cluster_resource_namespace: "operator".to_owned(),
+            retry: RetryPolicy {
+                max_duration: Duration::from_secs(24 * 3600),
+                backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
+            },
+            policy: Policy::default(),
+        };
+        let loader = Arc::new(plugins.clone());
+        let issuers =
+            Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+        let synced = Synced::new();
+        tokio::spawn(issuers.run(synced.clone()));
+        let (stop, stopped) = watch::channel(false);
+        if with_requests {
+            let signing = Signing { client: api.client(), registry: registry.clone(), events, metrics };
+            let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
+            tokio::spawn(Requests::new(Arc::new(signing), synced, limits).run(
+                api.client(),
+                changes,
+                stopped,
+            ));
+        }
+        Self { api, plugins, registry, ca, _stop: stop }
+    }
+
+    /// Somebody asks for a certificate.
+    pub fn ask(&self, name: &str) -> Object {
+        let (object, value) = request(name);
+        self.api.put(&object, value);
+        object
+    }
+
+    pub async fn until_says(&self, type_: &str, what: &str) {
+        self.until(&self.ca, type_, what).await;
+    }
+
+    pub async fn until_issued(&self, request: &Object) {
+        self.until(request, READY, ISSUED).await;
+    }
+
+    async fn until(&self, object: &Object, type_: &str, what: &str) {
+        self.api.until(what, |api| api.condition(object, type_).as_deref() == Some(what)).await;
+    }
+
+    pub fn entry(&self) -> Option<IssuerEntry> {
+        let namespace = Some(NAMESPACE.to_owned());
+        let key = IssuerKey { kind: IssuerKind::Namespaced, namespace, name: "ca".to_owned() };
+        self.registry.find(&key).0
+    }
+
+    pub fn serves(&self) -> bool {
+        self.entry().is_some_and(|entry| entry.serving.is_some())
+    }
+
+    /// How often the Issuer's status was written.
+    pub fn times_written(&self) -> usize {
+        self.api.count(&Call::WriteStatus(self.ca.clone()))
+    }
+}
