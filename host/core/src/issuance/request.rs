@@ -330,5 +330,15 @@ pub fn initializing(view: &RequestView, now: Timestamp) -> Option<RequestStatus>
     Some(view.status(UNKNOWN, "Initializing", &message, now))
 }
 
+/// The status that says that work will begin, for a request that may be signed and has waited longer than
+/// [`FIRST_STATUS_AFTER`] for its turn among the others.
+pub fn waiting_for_its_turn(view: &RequestView, now: Timestamp) -> Option<RequestStatus> {
+    if view.ready().is_some() || !view.is_approved() {
+        return None;
+    }
+    let message = format!("{} is busy: this CertificateRequest waits for its turn", super::FIELD_MANAGER);
+    Some(view.status(UNKNOWN, "Initializing", &message, now))
+}
+
 #[cfg(test)]
 mod tests;

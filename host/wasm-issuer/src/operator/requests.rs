@@ -22,9 +22,9 @@ pub use sign::Signing;
 use sign::{Handled, Parked};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
-use wasm_issuer_core::issuance::plan::Next;
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::{IssuerNews, Tries, is_woken_by_issuer};
 use wasm_issuer_core::issuance::write;
 
@@ -35,6 +35,8 @@ use crate::api::cert_manager::CertificateRequest;
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long to wait between two requests that are told that they wait: a write each, which work must not lack.
+const TELLING_PAUSE: Duration = Duration::from_millis(10);
 /// Within which time the requests of an Issuer that was mended are tried again.
 const WAKE_SPREAD: Duration = Duration::from_millis(250);
 /// When to look again at a request whose handling panicked.
@@ -49,6 +51,15 @@ struct Unfinished {
     parked: Option<InParking<Parked>>,
 }
 
+impl Unfinished {
+    /// Take in what this process has read or written, unless the watch has brought something newer.
+    fn take_in(&mut self, now: Arc<Observed>) {
+        if !now.target.is_older_than(&self.observed.target) {
+            self.observed = now;
+        }
+    }
+}
+
 /// The unfinished requests, and what happens to them.
 pub struct Requests {
     signing: Arc<Signing>,
@@ -60,6 +71,8 @@ pub struct Requests {
     /// Which request a task handles, and which version of it.
     handles: HashMap<Id, (RequestKey, Arc<Observed>)>,
     parking: Parking,
+    /// One that is being told that it waits, and no other meanwhile: who works comes first.
+    telling: JoinSet<Option<(RequestKey, Observed)>>,
     listed: HashSet<RequestKey>,
 }
 
@@ -74,6 +87,7 @@ impl Requests {
             running: JoinSet::new(),
             handles: HashMap::new(),
             parking: Parking::default(),
+            telling: JoinSet::new(),
             listed: HashSet::new(),
         }
     }
@@ -94,7 +108,10 @@ impl Requests {
         let mut events = kube::runtime::watcher(api, watcher::Config::default()).default_backoff().boxed();
         loop {
             self.dispatch();
-            let wake = self.queue.next_wake();
+            self.tell_waiting();
+            let late = self.queue.oldest_arrival().filter(|_| self.telling.is_empty());
+            let late = late.map(|at| at + FIRST_STATUS_AFTER);
+            let wake = self.queue.next_wake().into_iter().chain(late).min();
             let timer = async {
                 match wake {
                     Some(at) => sleep_until(at).await,
@@ -112,6 +129,14 @@ impl Requests {
                     ),
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
+                Some(told) = self.telling.join_next() => {
+                    if let Ok(Some((key, now))) = told
+                        && let Some(entry) = self.unfinished.get_mut(&key)
+                        && entry.observed.uid() == now.uid()
+                    {
+                        entry.take_in(Arc::new(now));
+                    }
+                }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
                 () = timer => {}
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -144,6 +169,22 @@ impl Requests {
             let parked = entry.parked.take().map(InParking::leave);
             let handle = self.running.spawn(async move { signing.handle(observed, tries, parked).await });
             self.handles.insert(handle.id(), (key, entry.observed.clone()));
+        }
+    }
+
+    /// Tell one that waits for its turn for long that it does.
+    fn tell_waiting(&mut self) {
+        while self.telling.is_empty()
+            && let Some(key) =
+                Instant::now().checked_sub(FIRST_STATUS_AFTER).and_then(|since| self.queue.pop_late(since))
+        {
+            let Some(entry) = self.unfinished.get(&key) else { continue };
+            let (signing, observed) = (self.signing.clone(), entry.observed.clone());
+            self.telling.spawn(async move {
+                let now = signing.tell_waiting(&observed).await?;
+                sleep(TELLING_PAUSE).await;
+                Some((key, now))
+            });
         }
     }
 
@@ -254,8 +295,8 @@ impl Requests {
             }
         }
         // The watch may have brought another version meanwhile, and may be behind this process's own write.
-        if let Some(now) = handled.now.filter(|now| !now.target.is_older_than(&entry.observed.target)) {
-            entry.observed = now;
+        if let Some(now) = handled.now {
+            entry.take_in(now);
         }
         entry.next = next;
         if let Some(delay) = next.delay()

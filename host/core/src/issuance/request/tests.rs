@@ -216,3 +216,16 @@ fn initializing_is_written_only_where_nothing_is() {
     );
     assert_eq!(initializing(&view(&[condition(READY, FALSE, "Pending", "")]), at(5)), None);
 }
+
+#[test]
+fn a_wait_for_the_turn_is_told_where_nothing_else_is() {
+    let status = waiting_for_its_turn(&view(&[approved()]), at(5)).unwrap();
+    let ready = condition::find(&status.conditions, READY).unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str(), ready.message.as_str()),
+        (UNKNOWN, "Initializing", "wasm-issuer.dev is busy: this CertificateRequest waits for its turn")
+    );
+    assert_eq!(waiting_for_its_turn(&view(&[]), at(5)), None, "nobody has approved it");
+    let pending = condition(READY, FALSE, "Pending", "");
+    assert_eq!(waiting_for_its_turn(&view(&[approved(), pending]), at(5)), None);
+}

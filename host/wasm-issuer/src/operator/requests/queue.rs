@@ -35,6 +35,8 @@ pub struct Queue<K, I> {
     by_ticket: HashMap<u64, K>,
     lanes: HashMap<Lane<I>, VecDeque<(K, u64)>>,
     turns: VecDeque<Lane<I>>,
+    /// When each that is in a lane began to wait, oldest first; some are there no more.
+    arrivals: VecDeque<(Instant, K, u64)>,
     running: usize,
     running_by_issuer: HashMap<I, usize>,
     running_by_namespace: HashMap<String, usize>,
@@ -64,6 +66,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
             by_ticket: HashMap::new(),
             lanes: HashMap::new(),
             turns: VecDeque::new(),
+            arrivals: VecDeque::new(),
             running: 0,
             running_by_issuer: HashMap::new(),
             running_by_namespace: HashMap::new(),
@@ -91,6 +94,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
             self.turns.push_back(lane.clone());
         }
         places.push_back((key.clone(), ticket));
+        self.arrivals.push_back((Instant::now(), key.clone(), ticket));
         self.waiting.insert(key, Waiting { lane, state: State::Queued(ticket) });
     }
 
@@ -168,6 +172,22 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         }
     }
 
+    /// One that has been waiting for its turn since then or longer; each is returned once.
+    pub fn pop_late(&mut self, since: Instant) -> Option<K> {
+        while self.oldest_arrival()? <= since {
+            let (_, key, ticket) = self.arrivals.pop_front()?;
+            if self.is_queued(&key, ticket) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// When the one that has been waiting longest for its turn began to.
+    pub fn oldest_arrival(&self) -> Option<Instant> {
+        self.arrivals.front().map(|(at, _, _)| *at)
+    }
+
     /// Whether it is being worked on.
     pub fn is_running(&self, key: &K) -> bool {
         matches!(self.waiting.get(key).map(|e| &e.state), Some(State::Running { .. }))
@@ -194,14 +214,18 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     }
 
     fn take_from(&mut self, lane: &Lane<I>) -> Option<K> {
-        let places = self.lanes.get_mut(lane)?;
-        while let Some((key, ticket)) = places.pop_front() {
-            let state = self.waiting.get(&key).map(|e| &e.state);
-            if matches!(state, Some(State::Queued(current)) if *current == ticket) {
+        while let Some((key, ticket)) = self.lanes.get_mut(lane)?.pop_front() {
+            if self.is_queued(&key, ticket) {
                 return Some(key);
             }
         }
         None
+    }
+
+    /// Whether it is in a lane, at the place with that ticket.
+    fn is_queued(&self, key: &K, ticket: u64) -> bool {
+        let state = self.waiting.get(key).map(|e| &e.state);
+        matches!(state, Some(State::Queued(current)) if *current == ticket)
     }
 
     fn is_full(&self, lane: &Lane<I>) -> bool {
@@ -247,6 +271,18 @@ mod tests {
         for key in keys {
             queue.push((*key).to_owned(), lane.clone());
         }
+    }
+
+    #[test]
+    fn those_that_wait_long_are_named_once() {
+        let mut queue = Queue::new(LIMITS);
+        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3", "a4"]);
+        let now = Instant::now();
+        assert_eq!(drain(&mut queue, now), ["a1", "a2"]);
+        assert_eq!(queue.pop_late(now - Duration::from_secs(1)), None, "not long yet");
+        let late: Vec<String> = std::iter::from_fn(|| queue.pop_late(now)).collect();
+        assert_eq!(late, ["a3", "a4"]);
+        assert_eq!(queue.oldest_arrival(), None, "nothing is left behind");
     }
 
     #[test]

@@ -167,6 +167,13 @@ impl Signing {
         })
     }
 
+    /// Say that a request waits for its turn. Returns it as it is then.
+    pub async fn tell_waiting(&self, observed: &Observed) -> Option<Observed> {
+        let status = request::waiting_for_its_turn(&observed.view, now())?;
+        let written = self.write(observed, &status).await;
+        written.inspect_err(|error| debug!(request = %observed.key.name, %error, "a wait was not told")).ok()
+    }
+
     /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
     async fn announce(&self, current: &mut Arc<Observed>) {
         let Some(status) = request::initializing(&current.view, now()) else { return };

@@ -442,3 +442,22 @@ async fn a_request_whose_ready_was_taken_away_is_tried_at_once() {
     bench.until_ready_says(&web, ISSUED).await;
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_its_turn_says_so() {
+    let (bench, web) = Bench::with([]);
+    bench.until_ready_says(&web, ISSUED).await;
+    for n in 0..8 {
+        bench.signer.signs(Answer::good().after(Duration::from_secs(60)));
+        let (busy, value) = request(&format!("busy-{n}"));
+        bench.api.put(&busy, value);
+    }
+    bench.api.until("a full house", |_| bench.signer.asked().len() == 5).await;
+    let (late, value) = request("late");
+    bench.api.put(&late, value);
+    let waits = "Unknown Initializing: wasm-issuer.dev is busy: this CertificateRequest waits for its turn";
+    let began = Instant::now();
+    bench.until_ready_says(&late, waits).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    bench.until_ready_says(&late, ISSUED).await;
+}
