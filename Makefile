@@ -25,9 +25,9 @@ help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 .PHONY: demo
-demo: setup-go ## Issue a certificate on a real API server and show it (builds for about 40 minutes the first time)
+demo: setup-go ## Issue a certificate on a real API server and show it (builds for 16 to 40 minutes the first time)
 	$(call say,building)
-	@test/together.sh rust '30 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins' \
+	@test/together.sh rust '15 to 30 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins' \
 	  go '' 'test/cluster/build.sh --cert-manager >/dev/null'
 	$(call say,running the demo: test/demo.sh)
 	@test/cluster/run.sh --cert-manager -- test/demo.sh
@@ -35,7 +35,7 @@ demo: setup-go ## Issue a certificate on a real API server and show it (builds f
 .PHONY: test
 test: setup-go ## Run all tests and count them (after the demo some minutes of building)
 	$(call say,building)
-	@test/together.sh rust '40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
+	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
 	@test/summary.sh $(MAKE) --no-print-directory test-unit test-cluster
 
@@ -71,7 +71,7 @@ setup-go: ## The same, and Go
 
 .PHONY: build
 build: setup ## Build the operator and CLI
-	$(call say,building wasm-issuer (the first time wasmtime too: about 30 minutes on 2 cores))
+	$(call say,building wasm-issuer (the first time wasmtime too: 15 to 30 minutes on 2 cores))
 	$(CARGO) build $(HOST) --bin wasm-issuer
 
 .PHONY: plugins
@@ -85,7 +85,7 @@ test-plugins: setup ## Build the components that only tests use
 	$(CARGO) build --locked --target wasm32-wasip2 --profile plugin $(TEST_PLUGINS:%=-p %)
 
 .PHONY: cluster
-cluster: setup-go ## Build the servers that tests run against, once (about 15 minutes on 2 cores)
+cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
 
 .PHONY: bench-attack
