@@ -25,6 +25,7 @@ mod signer;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

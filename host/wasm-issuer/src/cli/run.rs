@@ -1,8 +1,9 @@
 //! `wasm-issuer run`
 
+mod client;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -87,7 +88,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the executor")?;
     runtime.block_on(async {
-        let (client, api_server) = client().await?;
+        // Two crates of the tree could each bring a provider; this makes the choice explicit.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = client::config().await?;
+        let api_server = config.cluster_url.clone();
+        let client = client::client(config)?;
         let options = args.options(egress(api_server).await)?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
@@ -146,19 +151,6 @@ fn raise_file_limit() {
         Ok(()) => info!(from = ?current, to = ?maximum, "raised the limit of open files"),
         Err(error) => warn!(limit = ?current, %error, "could not raise the limit of open files"),
     }
-}
-
-/// A client, and where it finds the API server.
-async fn client() -> anyhow::Result<(kube::Client, http::Uri)> {
-    // Two crates of the tree could each bring a provider; this makes the choice explicit.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = kube::Config::infer()
-        .await
-        .context("no API server to talk to: neither in a cluster nor with a readable kubeconfig")?;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    let api_server = config.cluster_url.clone();
-    let client = kube::Client::try_from(config).context("cannot make a client for the API server")?;
-    Ok((client, api_server))
 }
 
 /// The way of plugins to the network: the proxy that this process's environment names, and no API server.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use object::ObservedIssuer;
 use prepare::Preparer;
@@ -35,6 +35,7 @@ use super::health::Synced;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::signer::Loader;
+use super::watching;
 use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
 
 /// The Issuers' side, ready to run.
@@ -93,7 +94,7 @@ fn events<K: api::IssuerObject>(
     kind: IssuerKind,
 ) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> {
     let api: Api<DeserializeGuard<K>> = Api::all(client);
-    kube::runtime::watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| {
+    kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).filter_map(move |event| {
         std::future::ready(match event {
             Ok(event) => convert(event, kind).map(|event| (kind, event)),
             Err(error) => {

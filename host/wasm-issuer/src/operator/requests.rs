@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use observe::{Observed, RequestKey, observe};
 use parking::{InParking, Parking};
@@ -30,6 +30,7 @@ use wasm_issuer_core::issuance::write;
 
 use super::health::Synced;
 use super::registry::IssuerChanges;
+use super::watching;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 
@@ -105,7 +106,8 @@ impl Requests {
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
-        let mut events = kube::runtime::watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events =
+            kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).boxed();
         loop {
             self.dispatch();
             self.tell_waiting();

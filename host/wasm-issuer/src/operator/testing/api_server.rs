@@ -191,6 +191,12 @@ impl ScriptedApi {
         self.0.breaks.load(Ordering::Relaxed)
     }
 
+    /// The connections of the watches of a kind (by plural) die: whoever watches already hears nothing more, not even that
+    /// it is over.
+    pub fn die(&self, plural: &str) {
+        *self.store().deaths.entry(plural.to_owned()).or_default() += 1;
+    }
+
     /// How many such calls there were.
     pub fn count(&self, call: &Call) -> usize {
         self.calls().made.iter().filter(|made| *made == call).count()

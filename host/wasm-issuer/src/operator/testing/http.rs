@@ -26,14 +26,17 @@ impl ScriptedApi {
     }
 
     fn watch(&self, target: Target, since: u64) -> Body {
-        let changed = self.changes();
-        let breaks = self.breaks();
+        let (changed, breaks) = (self.changes(), self.breaks());
+        let deaths = self.store().deaths_of(&target.plural);
         let events = stream::unfold((self.clone(), changed, since), move |(server, mut changed, since)| {
             let target = target.clone();
             async move {
                 loop {
                     if server.breaks() != breaks {
                         return None;
+                    }
+                    if server.store().deaths_of(&target.plural) > deaths {
+                        std::future::pending::<()>().await;
                     }
                     if let Some((at, line)) = server.event_after(&target, since) {
                         return Some((Ok::<_, Infallible>(line), (server, changed, at)));

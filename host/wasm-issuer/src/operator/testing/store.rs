@@ -16,6 +16,8 @@ pub struct Store {
     pub history: Vec<(u64, Object, Value)>,
     /// The kinds (by plural) whose watches are late, and up to which version they deliver.
     pub held: HashMap<String, u64>,
+    /// How often the connections of the watches of a kind (by plural) died.
+    pub deaths: HashMap<String, u64>,
 }
 
 impl Store {
@@ -29,6 +31,11 @@ impl Store {
             "generation": 0,
             "creationTimestamp": format!("{:.0}", jiff::Timestamp::now()),
         }})
+    }
+
+    /// How often the connections of the watches of a kind died.
+    pub fn deaths_of(&self, plural: &str) -> u64 {
+        self.deaths.get(plural).copied().unwrap_or_default()
     }
 
     /// Give an object a new version, and keep it.

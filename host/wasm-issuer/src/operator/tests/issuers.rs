@@ -143,3 +143,13 @@ async fn an_issuer_that_is_deleted_while_it_is_prepared_leaves_nothing_behind() 
     assert_eq!(bench.times_written(), 0);
     assert_eq!(bench.api.events(), [] as [String; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_noticed_although_the_connection_of_the_watch_died() {
+    let bench = Bench::start(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    bench.api.die("wasmissuers");
+    bench.api.delete(&bench.ca);
+    sleep(Duration::from_secs(30)).await;
+    assert!(!bench.serves());
+}

@@ -460,4 +460,45 @@ async fn a_request_that_waits_for_its_turn_says_so() {
     bench.until_ready_says(&late, waits).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     bench.until_ready_says(&late, ISSUED).await;
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_connection_died_begins_anew_within_thirty_seconds() {
+    let (bench, web) = Bench::with([]);
+    bench.until_ready_says(&web, ISSUED).await;
+    bench.api.die(REQUESTS);
+    let (late, value) = request("late");
+    bench.api.put(&late, value);
+    let began = Instant::now();
+    bench.until_ready_says(&late, ISSUED).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_certificate_after_an_outage_comes_within_seconds() {
+    let (bench, web) = Bench::with([]);
+    bench.until_ready_says(&web, ISSUED).await;
+    let (late, value) = request("late");
+    let watch = Call::Watch(REQUESTS.to_owned());
+    bench.api.every(watch.clone(), Fault::Code(500));
+    bench.api.die(REQUESTS);
+    bench.api.put(&late, value);
+    sleep(Duration::from_secs(140)).await;
+    // Just after a try that failed: the whole delay is to come.
+    let tries = bench.api.count(&watch);
+    bench.api.until("one more try", |api| api.count(&watch) > tries).await;
+    bench.api.heal();
+    let began = Instant::now();
+    bench.until_ready_says(&late, ISSUED).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_is_not_tried_all_the_time() {
+    let api = ScriptedApi::new();
+    let list = Call::List(REQUESTS.to_owned());
+    api.every(list.clone(), Fault::Code(403));
+    let _bench = Bench::start(&api, &ScriptedSigner::default());
+    sleep(Duration::from_secs(300)).await;
+    let tries = api.count(&list);
+    assert!((60..120).contains(&tries), "{tries}");
 }

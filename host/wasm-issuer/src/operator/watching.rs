@@ -1,0 +1,72 @@
+//! How long watches wait: for a connection that may have died, and for an API server that does not answer.
+
+use std::time::Duration;
+
+use kube::runtime::utils::Backoff as WatchBackoff;
+use kube::runtime::watcher;
+use tokio::time::Instant;
+use wasm_issuer_core::issuance::backoff::Backoff;
+
+/// After so many seconds the API server ends a watch, and the next one begins where it ended. A watch that is still quiet
+/// five seconds later is taken for dead (kube's own margin).
+const TIMEOUT: u32 = 20;
+
+/// The longest delay is what a certificate may have to wait for after an outage. With the jitter it is under 5 s.
+const DELAYS: Backoff = Backoff { min: Duration::from_millis(250), max: Duration::from_secs(4) };
+
+/// How long nothing has to go wrong for the delays to start over.
+const CALM: Duration = Duration::from_secs(30);
+
+/// How the operator watches: everything, or what the caller selects further.
+pub fn config() -> watcher::Config {
+    watcher::Config::default().timeout(TIMEOUT)
+}
+
+/// The delays between the tries of a watch that fails.
+///
+/// kube resets a delay with everything that a watch delivers, and each try to list delivers that it begins: a list that
+/// fails for ever would be tried at the shortest delay for ever. Here time alone resets it.
+#[derive(Default)]
+pub struct Delays {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let is_calm = self.last.is_none_or(|last| now.duration_since(last) > CALM);
+        self.failures = if is_calm { 1 } else { self.failures.saturating_add(1) };
+        self.last = Some(now);
+        Some(DELAYS.delay(self.failures, rand::random(), None))
+    }
+}
+
+impl WatchBackoff for Delays {
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn delays_grow_up_to_five_seconds_and_start_over_when_it_is_calm() {
+        let mut delays = Delays::default();
+        let mut sum = Duration::ZERO;
+        for _ in 0..20 {
+            let delay = delays.next().unwrap();
+            assert!(delay < Duration::from_secs(5), "{delay:?}");
+            sleep(delay).await;
+            sum += delay;
+            delays.reset();
+        }
+        assert!(sum > Duration::from_secs(45), "it does not hammer: {sum:?}");
+        sleep(CALM + Duration::from_secs(1)).await;
+        assert!(delays.next().unwrap() < Duration::from_millis(400));
+    }
+}
