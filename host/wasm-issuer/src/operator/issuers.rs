@@ -68,21 +68,17 @@ impl Issuers {
         let cluster = events::<WasmClusterIssuer>(self.0.client.clone(), IssuerKind::Cluster);
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
         let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
-        while let Some((kind, event)) = events.next().await {
-            match event {
-                Event::Init => {
-                    tasks.listed.insert(kind, HashSet::new());
-                }
-                Event::InitApply(object) => {
-                    tasks.listed.entry(kind).or_default().insert(object.key.clone());
-                    tasks.apply(object);
-                }
-                Event::InitDone => {
-                    tasks.drop_unlisted(kind);
-                    synced.mark(kind.as_str());
-                }
-                Event::Apply(object) => tasks.apply(object),
-                Event::Delete(object) => tasks.delete(&object.key),
+        let mut pulse = synced.pulse("Issuers");
+        loop {
+            let (kind, event) = tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => event,
+                    None => return,
+                },
+                () = pulse.beat() => continue,
+            };
+            if tasks.observe(kind, event) {
+                synced.mark(kind.as_str());
             }
         }
     }
@@ -143,6 +139,26 @@ struct Tasks {
 }
 
 impl Tasks {
+    /// Take in what a watch delivers. True at the end of a list.
+    fn observe(&mut self, kind: IssuerKind, event: Event<ObservedIssuer>) -> bool {
+        match event {
+            Event::Init => {
+                self.listed.insert(kind, HashSet::new());
+            }
+            Event::InitApply(object) => {
+                self.listed.entry(kind).or_default().insert(object.key.clone());
+                self.apply(object);
+            }
+            Event::InitDone => {
+                self.drop_unlisted(kind);
+                return true;
+            }
+            Event::Apply(object) => self.apply(object),
+            Event::Delete(object) => self.delete(&object.key),
+        }
+        false
+    }
+
     fn apply(&mut self, object: ObservedIssuer) {
         let key = object.key.clone();
         let newest = AskedIssuer { uid: object.uid().to_owned(), generation: object.state.generation };

@@ -108,6 +108,7 @@ impl Requests {
         let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
         let mut events =
             kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).boxed();
+        let mut pulse = synced.pulse("CertificateRequests");
         loop {
             self.dispatch();
             self.tell_waiting();
@@ -141,6 +142,7 @@ impl Requests {
                 }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
                 () = timer => {}
+                () = pulse.beat() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }

@@ -460,6 +460,7 @@ async fn a_request_that_waits_for_its_turn_says_so() {
     bench.until_ready_says(&late, waits).await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     bench.until_ready_says(&late, ISSUED).await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_connection_died_begins_anew_within_thirty_seconds() {

@@ -1,0 +1,52 @@
+//! Both loops are seen to come round.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use wasm_issuer_core::issuance::backoff::Backoff;
+use wasm_issuer_core::issuance::request::RetryPolicy;
+
+use crate::operator::events::Events;
+use crate::operator::health::{Synced, alive};
+use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::metrics::Metrics;
+use crate::operator::registry::Registry;
+use crate::operator::requests::{Limits, Requests, Signing};
+use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
+use crate::policy::Policy;
+
+/// Whatever the API server does. A loop without a beat would be taken for one that stands still.
+#[tokio::test(start_paused = true)]
+async fn loops_with_nothing_to_do_come_round() {
+    let (api, synced) = (ScriptedApi::new(), Synced::new());
+    api.every(Call::Watch("certificaterequests".to_owned()), Fault::Hang);
+    api.every(Call::Watch("wasmissuers".to_owned()), Fault::Hang);
+    let (registry, changes) = Registry::new();
+    let metrics = Arc::new(Metrics::new());
+    let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+    let settings = Settings {
+        builtin_dir: "/nowhere".into(),
+        cluster_resource_namespace: "operator".to_owned(),
+        retry: RetryPolicy {
+            max_duration: Duration::from_secs(3600),
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+        },
+        policy: Policy::default(),
+    };
+    let loader = Arc::new(ScriptedLoader::default());
+    let issuers =
+        Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+    tokio::spawn(issuers.run(synced.clone()));
+    let signing = Arc::new(Signing { client: api.client(), registry, events, metrics });
+    let requests =
+        Requests::new(signing, synced.clone(), Limits { total: 8, per_issuer: 8, per_namespace: 8 });
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(requests.run(api.client(), changes, stopped));
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(synced.loops(), ["Issuers", "CertificateRequests"]);
+    assert_eq!(alive(State(synced)).await, (StatusCode::OK, "ok\n".to_owned()));
+}
