@@ -57,6 +57,7 @@ pub use code::Account;
 pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
+pub use fair::{FairSlot, FairSlots, Owner};
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
 pub use secret::SecretData;
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};

@@ -1,12 +1,23 @@
-//! Publishes Events behind the work: a bounded queue, so that no certificate waits for one.
+//! Publishes Events behind the work, so that no certificate waits for one.
+//!
+//! What is scarce is shared between namespaces: the places of those that wait, and the turns of those that are sent. A
+//! namespace that floods neither delays the Events of others nor has them dropped. Events of one object are sent one
+//! after the other, in the order in which they were handed in.
 //!
 //! kube's own `Recorder` is not used because it counts two Events with one reason and different notes as the same
 //! and keeps only the first note, and because each publication walks all Events of the last minutes.
 
-use std::collections::HashMap;
+mod allowance;
+mod shared;
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use allowance::Allowances;
+use futures::future::{BoxFuture, FutureExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
@@ -15,18 +26,20 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use serde::de::IgnoredAny;
+use shared::SharedMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::plan::Notice;
+use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
 use super::metrics::Metrics;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
-const CAPACITY: usize = 8192;
-/// How many are sent at a time, apart from the requests' own writes.
-const IN_FLIGHT: usize = 4;
+const WAITING: usize = 8192;
+/// How many are sent at a time, apart from the requests' own writes; for one namespace half of them.
+const IN_FLIGHT: usize = 8;
 /// How long a warning that comes again is counted on its first Event instead of making another one.
 const SERIES: Duration = Duration::from_secs(600);
 const MAX_SERIES: usize = 4096;
@@ -35,75 +48,70 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where Events are handed in.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<(ObjectReference, Notice)>,
+    /// Unbounded as such: each takes a place.
+    queue: mpsc::UnboundedSender<HandedIn>,
+    places: Arc<FairSlots>,
     allowances: Arc<Mutex<Allowances>>,
     metrics: Arc<Metrics>,
 }
 
+/// An Event that waits.
+struct HandedIn {
+    /// The object's namespace and uid.
+    owner: Owner,
+    object: ObjectReference,
+    notice: Notice,
+    place: FairSlot,
+}
+
 impl Events {
-    /// Start the publisher; it ends when the last handle is dropped and the queue is empty. `instance` is the
-    /// name of this process: its pod's.
+    /// Start the publisher; it ends when the last handle is dropped and all is sent. `instance` is the name of this
+    /// process: its pod's.
     pub fn start(
         client: Client,
         instance: String,
         metrics: Arc<Metrics>,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(CAPACITY);
-        let publisher = Publisher { client, instance, series: HashMap::new() };
-        let task = tokio::spawn(publisher.run(waiting));
-        (Self { queue, allowances: Arc::default(), metrics }, task)
+        let (queue, handed_in) = mpsc::unbounded_channel();
+        let publisher = Publisher {
+            client,
+            instance,
+            series: SharedMap::new(MAX_SERIES),
+            turns: FairSlots::new(IN_FLIGHT),
+            lanes: HashMap::new(),
+            steps: FuturesUnordered::new(),
+        };
+        let task = tokio::spawn(publisher.run(handed_in));
+        (Self { queue, places: FairSlots::new(WAITING), allowances: Arc::default(), metrics }, task)
     }
 
     /// Publish these about an object.
     pub fn publish(&self, object: &ObjectReference, notices: Vec<Notice>) {
+        if notices.is_empty() {
+            return;
+        }
+        let uid = object.uid.as_deref().unwrap_or_default();
+        let owner = Owner::new(object.namespace.as_deref().unwrap_or_default(), uid);
         for notice in notices {
             // A plugin chooses the words of some Events, so that each may be a new one.
-            let uid = object.uid.as_deref().unwrap_or_default();
             let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
-            let allowed = allowances.take(uid, Instant::now());
+            let allowed = allowances.take(&owner, Instant::now());
             drop(allowances);
             if !allowed {
                 self.metrics.events_dropped.inc();
                 continue;
             }
-            if self.queue.try_send((object.clone(), notice)).is_err() {
+            let Some(place) = self.places.try_acquire(&owner) else {
                 let dropped = self.metrics.events_dropped.inc() + 1;
                 if dropped.is_power_of_two() {
                     warn!(dropped, "Events are dropped: the API server takes them too slowly");
                 }
-            }
+                continue;
+            };
+            let event = HandedIn { owner: owner.clone(), object: object.clone(), notice, place };
+            // No publisher: it ends after the last handle.
+            let _ = self.queue.send(event);
         }
-    }
-}
-
-/// How many Events an object may have: some at once, then a few each minute (client-go has a filter like it).
-#[derive(Default)]
-struct Allowances(HashMap<String, Allowance>);
-
-struct Allowance {
-    left: f64,
-    at: Instant,
-}
-
-impl Allowances {
-    const AT_ONCE: f64 = 25.0;
-    const PER_SECOND: f64 = 0.1;
-    const MAX: usize = 16_384;
-
-    fn take(&mut self, uid: &str, now: Instant) -> bool {
-        let refilled = |old: &Allowance| {
-            let more = now.saturating_duration_since(old.at).as_secs_f64() * Self::PER_SECOND;
-            (old.left + more).min(Self::AT_ONCE)
-        };
-        if self.0.len() >= Self::MAX {
-            self.0.retain(|_, old| refilled(old) < Self::AT_ONCE);
-        }
-        let left = self.0.get(uid).map_or(Self::AT_ONCE, refilled);
-        if left < 1.0 || (self.0.len() >= Self::MAX && !self.0.contains_key(uid)) {
-            return false;
-        }
-        self.0.insert(uid.to_owned(), Allowance { left: left - 1.0, at: now });
-        true
     }
 }
 
@@ -119,43 +127,88 @@ type SeriesKey = (Option<String>, &'static str, String);
 struct Publisher {
     client: Client,
     instance: String,
-    series: HashMap<SeriesKey, Series>,
+    series: SharedMap<SeriesKey, Series>,
+    turns: Arc<FairSlots>,
+    /// What waits, by object. Each object here has one step under way.
+    lanes: HashMap<Owner, VecDeque<(ObjectReference, Notice, FairSlot)>>,
+    steps: FuturesUnordered<BoxFuture<'static, Step>>,
+}
+
+enum Step {
+    /// It is the object's turn.
+    Turn(Owner, FairSlot),
+    /// One of its Events was sent, or is given up.
+    Sent(Owner),
 }
 
 impl Publisher {
-    async fn run(mut self, mut waiting: mpsc::Receiver<(ObjectReference, Notice)>) {
-        let mut sending = tokio::task::JoinSet::new();
-        while let Some((object, notice)) = waiting.recv().await {
-            while sending.len() >= IN_FLIGHT {
-                sending.join_next().await;
+    async fn run(mut self, mut handed_in: mpsc::UnboundedReceiver<HandedIn>) {
+        loop {
+            tokio::select! {
+                Some(event) = handed_in.recv() => self.take_in(event),
+                Some(step) = self.steps.next() => match step {
+                    Step::Turn(owner, turn) => self.send(owner, turn),
+                    Step::Sent(owner) => self.wait(owner),
+                },
+                else => return,
             }
-            let client = self.client.clone();
-            let request = self.request(&object, &notice);
-            sending.spawn(async move {
-                let Some(request) = request else { return };
-                let sent = tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await;
-                match sent {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-                        debug!(object = ?object.name, "the namespace or the Event is gone");
-                    }
-                    Ok(Err(error)) => warn!(object = ?object.name, %error, "could not publish an Event"),
-                    Err(_) => warn!(object = ?object.name, "publishing an Event took too long"),
-                }
-            });
         }
-        while sending.join_next().await.is_some() {}
+    }
+
+    fn take_in(&mut self, event: HandedIn) {
+        let HandedIn { owner, object, notice, place } = event;
+        match self.lanes.entry(owner.clone()) {
+            Entry::Occupied(lane) => lane.into_mut().push_back((object, notice, place)),
+            Entry::Vacant(lane) => {
+                lane.insert(VecDeque::from([(object, notice, place)]));
+                self.wait(owner);
+            }
+        }
+    }
+
+    /// Wait for the object's next turn; without anything that waits it has no lane.
+    fn wait(&mut self, owner: Owner) {
+        if self.lanes.get(&owner).is_none_or(VecDeque::is_empty) {
+            self.lanes.remove(&owner);
+            return;
+        }
+        let turns = self.turns.clone();
+        let turn = async move {
+            let turn = turns.acquire(&owner).await;
+            Step::Turn(owner, turn)
+        };
+        self.steps.push(turn.boxed());
+    }
+
+    fn send(&mut self, owner: Owner, turn: FairSlot) {
+        let next = self.lanes.get_mut(&owner).and_then(VecDeque::pop_front);
+        let Some((object, notice, place)) = next else { return };
+        let request = self.request(&owner, &object, &notice);
+        let client = self.client.clone();
+        let sending = async move {
+            let _held = (turn, place);
+            if let Some(request) = request {
+                send(client, request, &object).await;
+            }
+            Step::Sent(owner)
+        };
+        self.steps.push(sending.boxed());
     }
 
     /// The call that publishes it: a new Event, or a count on the one before.
-    fn request(&mut self, object: &ObjectReference, notice: &Notice) -> Option<http::Request<Vec<u8>>> {
+    fn request(
+        &mut self,
+        owner: &Owner,
+        object: &ObjectReference,
+        notice: &Notice,
+    ) -> Option<http::Request<Vec<u8>>> {
         let now = Timestamp::now();
         // The Events of cluster-scoped objects live in `default` (API conventions).
         let namespace = object.namespace.as_deref().unwrap_or("default");
         let requests = Request::new(Event::url_path(&(), Some(namespace)));
         let name = event_name(object.name.as_deref().unwrap_or("issuer"), now);
         if notice.warning
-            && let Some((name, count)) = self.repeat(object, notice, &name)
+            && let Some((name, count)) = self.repeat(owner, object, notice, &name)
         {
             let event = Event {
                 series: Some(EventSeries { count, last_observed_time: MicroTime(now) }),
@@ -184,21 +237,41 @@ impl Publisher {
     }
 
     /// The name and the count of the Event that this one repeats; remembers it if there is none.
-    fn repeat(&mut self, object: &ObjectReference, notice: &Notice, name: &str) -> Option<(String, i32)> {
+    fn repeat(
+        &mut self,
+        owner: &Owner,
+        object: &ObjectReference,
+        notice: &Notice,
+        name: &str,
+    ) -> Option<(String, i32)> {
         let now = Instant::now();
+        let is_over = |series: &Series| now - series.last >= SERIES;
         let key = (object.uid.clone(), notice.reason, notice.note.clone());
-        if let Some(series) = self.series.get_mut(&key).filter(|s| now - s.last < SERIES) {
-            series.count = series.count.saturating_add(1);
-            series.last = now;
-            return Some((series.name.clone(), series.count));
-        }
-        if self.series.len() >= MAX_SERIES {
-            self.series.retain(|_, s| now - s.last < SERIES);
-        }
-        if self.series.len() < MAX_SERIES {
-            self.series.insert(key, Series { name: name.to_owned(), count: 1, last: now });
+        let new = Series { name: name.to_owned(), count: 1, last: now };
+        match self.series.get_mut(&key) {
+            Some(series) if is_over(series) => *series = new,
+            Some(series) => {
+                series.count = series.count.saturating_add(1);
+                series.last = now;
+                return Some((series.name.clone(), series.count));
+            }
+            // Where there is no place for it, it makes another Event when it comes again.
+            None => {
+                self.series.insert(key, new, owner, is_over);
+            }
         }
         None
+    }
+}
+
+async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectReference) {
+    match tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
+            debug!(object = ?object.name, "the namespace or the Event is gone");
+        }
+        Ok(Err(error)) => warn!(object = ?object.name, %error, "could not publish an Event"),
+        Err(_) => warn!(object = ?object.name, "publishing an Event took too long"),
     }
 }
 
@@ -211,16 +284,6 @@ fn event_name(object: &str, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_object_has_some_events_at_once_and_then_few() {
-        let mut allowances = Allowances::default();
-        let now = Instant::now();
-        assert_eq!((0..100).filter(|_| allowances.take("a", now)).count(), 25);
-        assert!(allowances.take("b", now), "each object has its own");
-        assert!(!allowances.take("a", now + Duration::from_secs(9)));
-        assert!(allowances.take("a", now + Duration::from_secs(20)));
-    }
 
     #[test]
     fn names_fit() {

@@ -56,6 +56,8 @@ pub enum Fault {
     Code(u16),
     /// Nothing happens and nothing is answered. A list and a watch end after 30 s, by the client's time-out.
     Hang,
+    /// It happens after so long.
+    Late(Duration),
     /// It happens, but the answer gets lost.
     AnswerLost,
     /// Somebody else does this just before.

@@ -87,6 +87,7 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
             sleep(CLIENT_TIMEOUT).await;
             return failure(504);
         }
+        Some(Fault::Late(delay)) => sleep(*delay).await,
         Some(Fault::Hang) => std::future::pending::<()>().await,
         Some(Fault::Overtaken(act)) => act(&server),
         Some(Fault::AnswerLost) | None => {}

@@ -1,0 +1,77 @@
+//! How many Events an object may have: some at once, then a few each minute (client-go has a filter like it).
+
+use tokio::time::Instant;
+use wasm_issuer_runtime::Owner;
+
+use super::shared::SharedMap;
+
+const AT_ONCE: f64 = 25.0;
+const PER_SECOND: f64 = 0.1;
+/// How many objects are remembered that had some lately.
+const MAX: usize = 16_384;
+
+/// What each object may still have.
+pub struct Allowances(SharedMap<Owner, Allowance>);
+
+struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    fn refilled(&self, now: Instant) -> f64 {
+        let more = now.saturating_duration_since(self.at).as_secs_f64() * PER_SECOND;
+        (self.left + more).min(AT_ONCE)
+    }
+}
+
+impl Default for Allowances {
+    fn default() -> Self {
+        Self(SharedMap::new(MAX))
+    }
+}
+
+impl Allowances {
+    /// Take one of what an object (its namespace and uid) may have. False if there is none left, or if its namespace had
+    /// Events about too many objects lately.
+    pub fn take(&mut self, object: &Owner, now: Instant) -> bool {
+        let Some(old) = self.0.get_mut(object) else {
+            let new = Allowance { left: AT_ONCE - 1.0, at: now };
+            return self.0.insert(object.clone(), new, object, |old| old.refilled(now) >= AT_ONCE);
+        };
+        let left = old.refilled(now);
+        if left < 1.0 {
+            return false;
+        }
+        *old = Allowance { left: left - 1.0, at: now };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_object_has_some_events_at_once_and_then_few() {
+        let mut allowances = Allowances::default();
+        let mut take = |uid: &str, now| allowances.take(&Owner::new("team-a", uid), now);
+        let now = Instant::now();
+        assert_eq!((0..100).filter(|_| take("a", now)).count(), 25);
+        assert!(take("b", now), "each object has its own");
+        assert!(!take("a", now + Duration::from_secs(9)));
+        assert!(take("a", now + Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn many_objects_of_one_namespace_leave_room_for_those_of_others() {
+        let mut allowances = Allowances::default();
+        let now = Instant::now();
+        let loud = |n: usize| Owner::new("loud", &n.to_string());
+        let allowed = (0..2 * MAX).filter(|n| allowances.take(&loud(*n), now)).count();
+        assert_eq!(allowed, MAX / 2);
+        assert!(allowances.take(&Owner::new("quiet", "x"), now));
+    }
+}

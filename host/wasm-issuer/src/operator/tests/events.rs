@@ -1,0 +1,60 @@
+//! What becomes of Events when there are too many, or when the API server is slow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use tokio::time::{Instant, timeout};
+use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+
+use crate::operator::events::Events;
+use crate::operator::metrics::Metrics;
+use crate::operator::testing::{Call, Fault, ScriptedApi};
+
+fn object(namespace: &str, name: &str) -> ObjectReference {
+    ObjectReference {
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(format!("{namespace}/{name}")),
+        ..ObjectReference::default()
+    }
+}
+
+fn notices(notes: impl IntoIterator<Item = String>) -> Vec<Notice> {
+    notes.into_iter().map(|note| Notice::warning("Tested", SYNC_FAILED, &note)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_floods_neither_delays_nor_drops_the_events_of_others() {
+    let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+    api.every(Call::Event, Fault::Late(Duration::from_secs(1)));
+    let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+    for n in 0..1000 {
+        events.publish(&object("loud", &format!("ca-{n}")), notices((0..10).map(|n| n.to_string())));
+    }
+    assert_eq!(metrics.events_dropped.get(), 10_000 - 4096);
+    events.publish(&object("quiet", "ca"), notices(["heard".to_owned()]));
+    assert_eq!(metrics.events_dropped.get(), 10_000 - 4096);
+    let began = Instant::now();
+    api.until("the neighbour's Event", |api| api.events().contains(&"Tested: heard".to_owned())).await;
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    // What waits at the end is sent.
+    drop(events);
+    timeout(Duration::from_secs(1100), publisher).await.unwrap().unwrap();
+    assert_eq!(api.events().len(), 4097);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_one_object_keep_their_order() {
+    let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+    api.next(Call::Event, Fault::Late(Duration::from_secs(5)));
+    let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics);
+    let ca = object("team-a", "ca");
+    events.publish(&ca, notices(["0".to_owned()]));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    events.publish(&ca, notices(["1".to_owned()]));
+    events.publish(&ca, notices(["2".to_owned()]));
+    drop(events);
+    publisher.await.unwrap();
+    assert_eq!(api.events(), ["Tested: 0", "Tested: 1", "Tested: 2"]);
+}
