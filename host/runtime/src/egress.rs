@@ -30,7 +30,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use address::{AddressPolicy, ApiServer, Prohibition};
+pub use address::{AddressPolicy, ApiServer, ApiServers, Prohibition};
 pub use call::{HttpCall, MAX_METHOD, MAX_PATH};
 pub use grant::{Grant, GrantEntry, GrantError, Hosts};
 pub use hyper_util::client::proxy::matcher::Matcher;

@@ -6,6 +6,7 @@
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes | the process ends |
+//! | `control_plane` | finds the API server's addresses, which plugins must not reach | the process ends |
 //!
 //! The two sides, `issuers` and `requests`, know each other only by the registry.
 //!
@@ -14,6 +15,7 @@
 
 mod apply;
 mod clock;
+mod control_plane;
 mod events;
 mod health;
 mod issuers;
@@ -22,7 +24,7 @@ mod registry;
 mod requests;
 mod signer;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod watching;
@@ -32,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use control_plane::ControlPlane;
 use events::Events;
 use health::Synced;
 use issuers::{Issuers, Settings};
@@ -52,7 +55,6 @@ use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError}
 use crate::policy::Policy;
 
 /// How the operator runs.
-#[derive(Clone, Debug)]
 pub struct Options {
     /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
     pub cluster_resource_namespace: String,
@@ -76,6 +78,8 @@ pub struct Options {
     pub policy: Policy,
     /// How plugins' requests leave this process.
     pub egress: EgressConfig,
+    /// What keeps that way from leading to the API server. It has looked once.
+    pub control_plane: ControlPlane,
     /// How many requests are in flight.
     pub limits: RequestLimits,
     /// How this process is called in Events: its pod's name.
@@ -135,6 +139,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         issuers: tokio::spawn(issuers.run(synced.clone())),
         requests: tokio::spawn(requests.run(client, issuer_changes, stop.clone())),
         health: tokio::spawn(health::serve(options.health_address, synced, scrape)),
+        control_plane: tokio::spawn(options.control_plane.follow()),
     };
     info!(probes = %options.health_address, "started");
     let result = tasks.ended(options.health_address, &stop).await;
@@ -157,12 +162,14 @@ struct Tasks {
     issuers: JoinHandle<()>,
     requests: JoinHandle<()>,
     health: JoinHandle<std::io::Result<()>>,
+    control_plane: JoinHandle<()>,
 }
 
 impl Tasks {
     /// Wait for the first that ends, and say whether it was its time; the others are ended too.
     async fn ended(self, health: SocketAddr, stop: &watch::Receiver<bool>) -> Result<(), OperatorError> {
-        let aborts = [self.issuers.abort_handle(), self.health.abort_handle()];
+        let aborts =
+            [self.issuers.abort_handle(), self.health.abort_handle(), self.control_plane.abort_handle()];
         let result = tokio::select! {
             // Checked first: the requests' task ends by itself when it is told to stop.
             biased;
@@ -171,6 +178,7 @@ impl Tasks {
                 _ => Err(OperatorError::Ended("requests")),
             },
             _ = self.issuers => Err(OperatorError::Ended("issuers")),
+            _ = self.control_plane => Err(OperatorError::Ended("control_plane")),
             served = self.health => match served {
                 Ok(Err(error)) => Err(OperatorError::Health(health, error)),
                 _ => Err(OperatorError::Ended("health")),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -25,6 +26,23 @@ pub struct AddressPolicy {
 /// address is shared by all programs of a machine, the port decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiServer(pub SocketAddr);
+
+/// Where API servers listen, as far as is known. Clones are the same list, which changes while plugins run: each
+/// connection is judged by what is known then.
+#[derive(Clone, Debug, Default)]
+pub struct ApiServers(Arc<RwLock<Arc<[ApiServer]>>>);
+
+impl ApiServers {
+    /// From now on these, and no others.
+    pub fn set(&self, servers: Vec<ApiServer>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = servers.into();
+    }
+
+    /// Those that are known now.
+    pub fn get(&self) -> Arc<[ApiServer]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 /// Why an address is out of reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +169,9 @@ fn class_v6(ip: Ipv6Addr) -> Option<Prohibition> {
         [0, 0, 0, 0, 0, 0, 0, 1] => LOOPBACK,
         [0xff00..=0xffff, ..] => MULTICAST,
         [0xfe80..=0xfebf, ..] => LINK_LOCAL,
-        // Amazon, Google Cloud, Oracle Cloud, Scaleway.
+        // Amazon, Akamai, Google Cloud, Oracle Cloud, Scaleway.
         [0xfd00, 0x0ec2, ..]
+        | [0xfd00, 0xa9fe, 0xa9fe, ..]
         | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254]
         | [0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe]
         | [0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042] => METADATA,

@@ -98,8 +98,10 @@ impl Dial {
     async fn vetted(&self, origin: &Origin) -> Result<Vec<SocketAddr>, ConnectError> {
         let mut vetted = Vec::new();
         let mut refused = ConnectError::NoAddress;
-        for address in self.resolve(&origin.host, origin.port).await? {
-            match self.addresses.vet(address, &self.config.api_servers) {
+        let addresses = self.resolve(&origin.host, origin.port).await?;
+        let api_servers = self.config.api_servers.get();
+        for address in addresses {
+            match self.addresses.vet(address, &api_servers) {
                 Ok(address) => vetted.push(address),
                 Err(prohibition) => refused = ConnectError::Prohibited { address, prohibition },
             }

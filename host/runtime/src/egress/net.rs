@@ -10,7 +10,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::address::ApiServer;
+use super::address::ApiServers;
 use crate::fair::{FairSlots, Owner};
 
 /// Finds the addresses of a host name.
@@ -86,8 +86,8 @@ pub struct EgressConfig {
     /// The proxy only carries bytes: names are resolved and vetted here, the proxy is asked (`CONNECT`) for the vetted
     /// address, and TLS ends at the server. The proxy itself is the operator's choice and is not vetted.
     pub proxy: Option<Arc<Matcher>>,
-    /// Where the API server listens.
-    pub api_servers: Vec<ApiServer>,
+    /// Where API servers listen: out of reach under every policy.
+    pub api_servers: ApiServers,
     /// The connections of all sessions: each takes a file of this process.
     pub connections: Arc<FairSlots>,
 }
@@ -98,7 +98,7 @@ impl Default for EgressConfig {
             resolver: Arc::new(SystemResolver::default()),
             connector: Arc::new(TcpConnector),
             proxy: None,
-            api_servers: Vec::new(),
+            api_servers: ApiServers::default(),
             connections: FairSlots::new(CONNECTIONS),
         }
     }
@@ -118,18 +118,5 @@ impl EgressConfig {
     #[must_use]
     pub fn with_proxy_from_env(self) -> Self {
         Self { proxy: Some(Arc::new(Matcher::from_env())), ..self }
-    }
-
-    /// With an API server out of reach: a host (`KUBERNETES_SERVICE_HOST`, or that of a kubeconfig's server) and its
-    /// port. Names are resolved now; one that changes its address later needs a restart.
-    pub async fn with_api_server(mut self, host: &str, port: u16) -> io::Result<Self> {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = match host.parse() {
-            Ok(address) => vec![address],
-            Err(_) => self.resolver.resolve(&Owner::new("", ""), host).await?,
-        };
-        let found = addresses.into_iter().map(|address| ApiServer(SocketAddr::new(address, port)));
-        self.api_servers.extend(found);
-        Ok(self)
     }
 }

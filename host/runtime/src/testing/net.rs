@@ -37,6 +37,11 @@ impl Net {
         self.names.lock().unwrap().insert(name.to_owned(), answers.iter().map(answer).collect());
     }
 
+    /// A name is not found any more.
+    pub fn forget(&self, name: &str) {
+        self.names.lock().unwrap().remove(name);
+    }
+
     /// Where a connection to an address leads.
     pub fn server(&self, address: &str, to: SocketAddr) {
         assert!(to.ip().is_loopback());

@@ -1,6 +1,7 @@
 //! `wasm-issuer run`
 
 mod client;
+mod egress;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +10,13 @@ use anyhow::Context;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
 
 use crate::api::{GoDuration, Quantity};
-use crate::operator::{self, Options, RequestLimits};
+use crate::operator::{self, ControlPlane, Options, RequestLimits};
 use crate::policy::Policy;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -93,7 +94,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         let config = client::config().await?;
         let api_server = config.cluster_url.clone();
         let client = client::client(config)?;
-        let options = args.options(egress(api_server).await)?;
+        let egress = EgressConfig::default().with_proxy_from_env();
+        let env = |name: &str| std::env::var(name).ok();
+        let control_plane = egress::without_api_server(&egress, client.clone(), &api_server, env).await;
+        let options = args.options(egress, control_plane)?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
             if let Ok(signal) = shutdown().await {
@@ -106,7 +110,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 impl RunArgs {
-    fn options(self, egress: EgressConfig) -> anyhow::Result<Options> {
+    fn options(self, egress: EgressConfig, control_plane: ControlPlane) -> anyhow::Result<Options> {
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
             None => std::fs::read_to_string(NAMESPACE_FILE)
@@ -133,6 +137,7 @@ impl RunArgs {
             cache_size: self.cache_size.bytes,
             policy,
             egress,
+            control_plane,
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),
@@ -151,26 +156,6 @@ fn raise_file_limit() {
         Ok(()) => info!(from = ?current, to = ?maximum, "raised the limit of open files"),
         Err(error) => warn!(limit = ?current, %error, "could not raise the limit of open files"),
     }
-}
-
-/// The way of plugins to the network: the proxy that this process's environment names, and no API server.
-async fn egress(api_server: http::Uri) -> EgressConfig {
-    let service = std::env::var("KUBERNETES_SERVICE_HOST").ok();
-    let service_port = std::env::var("KUBERNETES_SERVICE_PORT").ok().and_then(|port| port.parse().ok());
-    let known = [
-        api_server.host().map(|host| (host.to_owned(), api_server.port_u16().unwrap_or(443))),
-        service.map(|host| (host, service_port.unwrap_or(443))),
-        Some(("kubernetes.default.svc".to_owned(), 443)),
-    ];
-    let mut egress = EgressConfig::default().with_proxy_from_env();
-    for (host, port) in known.into_iter().flatten() {
-        match egress.clone().with_api_server(&host, port).await {
-            Ok(more) => egress = more,
-            // Outside a cluster the Service has no address.
-            Err(error) => debug!(host, %error, "not an address of the API server"),
-        }
-    }
-    egress
 }
 
 async fn shutdown() -> std::io::Result<&'static str> {

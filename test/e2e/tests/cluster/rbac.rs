@@ -49,8 +49,11 @@ fn the_operator_may_do_what_it_needs_and_nothing_else() {
             ("configmaps", &["get", "list", "watch"]),
             ("events.events.k8s.io", &["create", "patch"]),
         ];
+        /// In the namespace `default`, and in no other.
+        const ENDPOINTS: &str = "endpointslices.discovery.k8s.io";
         const SECRETS: (&str, &[&str]) = ("secrets", &["get", "list", "watch"]);
-        const FOREIGN: [&str; 20] = [
+        const FOREIGN: [&str; 21] = [
+            ENDPOINTS,
             "pods",
             "pods/exec",
             "nodes/proxy",
@@ -89,12 +92,15 @@ fn the_operator_may_do_what_it_needs_and_nothing_else() {
         ];
         let client = operators_client(t).await;
         let needed = NEEDED.into_iter().chain([SECRETS]);
-        let all = needed.chain(FOREIGN.map(|resource| (resource, [].as_slice())));
-        let cases =
-            all.flat_map(|(resource, verbs)| VERBS.map(|verb| (resource, verb, verbs.contains(&verb))));
-        let wrong = join_all(cases.map(async |(resource, verb, wanted)| {
+        let here = needed.chain(FOREIGN.map(|resource| (resource, [].as_slice())));
+        let here = here.map(|(resource, verbs)| (t.namespace.as_str(), resource, verbs));
+        let all = here.chain([("default", ENDPOINTS, ["list"].as_slice())]);
+        let cases = all.flat_map(|(namespace, resource, verbs)| {
+            VERBS.map(|verb| (namespace, resource, verb, verbs.contains(&verb)))
+        });
+        let wrong = join_all(cases.map(async |(namespace, resource, verb, wanted)| {
             let found =
-                may(&client, "SelfSubjectAccessReview", json!({}), &t.namespace, verb, resource, "").await;
+                may(&client, "SelfSubjectAccessReview", json!({}), namespace, verb, resource, "").await;
             (found != wanted)
                 .then(|| format!("{verb} {resource}: {}", if found { "allowed" } else { "denied" }))
         }));

@@ -163,7 +163,8 @@ async fn the_api_server_is_not_reached_by_a_name_of_its_own() {
     let server = server::http().await;
     net.name("kubernetes.default.svc", &[&["10.96.0.1"]]);
     net.server("10.96.0.1:80", server.address);
-    let config = net.config().with_api_server("10.96.0.1", 443).await.unwrap();
+    let config = net.config();
+    config.api_servers.set(vec![ApiServer("10.96.0.1:443".parse().unwrap())]);
     let mut grant = granted(&["http://kubernetes.default.svc"]);
     grant.addresses =
         AddressPolicy { private: true, allow: vec!["0.0.0.0/0".parse().unwrap()], deny: vec![] };
