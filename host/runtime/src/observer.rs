@@ -32,9 +32,10 @@ impl Observer for CallObserver {
             destination: self.shown(&denial.destination),
             message: self.shown(&denial.message),
             fix_line: self.shown(&denial.fix_line),
-            ..*denial
+            address: denial.address.clone(),
+            reason: denial.reason,
         };
-        self.note(&format!("denied: {}; to allow it: {}", denial.message, denial.fix_line));
+        self.note(&format!("denied: {}", denial.in_full()));
         self.log.session().observer.denied(&denial);
     }
 

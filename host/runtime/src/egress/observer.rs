@@ -21,7 +21,8 @@ impl Observer for () {
     fn denied(&self, _: &Denial) {}
 }
 
-/// A request that was not let through.
+/// A request that was not let through. Tenants see its texts, all but `address`: they name no address that a name led
+/// to, nor what kind of address it is, or plugins could ask for what the cluster's DNS and network hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// `scheme://host[:port]`, as the plugin asked for it.
@@ -32,6 +33,8 @@ pub struct Denial {
     pub message: String,
     /// What to add, and where, for the next such request to get through; or that nothing can be added.
     pub fix_line: String,
+    /// For whoever runs the operator, and for nobody else: the address, what it is, and what would allow it.
+    pub address: Option<String>,
 }
 
 /// Why a request was not let through.
@@ -68,15 +71,29 @@ impl Denial {
                 (Some(never), Host::Ip(ip)) => format!("none: {ip} is {never}"),
                 _ => format!("spec.http.allowedHosts: [\"{origin}\"]"),
             },
+            address: None,
         }
     }
 
     pub(super) fn prohibited(origin: &Origin, address: SocketAddr, prohibition: Prohibition) -> Self {
+        let ip = address.ip();
         Self {
             destination: origin.to_string(),
             reason: DenialReason::AddressProhibited,
-            message: format!("{origin} is at {}, which is {prohibition}", address.ip()),
-            fix_line: prohibition.fix(address.ip()),
+            message: format!("{origin} is at an address that plugins may not reach"),
+            fix_line: "see allowAddresses, privateAddresses and denyAddresses in the operator's policy; the operator's \
+                       log names the address"
+                .to_owned(),
+            address: Some(format!("{ip} is {prohibition}; to allow it: {}", prohibition.fix(ip))),
+        }
+    }
+
+    /// All of it in one line, for whoever runs the operator.
+    pub fn in_full(&self) -> String {
+        let Self { message, fix_line, .. } = self;
+        match &self.address {
+            Some(address) => format!("{message}: {address}"),
+            None => format!("{message}; to allow it: {fix_line}"),
         }
     }
 }

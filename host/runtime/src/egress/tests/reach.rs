@@ -32,6 +32,7 @@ async fn without_a_grant_there_is_no_network() {
         reason: DenialReason::NotGranted,
         message: "the Issuer does not grant its plugin https://ca.example.com:8443".into(),
         fix_line: "spec.http.allowedHosts: [\"https://ca.example.com:8443\"]".into(),
+        address: None,
     };
     assert_eq!(plugin.denials(), [expected]);
 }
@@ -133,13 +134,30 @@ async fn a_granted_name_does_not_open_the_way_to_a_forbidden_address() {
         assert!(net.dialed().is_empty(), "{ip}");
         let denials = plugin.denials();
         assert_eq!((denials.len(), denials[0].reason), (1, DenialReason::AddressProhibited));
-        assert_eq!(denials[0].fix_line, hint, "{ip}");
+        let address = denials[0].address.as_deref().unwrap();
         assert!(
-            denials[0].message.starts_with("http://rebound.example.com is at "),
-            "{}",
-            denials[0].message
+            address.contains(" is ") && address.ends_with(&format!("; to allow it: {hint}")),
+            "{address}"
         );
     }
+}
+
+/// What plugins make the operator tell tenants is the same for every address.
+#[tokio::test]
+async fn a_denial_shows_tenants_no_address_and_no_kind_of_address() {
+    let mut texts = Vec::new();
+    for ip in ["169.254.169.254", "127.0.0.1", "10.96.0.1", "fd00:ec2::254", "203.0.113.1", "224.0.0.1"] {
+        let net = Arc::new(Net::default());
+        net.name("probe.example.com", &[&[ip]]);
+        let mut plugin = plugin(&net, &["http://probe.example.com"]);
+        plugin.error("http://probe.example.com/").await;
+        let Denial { destination, message, fix_line, address, .. } = plugin.denials().remove(0);
+        assert!(address.is_some_and(|address| address.starts_with(ip)), "{ip}");
+        texts.push((destination, message, fix_line));
+    }
+    texts.dedup();
+    let message = "http://probe.example.com is at an address that plugins may not reach";
+    assert_eq!((texts.len(), texts[0].1.as_str()), (1, message));
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ pub struct Reporter;
 
 impl Observer for Reporter {
     fn denied(&self, denial: &Denial) {
-        let _ = output::stderr(&format!("denied: {}. To allow it: {}\n", denial.message, denial.fix_line));
+        let _ = output::stderr(&format!("denied: {}\n", denial.in_full()));
     }
 
     fn failed(&self, failure: &HttpFailure) {

@@ -54,3 +54,29 @@ impl Observer for IssuerReporter {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wasm_issuer_runtime::egress::DenialReason;
+
+    use super::*;
+    use crate::operator::testing::ScriptedApi;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_event_of_a_denial_names_no_resolved_address() {
+        let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+        let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+        let observer = Reporter::new(events, metrics).of_issuer(&ObjectReference::default());
+        observer.denied(&Denial {
+            destination: "https://db.internal".to_owned(),
+            reason: DenialReason::AddressProhibited,
+            message: "https://db.internal is out of reach".to_owned(),
+            fix_line: "ask".to_owned(),
+            address: Some("10.96.0.7 is a private address".to_owned()),
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(api.events(), ["RequestDenied: https://db.internal is out of reach. To allow it: ask"]);
+    }
+}
