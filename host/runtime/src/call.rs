@@ -21,7 +21,7 @@ use super::log::{CallLog, CallName};
 use super::runtime::Plugin;
 use super::session::Session;
 use super::state::CallState;
-use super::{convert, diagnosis};
+use super::{convert, diagnosis, panic};
 
 /// How long after its deadline a call that waits is dropped. One that computes is stopped at a tick before that, so the
 /// message can tell the two apart.
@@ -29,7 +29,7 @@ const OVERTIME: Duration = TICK.saturating_mul(3);
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
 /// Calls an export of an instance.
-type Export<T> =
+pub(super) type Export<T> =
     Box<dyn for<'a> FnOnce(&'a IssuerPlugin, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send>;
 
 impl Plugin {
@@ -59,7 +59,7 @@ impl Plugin {
         Ok(convert::signed(certificate)?)
     }
 
-    async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         self: &Arc<Self>,
         session: &Arc<Session>,
         name: CallName,
@@ -68,18 +68,21 @@ impl Plugin {
         let turn = self.turn(session, &name).await?;
         let plugin = self.clone();
         let log = CallLog::new(session.clone(), name);
-        let session = session.clone();
+        let (session, own_log) = (session.clone(), log.clone());
         // A task of its own: a panic in it is an error here, and when the caller goes away it ends with its store.
         let mut task = JoinSet::new();
-        task.spawn(async move {
+        task.spawn(panic::of_call(async move {
             let _turn = turn;
-            plugin.run(session, log, export).await
-        });
-        match task.join_next().await {
-            Some(Ok(result)) => result,
-            Some(Err(error)) => Err(Breakage::Internal(error.to_string()).into()),
-            None => Err(Breakage::Internal("the call was not started".into()).into()),
+            plugin.run(session, own_log, export).await
+        }));
+        let ended = task.join_next().await;
+        if let Some(Ok(result)) = ended {
+            return result;
         }
+        let error =
+            ended.and_then(Result::err).map_or_else(|| "the call was not started".into(), panic::said);
+        log.fault(&error);
+        Err(Breakage::Internal.into())
     }
 
     /// Wait for a turn, first among the Issuer's calls of this kind, then among everybody's: checks and signs have slots
@@ -95,7 +98,7 @@ impl Plugin {
             CallName::Sign { namespace, .. } => (&session.signs, &self.runtime.signs, namespace),
         };
         let owner = session.owner_in(namespace.as_deref());
-        let own = own.clone().acquire_owned().await.map_err(|error| Breakage::Internal(error.to_string()))?;
+        let own = own.clone().acquire_owned().await.map_err(|_nobody_closes_it| Breakage::Internal)?;
         Ok((own, all.acquire(&owner).await))
     }
 

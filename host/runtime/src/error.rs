@@ -241,8 +241,9 @@ pub enum Breakage {
     },
     /// An answer that the contract forbids.
     AnswerInvalid(&'static str),
-    /// A fault of the operator itself.
-    Internal(String),
+    /// A fault of the operator itself. What it was is in the operator's log and nowhere else: it is no text of the plugin,
+    /// and whatever the call worked with may be in it.
+    Internal,
 }
 
 impl fmt::Display for Breakage {
@@ -286,7 +287,7 @@ impl fmt::Display for Breakage {
                 write!(f, "the plugin answered with a {what} of {bytes} bytes, {limit} are allowed")
             }
             Self::AnswerInvalid(why) => write!(f, "the plugin's answer is not valid: {why}"),
-            Self::Internal(error) => write!(f, "internal error while running the plugin: {error}"),
+            Self::Internal => f.write_str("internal error while running the plugin; see the operator's log"),
         }
     }
 }
@@ -307,7 +308,7 @@ impl Breakage {
             Self::TransferLimit => "transfer_limit",
             Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::AnswerInvalid(_) => "answer_invalid",
-            Self::Internal(_) => "internal",
+            Self::Internal => "internal",
         }
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `lock`, `engine`, `error`, `fair`, `redact`, [`egress`] | what needs none of the others |
+//! | `lock`, `engine`, `error`, `fair`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory` | what plugins may take of the host: in their bytes, loaded, and in a call |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `cache`, `secret`, `turns` | what a session holds |
@@ -39,6 +39,7 @@ mod lock;
 mod log;
 mod memory;
 mod observer;
+mod panic;
 mod redact;
 mod runtime;
 mod secret;
@@ -58,6 +59,7 @@ pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
+pub use panic::redact_panics;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
 pub use secret::SecretData;
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};

@@ -106,6 +106,12 @@ impl CallLog {
         }
     }
 
+    /// Say what went wrong in the host itself. Not among the call's own records.
+    pub fn fault(&self, error: &str) {
+        let error = self.presentable(error, MAX_RECORD);
+        self.emit(Level::ERROR, "host", &format!("internal error: {error}"));
+    }
+
     fn emit(&self, level: Level, source: &'static str, text: &str) {
         let issuer = &self.session.issuer;
         let (call, namespace, name) = match &self.call {

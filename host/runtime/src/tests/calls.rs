@@ -1,9 +1,13 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, Requester, SignRequest};
 use wasm_issuer_core::x509::Csr;
+use zeroize::Zeroizing;
 
 use super::*;
+use crate::call::Export;
 use crate::fair::Owner;
 use crate::log::{CallLog, CallName};
 use crate::testing::{AGES, records, until};
@@ -361,4 +365,30 @@ async fn a_looping_plugin_does_not_delay_its_neighbours() {
     }
     assert!(loops.iter().all(|task| !task.is_finished()));
     loops.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// What a panic says is the host's own text, and may hold what the host worked with.
+#[tokio::test]
+async fn a_panic_of_the_host_is_told_in_the_log_alone_and_without_secrets() {
+    records::start();
+    let printed = Arc::new(Mutex::new(String::new()));
+    let (sink, others) = (printed.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |info| {
+        sink.lock().unwrap().push_str(&info.to_string());
+        others(info);
+    }));
+    redact_panics();
+    let values = [("token".to_owned(), Zeroizing::new(b"s3cr3t-token".to_vec()))].into();
+    let secret = SecretData { namespace: "pki".into(), name: "auth".into(), values };
+    let session =
+        Session::new(SessionInit { secret: Some(secret), limits: patient(), ..init("panicking-ca") });
+    let plugin = runtime().load(checking(""), &account()).await.unwrap();
+    let export: Export<()> = Box::new(|_, _| async { panic!("not a boundary in `s3cr3t-token`") }.boxed());
+    let error = plugin.call(&session, CallName::Check, export).await.unwrap_err();
+    let said = "internal error while running the plugin; see the operator's log";
+    assert_eq!((error.to_string().as_str(), error.into_failure().message.as_str()), (said, said));
+    let records = records::of("panicking-ca").concat();
+    assert!(records.contains("internal error: not a boundary in `[redacted]`"), "{records}");
+    let printed = printed.lock().unwrap().clone();
+    assert!(!printed.contains("not a boundary"), "{printed}");
 }

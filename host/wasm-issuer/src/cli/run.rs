@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
+use wasm_issuer_runtime::redact_panics;
 
 use crate::api::{GoDuration, Quantity};
 use crate::operator::{self, ControlPlane, Options, RequestLimits};
@@ -83,6 +84,7 @@ pub struct RunArgs {
 
 /// Run the operator until SIGTERM or SIGINT.
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    redact_panics();
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
