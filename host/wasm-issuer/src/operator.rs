@@ -6,6 +6,7 @@
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes | the process ends |
+//! | `policy` | reads the policy again when its file changes | the process ends |
 //! | `control_plane` | finds the API server's addresses, which plugins must not reach | the process ends |
 //!
 //! The two sides, `issuers` and `requests`, know each other only by the registry.
@@ -52,7 +53,7 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError};
 
-use crate::policy::Policy;
+use crate::policy::PolicyFile;
 
 /// How the operator runs.
 pub struct Options {
@@ -75,7 +76,7 @@ pub struct Options {
     /// What applies where an Issuer's spec has no `retry`.
     pub retry: RetryPolicy,
     /// What Issuers may grant to their plugins.
-    pub policy: Policy,
+    pub policy: PolicyFile,
     /// How plugins' requests leave this process.
     pub egress: EgressConfig,
     /// What keeps that way from leading to the API server. It has looked once.
@@ -123,7 +124,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
-        policy: options.policy,
+        policy: options.policy.policy(),
     };
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
@@ -132,6 +133,10 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let scrape = scrape(metrics.clone(), registry.clone());
     let issuers =
         Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
+    let policy_errors = metrics.policy_errors.clone();
+    let policy = options.policy.follow(move || {
+        policy_errors.inc();
+    });
     let signing = Arc::new(Signing { client: client.clone(), registry, events, metrics });
     let requests = Requests::new(signing, synced.clone(), options.limits);
 
@@ -139,6 +144,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         issuers: tokio::spawn(issuers.run(synced.clone())),
         requests: tokio::spawn(requests.run(client, issuer_changes, stop.clone())),
         health: tokio::spawn(health::serve(options.health_address, synced, scrape)),
+        policy: tokio::spawn(policy),
         control_plane: tokio::spawn(options.control_plane.follow()),
     };
     info!(probes = %options.health_address, "started");
@@ -162,14 +168,19 @@ struct Tasks {
     issuers: JoinHandle<()>,
     requests: JoinHandle<()>,
     health: JoinHandle<std::io::Result<()>>,
+    policy: JoinHandle<()>,
     control_plane: JoinHandle<()>,
 }
 
 impl Tasks {
     /// Wait for the first that ends, and say whether it was its time; the others are ended too.
     async fn ended(self, health: SocketAddr, stop: &watch::Receiver<bool>) -> Result<(), OperatorError> {
-        let aborts =
-            [self.issuers.abort_handle(), self.health.abort_handle(), self.control_plane.abort_handle()];
+        let aborts = [
+            self.issuers.abort_handle(),
+            self.health.abort_handle(),
+            self.policy.abort_handle(),
+            self.control_plane.abort_handle(),
+        ];
         let result = tokio::select! {
             // Checked first: the requests' task ends by itself when it is told to stop.
             biased;
@@ -178,6 +189,7 @@ impl Tasks {
                 _ => Err(OperatorError::Ended("requests")),
             },
             _ = self.issuers => Err(OperatorError::Ended("issuers")),
+            _ = self.policy => Err(OperatorError::Ended("policy")),
             _ = self.control_plane => Err(OperatorError::Ended("control_plane")),
             served = self.health => match served {
                 Ok(Err(error)) => Err(OperatorError::Health(health, error)),

@@ -4,11 +4,12 @@
 //! allows. A WasmIssuer belongs to a tenant, so its defaults are narrow; a WasmClusterIssuer belongs to an
 //! administrator, so its are wide.
 
+mod file;
 mod host_bound;
 
 use std::fmt;
-use std::path::Path;
 
+pub use file::{CurrentPolicy, PolicyFile};
 pub use host_bound::HostBound;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -124,13 +125,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Reads a policy file, and puts what it says over the defaults.
-    pub fn read(path: &Path) -> Result<Self, PolicyError> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| PolicyError::Read(name.clone(), e))?;
-        Self::parse(&text).map_err(|e| PolicyError::Invalid(name, e))
-    }
-
+    /// Puts what the text of a policy file says over the defaults.
     fn parse(text: &str) -> Result<Self, String> {
         let given: Option<Value> = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
         let mut policy = serde_json::to_value(Self::default()).map_err(|e| e.to_string())?;

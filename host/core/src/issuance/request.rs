@@ -44,6 +44,8 @@ pub struct AskedIssuer {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
+    /// How often the operator's policy has taken back what it was granted.
+    pub revocations: u64,
 }
 
 /// What has happened to an Issuer.
@@ -289,7 +291,7 @@ pub fn is_woken_by_issuer(next: Next, is_running: bool, news: IssuerNews) -> boo
 /// to another Issuer of the same name.
 pub fn is_publishable(status: &RequestStatus, asked: &AskedIssuer, now: Option<&AskedIssuer>) -> bool {
     let is_order = status.certificate.is_none() && condition::find(&status.conditions, RESUME).is_some();
-    now.is_some_and(|now| now.uid == asked.uid && (is_order || now.generation == asked.generation))
+    now.is_some_and(|now| now == asked || (is_order && now.uid == asked.uid))
 }
 
 fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {

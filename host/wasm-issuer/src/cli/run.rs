@@ -18,7 +18,7 @@ use wasm_issuer_runtime::redact_panics;
 
 use crate::api::{GoDuration, Quantity};
 use crate::operator::{self, ControlPlane, Options, RequestLimits};
-use crate::policy::Policy;
+use crate::policy::PolicyFile;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -48,8 +48,8 @@ pub struct RunArgs {
     /// How much the folder of compiled plugins may hold; the least recently used go. Less than its volume does.
     #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
     cache_size: Quantity,
-    /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/security.md). Default: tenants
-    /// reach public hosts by https and reveal nothing, administrators decide for themselves.
+    /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/policy.md). It is read again when
+    /// it changes. Default: tenants reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are served.
@@ -122,7 +122,7 @@ impl RunArgs {
                      ConfigMaps of WasmClusterIssuers",
                 )?,
         };
-        let policy = self.policy.as_deref().map(Policy::read).transpose()?.unwrap_or_default();
+        let policy = self.policy.as_deref().map(PolicyFile::open).transpose()?;
         let at_least_one = |n: usize| n.max(1);
         Ok(Options {
             cluster_resource_namespace: namespace,
@@ -137,7 +137,7 @@ impl RunArgs {
             compile_timeout: self.compile_timeout.0,
             code_memory: usize::try_from(self.code_memory.bytes).unwrap_or(usize::MAX),
             cache_size: self.cache_size.bytes,
-            policy,
+            policy: policy.unwrap_or_else(PolicyFile::none),
             egress,
             control_plane,
             limits: RequestLimits {

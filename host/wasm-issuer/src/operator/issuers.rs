@@ -27,7 +27,6 @@ use task::{IssuerTask, Shared};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
-use wasm_issuer_core::issuance::request::AskedIssuer;
 use watches::Watches;
 
 use super::events::Events;
@@ -161,19 +160,18 @@ impl Tasks {
 
     fn apply(&mut self, object: ObservedIssuer) {
         let key = object.key.clone();
-        let newest = AskedIssuer { uid: object.uid().to_owned(), generation: object.state.generation };
+        let (uid, generation) = (object.uid().to_owned(), object.state.generation);
         if let Some(running) = self.running.get(&key) {
             // A task that ended by a panic is started anew at the object's next change.
             if running.uid == object.uid() && !running.task.is_finished() {
                 let asks_otherwise = running.object.borrow().spec.asks_otherwise(&object.spec);
-                self.shared.registry.observe(&key, newest, asks_otherwise);
+                self.shared.registry.observe(&key, &uid, generation, asks_otherwise);
                 running.object.send_replace(Arc::new(object));
                 return;
             }
             self.delete(&key);
         }
-        self.shared.registry.observe(&key, newest, true);
-        let uid = object.uid().to_owned();
+        self.shared.registry.observe(&key, &uid, generation, true);
         let (sender, receiver) = watch::channel(Arc::new(object));
         let task = tokio::spawn(IssuerTask::new(self.shared.clone(), receiver).run());
         self.running.insert(key, Running { uid, object: sender, task });

@@ -102,13 +102,21 @@ impl Registry {
 
     /// Note that there is an Issuer, at this generation, before its task has looked at it. `asks_otherwise` tells that more
     /// than the plugin has changed: then what serves stops signing now.
-    pub fn observe(&self, key: &IssuerKey, newest: AskedIssuer, asks_otherwise: bool) {
+    pub fn observe(&self, key: &IssuerKey, uid: &str, generation: i64, asks_otherwise: bool) {
         let mut issuers = self.lock();
         let known = issuers.entry(key.clone()).or_default();
         if asks_otherwise {
-            known.since = newest.generation;
+            known.since = generation;
         }
-        known.newest = Some(newest);
+        let revocations = known.newest.as_ref().map_or(0, |newest| newest.revocations);
+        known.newest = Some(AskedIssuer { uid: uid.to_owned(), generation, revocations });
+    }
+
+    /// The policy has taken back what the Issuer was granted: what is being signed is not published.
+    pub fn revoke(&self, key: &IssuerKey) {
+        if let Some(newest) = self.lock().get_mut(key).and_then(|known| known.newest.as_mut()) {
+            newest.revocations += 1;
+        }
     }
 
     /// Put or replace an Issuer. Its requests are woken only by news: they may be waiting for their next try.

@@ -170,13 +170,15 @@ fn the_ca_is_left_alone_for_as_long_as_it_wants() {
 
 #[test]
 fn an_answer_is_published_for_the_issuer_that_was_asked_and_no_other() {
-    let issuer = |uid: &str, generation| AskedIssuer { uid: uid.into(), generation };
+    let issuer = |uid: &str, generation| AskedIssuer { uid: uid.into(), generation, revocations: 0 };
     let certificate = RequestStatus { certificate: Some("leaf".into()), ..RequestStatus::default() };
     let asked = issuer("a", 1);
     assert!(is_publishable(&certificate, &asked, Some(&issuer("a", 1))));
     assert!(!is_publishable(&certificate, &asked, Some(&issuer("a", 2))), "its grants may be fewer now");
     assert!(!is_publishable(&certificate, &asked, Some(&issuer("b", 1))), "made anew");
     assert!(!is_publishable(&certificate, &asked, None), "deleted");
+    let revoked = AskedIssuer { revocations: 1, ..asked.clone() };
+    assert!(!is_publishable(&certificate, &asked, Some(&revoked)), "the policy is narrower now");
 
     let conditions = vec![condition(RESUME, TRUE, "Pending", "order-7")];
     let order = RequestStatus { conditions, ..RequestStatus::default() };

@@ -14,7 +14,7 @@ use super::sources::Sources;
 use super::watches::Version;
 use crate::api::{IssuerKind, PluginSpec};
 use crate::operator::signer::{Loaded, Loader};
-use crate::policy::Policy;
+use crate::policy::CurrentPolicy;
 
 /// How many Issuers load a plugin at a time: each holds a component in memory, and what is gzip may be large.
 const LOADS: usize = 4;
@@ -23,7 +23,7 @@ const LOADS: usize = 4;
 pub struct Plugins {
     loader: Arc<dyn Loader>,
     sources: Sources,
-    policy: Arc<Policy>,
+    policy: CurrentPolicy,
     turns: Semaphore,
     refusals: Refusals,
 }
@@ -47,7 +47,7 @@ impl Place<'_> {
 }
 
 impl Plugins {
-    pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: Arc<Policy>) -> Self {
+    pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: CurrentPolicy) -> Self {
         Self { loader, sources, policy, turns: Semaphore::new(LOADS), refusals: Refusals::default() }
     }
 
@@ -81,7 +81,8 @@ impl Plugins {
         let component = ComponentBytes::new(wasm);
         let found = component.sha256().to_owned();
         spec.check_pin(&found).map_err(|mismatch| mismatch.to_string())?;
-        self.policy.check_digest(place.kind, &found).map_err(|violation| violation.to_string())?;
+        let policy = self.policy.borrow().clone();
+        policy.check_digest(place.kind, &found).map_err(|violation| violation.to_string())?;
         let key = (place.kind, found);
         if let Some(error) = self.refusals.get(&key) {
             return Err(error);

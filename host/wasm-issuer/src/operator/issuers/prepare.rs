@@ -23,7 +23,7 @@ use super::sources::Sources;
 use crate::api::{IssuerKey, IssuerSpec};
 use crate::operator::registry::Serving;
 use crate::operator::signer::{Loaded, Loader};
-use crate::policy::Policy;
+use crate::policy::{Bounds, CurrentPolicy};
 
 /// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
 const MAX_CONFIG: usize = 256 << 10;
@@ -37,7 +37,7 @@ pub struct Settings {
     /// What applies where a spec has no `retry`.
     pub retry: RetryPolicy,
     /// What Issuers may grant.
-    pub policy: Policy,
+    pub policy: CurrentPolicy,
 }
 
 /// Turns the specs of all Issuers into something that can sign.
@@ -45,7 +45,8 @@ pub struct Preparer {
     plugins: Plugins,
     sources: Sources,
     reporter: Reporter,
-    policy: Arc<Policy>,
+    /// What Issuers may grant, now.
+    pub policy: CurrentPolicy,
     retry: RetryPolicy,
     cluster_resource_namespace: String,
     /// The keys that plugins made, by the Issuer's uid: they outlive every change of its spec.
@@ -65,6 +66,8 @@ pub struct Prepared {
     plugin: Arc<dyn Loaded>,
     source: String,
     loaded_at: Timestamp,
+    /// What the policy allowed then.
+    bounds: Bounds,
 }
 
 impl Prepared {
@@ -93,16 +96,21 @@ pub struct Preparation {
 impl Preparer {
     pub fn new(client: Client, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
         let sources = Sources { client, builtins: settings.builtin_dir };
-        let policy = Arc::new(settings.policy);
         Self {
-            plugins: Plugins::new(loader, sources.clone(), policy.clone()),
+            plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
             sources,
             reporter,
-            policy,
+            policy: settings.policy,
             retry: settings.retry,
             cluster_resource_namespace: settings.cluster_resource_namespace,
             keys: Mutex::default(),
         }
+    }
+
+    /// Whether something was made for another spec (its plugin aside) or under another policy: it must not serve any more.
+    pub fn is_outdated(&self, prepared: &Prepared, object: &ObservedIssuer) -> bool {
+        prepared.spec.asks_otherwise(&object.spec)
+            || prepared.bounds != *self.policy.borrow().bounds(object.key.kind)
     }
 
     /// Where an Issuer's ConfigMap and Secrets live.
@@ -125,7 +133,7 @@ impl Preparer {
             (Ok(()), prepared) => return Preparation { result: Ok(()), prepared, refused: None, read },
             (Err(failure), candidate) => (failure, candidate),
         };
-        let Some(old) = before else {
+        let Some(old) = before.filter(|old| !self.is_outdated(old, object)) else {
             return Preparation { result: Err(failure), prepared: candidate, refused: None, read };
         };
         if failure.kind == CheckFailureKind::Unread && old.generation == object.state.generation {
@@ -133,7 +141,7 @@ impl Preparer {
             return self.recheck(old).await;
         }
         // The old plugin goes on where only the plugin is new and the old one still works.
-        if only_the_plugin_is_new(&old, candidate.as_deref(), object, &read) && check(&old).await.is_ok() {
+        if only_the_plugin_is_new(&old, candidate.as_deref(), &read) && check(&old).await.is_ok() {
             let refused = Some(failure.message);
             return Preparation { result: Ok(()), prepared: Some(old), refused, read };
         }
@@ -161,14 +169,16 @@ impl Preparer {
     ) -> Result<Prepared, CheckFailure> {
         let spec = &object.spec;
         let kind = object.key.kind;
-        self.policy.check(kind, spec).map_err(CheckFailure::permanent)?;
-        let config = config(spec)?;
+        let policy = self.policy.borrow().clone();
+        policy.check(kind, spec).map_err(CheckFailure::permanent)?;
+        let (config, bounds) = (config(spec)?, policy.bounds(kind));
         let namespace = self.namespace_of(&object.key);
-        let lent = lend(&self.sources, spec, namespace, self.policy.bounds(kind), read).await?;
+        let lent = lend(&self.sources, spec, namespace, bounds, read).await?;
         let place = Place { kind, namespace };
         let (plugin, source) = self.plugins.load(&spec.plugin, place, read).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
+                && old.bounds == *bounds
                 && same_secrets(&old.read, read)
                 && old.plugin.sha256() == plugin.sha256()
         });
@@ -184,6 +194,7 @@ impl Preparer {
             source,
             loaded_at,
             spec: spec.clone(),
+            bounds: bounds.clone(),
             read: read.clone(),
         })
     }
@@ -246,15 +257,10 @@ async fn check(prepared: &Prepared) -> Result<(), CheckFailure> {
     prepared.serving.signer.check().await.map_err(|error| error.into_failure().into())
 }
 
-/// Whether what served before may go on although the candidate failed: the plugin is all that changed.
-fn only_the_plugin_is_new(
-    old: &Prepared,
-    candidate: Option<&Prepared>,
-    object: &ObservedIssuer,
-    read: &Versions,
-) -> bool {
+/// Whether the plugin is all that changed in what was read.
+fn only_the_plugin_is_new(old: &Prepared, candidate: Option<&Prepared>, read: &Versions) -> bool {
     let same_plugin = candidate.is_some_and(|new| new.plugin.sha256() == old.plugin.sha256());
-    !same_plugin && same_secrets(&old.read, read) && !old.spec.asks_otherwise(&object.spec)
+    !same_plugin && same_secrets(&old.read, read)
 }
 
 fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {

@@ -26,6 +26,7 @@ use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
 use crate::operator::events::Events;
 use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
+use crate::policy::CurrentPolicy;
 
 const FEEDBACK_CAPACITY: usize = 64;
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
@@ -53,6 +54,7 @@ impl Shared {
 enum Wake {
     /// Somebody did something about the Issuer.
     Touched,
+    Policy,
     Dependency,
     Due,
     /// Signing fails by the Issuer's fault, with this message, whatever its check says.
@@ -64,6 +66,7 @@ enum Wake {
 pub struct IssuerTask {
     shared: Arc<Shared>,
     object: watch::Receiver<Arc<ObservedIssuer>>,
+    policy: CurrentPolicy,
     /// The object with this task's own writes, which the watch brings later.
     current: ObservedIssuer,
     /// For whoever signs for this Issuer.
@@ -99,9 +102,12 @@ impl IssuerTask {
     pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<ObservedIssuer>>) -> Self {
         let current = object.borrow().as_ref().clone();
         let (feedback, news) = mpsc::channel(FEEDBACK_CAPACITY);
+        let mut policy = shared.preparer.policy.clone();
+        policy.mark_unchanged();
         Self {
             shared,
             object,
+            policy,
             current,
             feedback,
             news,
@@ -128,13 +134,18 @@ impl IssuerTask {
             if !due {
                 self.take_newest();
                 self.watch_dependencies();
-                if self.prepared.as_ref().is_some_and(|old| old.spec.asks_otherwise(&self.current.spec)) {
-                    // Nothing is signed by a spec that is not any more.
-                    self.serving = None;
-                    self.publish();
-                }
+                self.stop_what_is_outdated();
             }
-            let next = self.attempt(due).await;
+            let mut policy = self.policy.clone();
+            let next = tokio::select! {
+                next = self.attempt(due) => next,
+                // What is being prepared is of no use any more, and what serves meanwhile must not.
+                Ok(()) = policy.changed() => {
+                    self.policy = policy;
+                    due = false;
+                    continue;
+                }
+            };
             let wake = match self.wait(next).await {
                 Wake::NotReady(message) => self.relapse(&message).await,
                 wake => wake,
@@ -142,10 +153,20 @@ impl IssuerTask {
             match wake {
                 Wake::Deleted => return,
                 Wake::Touched | Wake::Dependency => sleep(SETTLE).await,
-                Wake::Due | Wake::NotReady(_) => {}
+                Wake::Policy | Wake::Due | Wake::NotReady(_) => {}
             }
             self.touched |= matches!(wake, Wake::Touched);
             due = matches!(wake, Wake::Due) && !self.is_outdated();
+        }
+    }
+
+    /// Nothing is signed by a spec or under a policy that is not any more, and what is being signed is not published.
+    fn stop_what_is_outdated(&mut self) {
+        let preparer = &self.shared.preparer;
+        if self.prepared.as_ref().is_some_and(|old| preparer.is_outdated(old, &self.current)) {
+            self.serving = None;
+            self.shared.registry.revoke(&self.current.key);
+            self.publish();
         }
     }
 
@@ -247,6 +268,7 @@ impl IssuerTask {
                     // A status, most likely this task's own write.
                     Ok(()) => self.take_newest(),
                 },
+                Ok(()) = self.policy.changed() => return Wake::Policy,
                 () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
                 () = timer => return Wake::Due,
                 Some(feedback) = self.news.recv() => {

@@ -29,6 +29,7 @@ pub struct Bench {
     pub plugins: ScriptedLoader,
     pub registry: Arc<Registry>,
     pub ca: Object,
+    pub policy: watch::Sender<Arc<Policy>>,
     /// Kept open: the requests' side waits for it.
     _stop: watch::Sender<bool>,
 }
@@ -54,6 +55,7 @@ impl Bench {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+        let (policy, current) = watch::channel(Arc::new(Policy::default()));
         let settings = Settings {
             builtin_dir: "/nowhere".into(),
             cluster_resource_namespace: "operator".to_owned(),
@@ -61,7 +63,7 @@ impl Bench {
                 max_duration: Duration::from_secs(24 * 3600),
                 backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
             },
-            policy: Policy::default(),
+            policy: current,
         };
         let loader = Arc::new(plugins.clone());
         let issuers =
@@ -78,7 +80,7 @@ impl Bench {
                 stopped,
             ));
         }
-        Self { api, plugins, registry, ca, _stop: stop }
+        Self { api, plugins, registry, ca, policy, _stop: stop }
     }
 
     /// Somebody asks for a certificate.

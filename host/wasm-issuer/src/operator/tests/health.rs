@@ -17,7 +17,7 @@ use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
-use crate::policy::Policy;
+use crate::policy::PolicyFile;
 
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
 #[tokio::test(start_paused = true)]
@@ -35,7 +35,7 @@ async fn loops_with_nothing_to_do_come_round() {
             max_duration: Duration::from_secs(3600),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         },
-        policy: Policy::default(),
+        policy: PolicyFile::none().policy(),
     };
     let loader = Arc::new(ScriptedLoader::default());
     let issuers =

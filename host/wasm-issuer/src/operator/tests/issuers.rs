@@ -1,5 +1,6 @@
 //! What becomes of Issuers when their objects change under the operator's hands.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use wasm_issuer_core::issuance::condition::{PLUGIN_CURRENT, READY};
 
 use super::bench::{Bench, CHECKED};
 use crate::operator::testing::{Answer, Call, Fault, ScriptedApi, config_map, secret};
+use crate::policy::{Bounds, Policy, SourceKind};
 
 /// Long enough for everything but the next periodic check.
 async fn a_moment() {
@@ -151,5 +153,68 @@ async fn a_change_is_noticed_although_the_connection_of_the_watch_died() {
     bench.api.die("wasmissuers");
     bench.api.delete(&bench.ca);
     sleep(Duration::from_secs(30)).await;
+    assert!(!bench.serves());
+}
+
+fn policy(change: impl FnOnce(&mut Bounds)) -> Arc<Policy> {
+    let mut policy = Policy::default();
+    change(&mut policy.wasm_issuers);
+    Arc::new(policy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_new_policy_does_not_allow_stops_serving_at_once() {
+    let bench = Bench::start(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    bench.policy.send_replace(policy(|bounds| bounds.sources = vec![SourceKind::Builtin]));
+    let refused = "False Failed: Failed permanently: the operator's policy does not allow spec.plugin.configMap; it allows \
+                   builtin (wasmIssuers.sources in the policy)";
+    bench.until_says(READY, refused).await;
+    assert!(!bench.serves());
+    bench.policy.send_replace(policy(|_| {}));
+    bench.until_says(READY, CHECKED).await;
+    assert!(bench.serves());
+
+    bench.policy.send_replace(policy(|bounds| bounds.sha256 = vec!["0".repeat(64)]));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!bench.serves());
+}
+
+/// What serves holds the addresses that its plugin may reach.
+#[tokio::test(start_paused = true)]
+async fn nothing_serves_under_the_old_policy() {
+    let slow = || Answer::good().after(Duration::from_secs(8));
+    let bench = Bench::start(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    let old = bench.entry().and_then(|entry| entry.serving).unwrap();
+    bench.plugins.plugin("v1").checks(slow());
+    bench.policy.send_replace(policy(|bounds| bounds.deny_addresses = vec!["192.0.2.0/24".parse().unwrap()]));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!bench.serves(), "not while the new one is made");
+    sleep(Duration::from_secs(9)).await;
+    let new = bench.entry().and_then(|entry| entry.serving).unwrap();
+    assert!(!Arc::ptr_eq(&old, &new));
+    assert_eq!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED), "it was ready all the time");
+
+    // What changes for the others changes nothing here.
+    let mut others = bench.policy.borrow().as_ref().clone();
+    others.wasm_cluster_issuers.reveal = false;
+    bench.policy.send_replace(Arc::new(others));
+    sleep(Duration::from_secs(1)).await;
+    let same = bench.entry().and_then(|entry| entry.serving).unwrap();
+    assert!(Arc::ptr_eq(&new, &same));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_serves_while_something_new_is_prepared_stops_as_well() {
+    let bench = Bench::start(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    let (map, value) = config_map("plugin", "v2");
+    bench.api.every(Call::Get(map.clone()), Fault::Hang);
+    bench.api.put(&map, value);
+    sleep(Duration::from_secs(2)).await;
+    assert!(bench.serves(), "the old one goes on");
+    bench.policy.send_replace(policy(|bounds| bounds.sha256 = vec!["0".repeat(64)]));
+    sleep(Duration::from_secs(1)).await;
     assert!(!bench.serves());
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
-use wasm_issuer_core::issuance::request::{AskedIssuer, RetryPolicy};
+use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::issuance::verify::Verification;
 
@@ -104,7 +104,7 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
         serving: Some(Arc::new(serving)),
         feedback,
     };
-    registry.observe(&key, AskedIssuer { uid: "issuer".to_owned(), generation: 1 }, true);
+    registry.observe(&key, "issuer", 1, true);
     registry.put(&key, entry);
     news
 }
