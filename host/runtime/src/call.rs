@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
@@ -65,7 +64,7 @@ impl Plugin {
         name: CallName,
         export: Export<T>,
     ) -> Result<T, CallError> {
-        let turn = self.turn(session, &name).await?;
+        let turn = self.turn(session, &name).await;
         let plugin = self.clone();
         let log = CallLog::new(session.clone(), name);
         let (session, own_log) = (session.clone(), log.clone());
@@ -87,19 +86,13 @@ impl Plugin {
 
     /// Wait for a turn, first among the Issuer's calls of this kind, then among everybody's: checks and signs have slots
     /// of their own, so that neither waits for the other. However long it takes: a full house is not the CA's fault.
-    async fn turn(
-        &self,
-        session: &Session,
-        name: &CallName,
-    ) -> Result<(OwnedSemaphorePermit, FairSlot), Breakage> {
-        let issuer = &session.issuer;
-        let (own, all, namespace) = match name {
-            CallName::Check => (&session.checks, &self.runtime.checks, &issuer.namespace),
-            CallName::Sign { namespace, .. } => (&session.signs, &self.runtime.signs, namespace),
+    async fn turn(&self, session: &Session, name: &CallName) -> (FairSlot, FairSlot) {
+        let owner = name.owner(session);
+        let (own, all) = match name {
+            CallName::Check => (&session.checks, &self.runtime.checks),
+            CallName::Sign { .. } => (&session.signs, &self.runtime.signs),
         };
-        let owner = session.owner_in(namespace.as_deref());
-        let own = own.clone().acquire_owned().await.map_err(|_nobody_closes_it| Breakage::Internal)?;
-        Ok((own, all.acquire(&owner).await))
+        (own.acquire(&owner).await, all.acquire(&owner).await)
     }
 
     async fn run<T>(

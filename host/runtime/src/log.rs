@@ -7,6 +7,7 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::fair::Owner;
 use super::lock::lock;
 use super::redact::{Redactor, presentable};
 use super::session::Session;
@@ -23,6 +24,16 @@ const WRITE_SIZE: usize = 4096;
 pub enum CallName {
     Check,
     Sign { namespace: Option<String>, name: String },
+}
+
+impl CallName {
+    /// On whose account the call runs: of whoever asks for a certificate, or of the Issuer's own namespace.
+    pub fn owner(&self, session: &Session) -> Owner {
+        match self {
+            Self::Check => session.owner(),
+            Self::Sign { namespace, .. } => session.owner_in(namespace.as_deref()),
+        }
+    }
 }
 
 /// A stream that a plugin writes lines to.
@@ -53,6 +64,11 @@ struct Inner {
 }
 
 impl CallLog {
+    /// On whose account the call runs.
+    pub fn owner(&self) -> Owner {
+        self.call.owner(&self.session)
+    }
+
     pub fn new(session: Arc<Session>, call: CallName) -> Arc<Self> {
         Arc::new(Self { session, call, inner: Mutex::default() })
     }

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use wasm_issuer_core::keys::EphemeralKeys;
 
 use super::cache::Cache;
 use super::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
-use super::fair::Owner;
+use super::fair::{FairSlots, Owner};
 use super::redact::Redactor;
 use super::secret::{Secret, SecretData};
 use super::turns::IssuerTurns;
@@ -25,8 +24,8 @@ pub struct Session {
     pub(super) cache: Mutex<Cache>,
     /// The Secret's values, to keep them out of messages.
     pub(super) secrets: Redactor,
-    pub(super) checks: Arc<Semaphore>,
-    pub(super) signs: Arc<Semaphore>,
+    pub(super) checks: Arc<FairSlots>,
+    pub(super) signs: Arc<FairSlots>,
     pub(super) turns: IssuerTurns,
     pub(super) observer: Arc<dyn Observer>,
     grant: HttpGrant,
@@ -73,7 +72,8 @@ pub struct CallLimits {
     pub memory: usize,
     /// To make the instance that a call runs in.
     pub instantiate: Duration,
-    /// How many checks, and how many signs, run at a time for one Issuer; others wait for their turn.
+    /// How many checks, and how many signs of one namespace, run at a time for one Issuer; others wait for their turn. All
+    /// namespaces together have up to thrice as many.
     pub concurrency: usize,
     /// What a call may take of the network.
     pub http: HttpLimits,
@@ -95,12 +95,15 @@ impl CallLimits {
     /// The longest time that a limit can be.
     const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-    /// Within what the clock and the semaphores can count.
+    /// More calls at a time than any limit needs to allow.
+    const MANY: usize = 1 << 20;
+
+    /// Within what the clock and the slots can count.
     fn clamped(self) -> Self {
         Self {
             timeout: self.timeout.min(Self::LONGEST),
             instantiate: self.instantiate.min(Self::LONGEST),
-            concurrency: self.concurrency.clamp(1, Semaphore::MAX_PERMITS),
+            concurrency: self.concurrency.clamp(1, Self::MANY),
             ..self
         }
     }
@@ -122,8 +125,9 @@ impl Session {
             cache: Mutex::default(),
             secrets,
             turns: IssuerTurns::new(),
-            checks: Arc::new(Semaphore::new(limits.concurrency)),
-            signs: Arc::new(Semaphore::new(limits.concurrency)),
+            // One Issuer's calls for one namespace hold at most a third of them.
+            checks: FairSlots::new(3 * limits.concurrency),
+            signs: FairSlots::new(3 * limits.concurrency),
             limits,
             observer: init.observer,
             grant: init.http,

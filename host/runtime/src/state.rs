@@ -74,6 +74,7 @@ impl CallState {
         egress: &EgressConfig,
         turns: Turns,
     ) -> Store<Self> {
+        let owner = log.owner();
         // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
         // and the random numbers are real.
         let wasi = WasiCtx::builder()
@@ -93,7 +94,7 @@ impl CallState {
         let state = Self {
             memory: MemoryLimiter::new(session.limits.memory, pool),
             clock: Clock { phase: Phase::Start, limit: Duration::ZERO, deadline: now, expired: false },
-            turns: CallTurns::new(turns, session.turns.clone()),
+            turns: CallTurns::new(turns, session.turns.clone(), owner),
             http: HttpCall::new(session.http(egress), observer, now),
             http_ctx,
             session,

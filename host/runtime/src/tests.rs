@@ -4,11 +4,14 @@ mod admission;
 mod calls;
 mod imports;
 mod load;
+mod turns;
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
+use crate::testing::AGES;
 
 const FIXTURE: &str = include_str!("tests/fixture.wat");
 
@@ -24,6 +27,18 @@ fn edited(edits: &[(&str, &str)]) -> ComponentBytes {
         text.replace(from, to)
     });
     ComponentBytes::new(wat::parse_str(text).unwrap())
+}
+
+const LOOP: &str = "(loop $again (br $again))";
+
+/// For what is to be done, however busy the machine is.
+fn patient() -> CallLimits {
+    CallLimits { timeout: AGES, instantiate: AGES, ..CallLimits::default() }
+}
+
+/// For what never ends by itself.
+fn quick() -> CallLimits {
+    CallLimits { timeout: Duration::from_millis(200), ..patient() }
 }
 
 fn runtime() -> Arc<Runtime> {

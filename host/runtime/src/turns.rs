@@ -1,9 +1,9 @@
 //! Who computes when processors are short.
 //!
 //! Most calls need a millisecond and run at once. One that has computed for longer takes turns with the others like it,
-//! on all processors but one, so however many plugins loop, a short call finds a processor free. Issuers take turns too:
-//! of one Issuer's long calls only one waits in the queue of all. After a long call the next ones of its Issuer take
-//! turns from their start, until one was short.
+//! on all processors but one, so however many plugins loop, a short call finds a processor free. Namespaces take turns,
+//! and within them Issuers: of one Issuer's long calls only one waits in the queue of all. After a long call the next
+//! ones of its Issuer take turns from their start, until one was short.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,14 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::engine::TICK;
+use super::fair::{FairSlots, Owner};
 
 /// How many ticks a call computes before it has to take turns.
 const SHORT: u32 = 1;
 
 /// The turns of all calls.
 #[derive(Clone)]
-pub struct Turns(Arc<Semaphore>);
+pub struct Turns(Arc<FairSlots>);
 
 /// The turns of one Issuer's calls.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ pub struct IssuerTurns {
 pub struct CallTurns {
     all: Turns,
     issuer: IssuerTurns,
+    owner: Owner,
     ticks: u32,
     waits: Arc<AtomicBool>,
 }
@@ -41,7 +43,12 @@ impl Turns {
     /// As many at a time as this machine has processors, less one for short calls.
     pub fn new() -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))))
+        Self::at_a_time(processors.saturating_sub(1))
+    }
+
+    /// So many at a time, at least one.
+    pub fn at_a_time(calls: usize) -> Self {
+        Self(FairSlots::new(calls))
     }
 }
 
@@ -59,9 +66,9 @@ impl Drop for CallTurns {
 }
 
 impl CallTurns {
-    /// For a call that has not computed yet.
-    pub fn new(all: Turns, issuer: IssuerTurns) -> Self {
-        Self { all, issuer, ticks: 0, waits: Arc::default() }
+    /// For a call that has not computed yet, on this owner's account.
+    pub fn new(all: Turns, issuer: IssuerTurns, owner: Owner) -> Self {
+        Self { all, issuer, owner, ticks: 0, waits: Arc::default() }
     }
 
     /// Whether the call waits for its turn, or did so when it was dropped.
@@ -86,15 +93,15 @@ impl CallTurns {
     }
 
     fn turn(&self, is_taken: bool) -> impl Future<Output = ()> + Send + use<> {
-        let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.0.clone()));
+        let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone()));
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);
         async move {
             match taken {
                 None => yield_now().await,
-                Some((issuer, all)) => {
-                    // Neither is ever closed.
-                    let turn = (issuer.acquire_owned().await, all.acquire_owned().await);
+                Some((issuer, all, owner)) => {
+                    // It is never closed.
+                    let turn = (issuer.acquire_owned().await, all.acquire(&owner).await);
                     // It ends with the tick, also if the call waits for something else by then.
                     tokio::spawn(async move {
                         let _turn = turn;

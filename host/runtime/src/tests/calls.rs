@@ -8,22 +8,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::call::Export;
-use crate::fair::Owner;
 use crate::log::{CallLog, CallName};
-use crate::testing::{AGES, records, until};
+use crate::testing::{AGES, records};
 use crate::{Breakage, CallError, Phase};
-
-const LOOP: &str = "(loop $again (br $again))";
-
-/// For what is to be done, however busy the machine is.
-fn patient() -> CallLimits {
-    CallLimits { timeout: AGES, instantiate: AGES, ..CallLimits::default() }
-}
-
-/// For what never ends by itself.
-fn quick() -> CallLimits {
-    CallLimits { timeout: Duration::from_millis(200), ..patient() }
-}
 
 fn request() -> SignRequest {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -287,49 +274,6 @@ async fn nothing_lasts_from_one_call_to_the_next() {
     }
 }
 
-#[tokio::test]
-async fn calls_wait_for_their_turn_for_as_long_as_it_takes() {
-    let plugin = runtime().load(checking(""), &account()).await.unwrap();
-    tokio::time::pause();
-    let session = session(CallLimits { concurrency: 1, ..quick() });
-    let turn = session.checks.clone().acquire_owned().await.unwrap();
-    let end_of_turn = async {
-        tokio::time::sleep(100 * AGES).await;
-        drop(turn);
-    };
-    let (result, ()) = tokio::join!(plugin.check(&session), end_of_turn);
-    assert_eq!(result, Ok(()));
-}
-
-/// Signs that hold every slot that they may keep no check waiting, be it of their own Issuer.
-#[tokio::test]
-async fn signs_and_checks_do_not_wait_for_each_other() {
-    let runtime = runtime();
-    let plugin = runtime.load(checking(""), &account()).await.unwrap();
-    let session = session(CallLimits { concurrency: 1, ..patient() });
-    let _own = session.signs.clone().acquire_owned().await.unwrap();
-    let mut held = Vec::new();
-    for tenant in 0..1000 {
-        held.extend(runtime.signs.try_acquire(&Owner::new(&tenant.to_string(), "x")));
-    }
-    assert!(runtime.signs.try_acquire(&Owner::new("late", "x")).is_none(), "no slot is left");
-    plugin.check(&session).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_call_ends_with_its_caller() {
-    let runtime = runtime();
-    let plugin = runtime.load(checking(LOOP), &account()).await.unwrap();
-    let session = session(CallLimits { concurrency: 1, ..patient() });
-    let caller = tokio::spawn({
-        let (plugin, session) = (plugin.clone(), session.clone());
-        async move { plugin.check(&session).await }
-    });
-    until("the call runs", || session.checks.available_permits() == 0).await;
-    caller.abort();
-    until("the call ends", || session.checks.available_permits() == 1 && runtime.memory.used() == 0).await;
-}
-
 /// A call that its caller drops has an end, too: nothing of what was left out goes unsaid.
 #[tokio::test]
 async fn a_call_that_is_dropped_says_how_many_records_it_left_out() {
@@ -343,28 +287,6 @@ async fn a_call_that_is_dropped_says_how_many_records_it_left_out() {
     let records = records::of("dropped");
     assert_eq!(records.len(), 65);
     assert!(records[64].contains("message=6 more log records were dropped "), "{}", records[64]);
-}
-
-/// With as many endless loops as the executor has threads, others still get their turn.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_looping_plugin_does_not_delay_its_neighbours() {
-    let runtime = runtime();
-    let looping = runtime.load(checking(LOOP), &account()).await.unwrap();
-    let good = runtime.load(checking(""), &account()).await.unwrap();
-    let endless = session(CallLimits { timeout: 60 * AGES, concurrency: 2, ..patient() });
-    let loops: Vec<_> = (0..2)
-        .map(|_| {
-            let (looping, endless) = (looping.clone(), endless.clone());
-            tokio::spawn(async move { looping.check(&endless).await })
-        })
-        .collect();
-    until("both loops run", || endless.checks.available_permits() == 0).await;
-    let session = session(patient());
-    for _ in 0..50 {
-        good.check(&session).await.unwrap();
-    }
-    assert!(loops.iter().all(|task| !task.is_finished()));
-    loops.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 /// What a panic says is the host's own text, and may hold what the host worked with.

@@ -31,8 +31,8 @@ use wasm_issuer_core::issuance::write;
 use super::health::Synced;
 use super::registry::IssuerChanges;
 use super::watching;
-use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
+use crate::api::{IssuerKey, IssuerKind};
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -344,5 +344,7 @@ impl Requests {
 }
 
 fn lane(observed: &Observed) -> Lane<Option<IssuerKey>> {
-    Lane { issuer: observed.issuer.clone(), namespace: observed.key.namespace.clone() }
+    let issuer = observed.issuer.clone();
+    let is_shared = issuer.as_ref().is_some_and(|issuer| issuer.kind == IssuerKind::Cluster);
+    Lane { issuer, namespace: observed.key.namespace.clone(), is_shared }
 }

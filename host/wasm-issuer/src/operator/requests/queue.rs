@@ -25,6 +25,8 @@ pub struct Limits {
 pub struct Lane<I> {
     pub issuer: I,
     pub namespace: String,
+    /// Whether the Issuer serves other namespaces too.
+    pub is_shared: bool,
 }
 
 /// Requests `K` that wait for their turn, wait for a time, or are being handled; `I` names Issuers.
@@ -40,6 +42,7 @@ pub struct Queue<K, I> {
     running: usize,
     running_by_issuer: HashMap<I, usize>,
     running_by_namespace: HashMap<String, usize>,
+    running_by_lane: HashMap<Lane<I>, usize>,
     last_ticket: u64,
 }
 
@@ -70,6 +73,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
             running: 0,
             running_by_issuer: HashMap::new(),
             running_by_namespace: HashMap::new(),
+            running_by_lane: HashMap::new(),
             last_ticket: 0,
         }
     }
@@ -134,6 +138,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
                 self.running += 1;
                 *self.running_by_issuer.entry(lane.issuer.clone()).or_default() += 1;
                 *self.running_by_namespace.entry(lane.namespace.clone()).or_default() += 1;
+                *self.running_by_lane.entry(lane.clone()).or_default() += 1;
                 self.waiting.insert(key.clone(), Waiting { lane, state: State::Running { again: false } });
                 return Some(key);
             }
@@ -149,6 +154,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         self.running -= 1;
         release(&mut self.running_by_issuer, &lane.issuer);
         release(&mut self.running_by_namespace, &lane.namespace);
+        release(&mut self.running_by_lane, &lane);
         if again {
             self.push(key.clone(), lane);
         }
@@ -233,7 +239,11 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         let of_namespace = self.running_by_namespace.get(&lane.namespace).copied().unwrap_or(0);
         // As the runtime shares its slots: a namespace leaves as many as it has, so that who comes late finds one free.
         let free = self.limits.total.saturating_sub(self.running);
-        of_issuer >= self.limits.per_issuer || of_namespace >= self.limits.per_namespace.min(free)
+        let free_of_issuer = self.limits.per_issuer.saturating_sub(of_issuer);
+        let of_lane = self.running_by_lane.get(lane).copied().unwrap_or(0);
+        free_of_issuer == 0
+            || (lane.is_shared && of_lane >= free_of_issuer)
+            || of_namespace >= self.limits.per_namespace.min(free)
     }
 
     fn ticket(&mut self) -> u64 {
@@ -252,125 +262,4 @@ fn release<T: Eq + Hash>(counts: &mut HashMap<T, usize>, key: &T) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const LIMITS: Limits = Limits { total: 4, per_issuer: 2, per_namespace: 3 };
-
-    fn lane(issuer: &str, namespace: &str) -> Lane<String> {
-        Lane { issuer: issuer.to_owned(), namespace: namespace.to_owned() }
-    }
-
-    fn drain(queue: &mut Queue<String, String>, now: Instant) -> Vec<String> {
-        std::iter::from_fn(|| queue.pop(now)).collect()
-    }
-
-    fn push_all(queue: &mut Queue<String, String>, lane: &Lane<String>, keys: &[&str]) {
-        for key in keys {
-            queue.push((*key).to_owned(), lane.clone());
-        }
-    }
-
-    #[test]
-    fn those_that_wait_long_are_named_once() {
-        let mut queue = Queue::new(LIMITS);
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3", "a4"]);
-        let now = Instant::now();
-        assert_eq!(drain(&mut queue, now), ["a1", "a2"]);
-        assert_eq!(queue.pop_late(now - Duration::from_secs(1)), None, "not long yet");
-        let late: Vec<String> = std::iter::from_fn(|| queue.pop_late(now)).collect();
-        assert_eq!(late, ["a3", "a4"]);
-        assert_eq!(queue.oldest_arrival(), None, "nothing is left behind");
-    }
-
-    #[test]
-    fn lanes_take_turns_and_keep_their_order() {
-        let mut queue = Queue::new(Limits { total: 9, per_issuer: 9, per_namespace: 9 });
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
-        push_all(&mut queue, &lane("b", "x"), &["b1"]);
-        push_all(&mut queue, &lane("a", "y"), &["y1", "y2"]);
-        assert_eq!(drain(&mut queue, Instant::now()), ["a1", "b1", "y1", "a2", "y2", "a3"]);
-    }
-
-    #[test]
-    fn no_issuer_and_no_namespace_takes_more_than_its_share() {
-        let now = Instant::now();
-        let mut queue = Queue::new(LIMITS);
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
-        push_all(&mut queue, &lane("b", "x"), &["b1", "b2"]);
-        assert_eq!(drain(&mut queue, now), ["a1", "b1"], "half of all");
-        push_all(&mut queue, &lane("c", "z"), &["c1", "c2"]);
-        assert_eq!(drain(&mut queue, now), ["c1"], "half of the rest");
-        queue.done(&"a1".to_owned());
-        assert_eq!(drain(&mut queue, now).len(), 1);
-        assert_eq!(queue.running(), 3);
-    }
-
-    #[test]
-    fn limits_hold_where_there_is_room() {
-        let now = Instant::now();
-        let mut queue = Queue::new(Limits { total: 100, ..LIMITS });
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a2", "a3"]);
-        push_all(&mut queue, &lane("b", "x"), &["b1", "b2"]);
-        push_all(&mut queue, &lane("a", "y"), &["y1"]);
-        assert_eq!(drain(&mut queue, now), ["a1", "b1", "y1", "b2"], "two of Issuer a, three of namespace x");
-    }
-
-    #[test]
-    fn tenants_that_want_all_leave_a_place_for_who_comes_late() {
-        let now = Instant::now();
-        let mut queue = Queue::new(Limits { total: 128, per_issuer: 128, per_namespace: 128 });
-        for tenant in ["a", "b", "c", "d", "e"] {
-            let keys: Vec<String> = (0..200).map(|n| format!("{tenant}{n}")).collect();
-            keys.into_iter().for_each(|key| queue.push(key, lane("ca", tenant)));
-            drain(&mut queue, now);
-        }
-        queue.push("late".to_owned(), lane("ca", "modest"));
-        assert_eq!(drain(&mut queue, now), ["late"]);
-    }
-
-    #[test]
-    fn a_running_one_runs_once_more_however_often_it_was_pushed() {
-        let now = Instant::now();
-        let mut queue = Queue::new(LIMITS);
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a1"]);
-        assert_eq!(drain(&mut queue, now), ["a1"]);
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a1"]);
-        assert!(drain(&mut queue, now).is_empty(), "never twice at the same time");
-        assert!(queue.done(&"a1".to_owned()));
-        assert_eq!(drain(&mut queue, now), ["a1"]);
-        assert!(!queue.done(&"a1".to_owned()));
-        assert_eq!(queue.running(), 0);
-    }
-
-    #[test]
-    fn a_delayed_one_waits_unless_it_is_pushed() {
-        let now = Instant::now();
-        let later = now + Duration::from_secs(5);
-        let mut queue = Queue::new(LIMITS);
-        queue.push_at("a1".to_owned(), lane("a", "x"), later);
-        queue.push_at("a2".to_owned(), lane("a", "x"), later);
-        assert_eq!(queue.next_wake(), Some(later));
-        assert!(drain(&mut queue, now).is_empty());
-        queue.push("a2".to_owned(), lane("a", "x"));
-        assert_eq!(drain(&mut queue, now), ["a2"]);
-        assert_eq!(drain(&mut queue, later), ["a1"]);
-        assert_eq!(queue.next_wake(), None);
-    }
-
-    #[test]
-    fn a_forgotten_one_is_passed_over_and_may_come_back() {
-        let now = Instant::now();
-        let mut queue = Queue::new(LIMITS);
-        push_all(&mut queue, &lane("a", "x"), &["a1", "a2"]);
-        queue.forget(&"a1".to_owned());
-        queue.push("a1".to_owned(), lane("a", "x"));
-        assert_eq!(drain(&mut queue, now), ["a2", "a1"], "at the end, once");
-        queue.push("a1".to_owned(), lane("a", "x"));
-        queue.forget(&"a1".to_owned());
-        assert!(!queue.done(&"a1".to_owned()));
-        assert!(drain(&mut queue, now).is_empty());
-    }
-}
+mod tests;

@@ -1,0 +1,114 @@
+//! Who waits for whom.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::sleep;
+
+use super::*;
+use crate::engine::TICK;
+use crate::fair::Owner;
+use crate::testing::until;
+use crate::turns::{CallTurns, IssuerTurns, Turns};
+
+#[tokio::test]
+async fn calls_wait_for_their_turn_for_as_long_as_it_takes() {
+    let plugin = runtime().load(checking(""), &account()).await.unwrap();
+    tokio::time::pause();
+    let session = session(CallLimits { concurrency: 1, ..quick() });
+    let turn = session.checks.try_acquire(&session.owner()).unwrap();
+    let end_of_turn = async {
+        tokio::time::sleep(100 * AGES).await;
+        drop(turn);
+    };
+    let (result, ()) = tokio::join!(plugin.check(&session), end_of_turn);
+    assert_eq!(result, Ok(()));
+}
+
+/// Signs that hold every slot that they may keep no check waiting, be it of their own Issuer.
+#[tokio::test]
+async fn signs_and_checks_do_not_wait_for_each_other() {
+    let runtime = runtime();
+    let plugin = runtime.load(checking(""), &account()).await.unwrap();
+    let session = session(CallLimits { concurrency: 1, ..patient() });
+    let _own = session.signs.try_acquire(&session.owner()).unwrap();
+    let mut held = Vec::new();
+    for tenant in 0..1000 {
+        held.extend(runtime.signs.try_acquire(&Owner::new(&tenant.to_string(), "x")));
+    }
+    assert!(runtime.signs.try_acquire(&Owner::new("late", "x")).is_none(), "no slot is left");
+    plugin.check(&session).await.unwrap();
+}
+
+/// The slow signs of one namespace leave room in an Issuer that others share with it.
+#[tokio::test]
+async fn no_namespace_holds_all_slots_of_a_shared_issuer() {
+    let session = session(CallLimits { concurrency: 4, ..patient() });
+    let take = |namespace: &str| session.signs.try_acquire(&session.owner_in(Some(namespace)));
+    let held: Vec<_> = (0..10).map_while(|_| take("hostile")).collect();
+    assert_eq!(held.len(), 4);
+    let neighbours = [take("neighbour"), take("neighbour")];
+    assert!(neighbours.iter().all(Option::is_some));
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_caller() {
+    let runtime = runtime();
+    let plugin = runtime.load(checking(LOOP), &account()).await.unwrap();
+    let session = session(CallLimits { concurrency: 1, ..patient() });
+    let caller = tokio::spawn({
+        let (plugin, session) = (plugin.clone(), session.clone());
+        async move { plugin.check(&session).await }
+    });
+    let runs = || session.checks.try_acquire(&session.owner()).is_none();
+    until("the call runs", runs).await;
+    caller.abort();
+    until("the call ends", || !runs() && runtime.memory.used() == 0).await;
+}
+
+/// With as many endless loops as the executor has threads, others still get their turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_looping_plugin_does_not_delay_its_neighbours() {
+    let runtime = runtime();
+    let looping = runtime.load(checking(LOOP), &account()).await.unwrap();
+    let good = runtime.load(checking(""), &account()).await.unwrap();
+    let endless = session(CallLimits { timeout: 60 * AGES, concurrency: 2, ..patient() });
+    let loops: Vec<_> = (0..2)
+        .map(|_| {
+            let (looping, endless) = (looping.clone(), endless.clone());
+            tokio::spawn(async move { looping.check(&endless).await })
+        })
+        .collect();
+    until("both loops run", || endless.checks.try_acquire(&endless.owner()).is_none()).await;
+    let session = session(patient());
+    for _ in 0..50 {
+        good.check(&session).await.unwrap();
+    }
+    assert!(loops.iter().all(|task| !task.is_finished()));
+    loops.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
+#[tokio::test(start_paused = true)]
+async fn namespaces_take_turns_to_compute() {
+    let all = Turns::at_a_time(1);
+    let compute = |owner: Owner| {
+        let mut turns = CallTurns::new(all.clone(), IssuerTurns::new(), owner);
+        let done = Arc::new(AtomicUsize::default());
+        let count = done.clone();
+        tokio::spawn(async move {
+            loop {
+                turns.next().await;
+                sleep(TICK).await;
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        done
+    };
+    for issuer in 0..50 {
+        compute(Owner::new("hostile", &issuer.to_string()));
+    }
+    let neighbour = compute(Owner::new("neighbour", "ca"));
+    sleep(1000 * TICK).await;
+    let turns = neighbour.load(Ordering::Relaxed);
+    assert!(turns > 300, "{turns} of about 1000 turns");
+}
