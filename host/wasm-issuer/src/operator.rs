@@ -50,8 +50,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::egress::EgressConfig;
-use wasm_issuer_runtime::{CompilerProcess, Runtime, RuntimeConfig, RuntimeError};
+use wasm_issuer_runtime::{Runtime, RuntimeConfig, RuntimeError};
 
 use crate::policy::PolicyFile;
 
@@ -61,24 +60,14 @@ pub struct Options {
     pub cluster_resource_namespace: String,
     /// The folder of builtin plugins.
     pub builtin_dir: PathBuf,
-    /// Where compiled plugins are kept; none compiles anew after each start.
-    pub cache_dir: Option<PathBuf>,
-    /// What compiling one plugin may take, in bytes.
-    pub compiler_memory: u64,
-    /// How long compiling one plugin may take.
-    pub compile_timeout: Duration,
-    /// The bytes of compiled code that all plugins in use may have.
-    pub code_memory: usize,
-    /// The bytes that the folder of compiled plugins may hold.
-    pub cache_size: u64,
+    /// What plugins run in, and what they may take of this process.
+    pub runtime: RuntimeConfig,
     /// Where probes are answered and metrics are served.
     pub health_address: SocketAddr,
     /// What applies where an Issuer's spec has no `retry`.
     pub retry: RetryPolicy,
     /// What Issuers may grant to their plugins.
     pub policy: PolicyFile,
-    /// How plugins' requests leave this process.
-    pub egress: EgressConfig,
     /// What keeps that way from leading to the API server. It has looked once.
     pub control_plane: ControlPlane,
     /// How many requests are in flight.
@@ -93,9 +82,6 @@ pub enum OperatorError {
     /// The plugin runtime did not start.
     #[error("cannot start the plugin runtime: {0}")]
     Runtime(#[from] RuntimeError),
-    /// This program cannot start itself to compile plugins.
-    #[error("cannot find this program itself, which compiles plugins in a process of its own: {0}")]
-    Compiler(std::io::Error),
     /// The probes' address is taken, for instance.
     #[error("cannot serve probes at {0}: {1}")]
     Health(SocketAddr, std::io::Error),
@@ -109,17 +95,7 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
-    let runtime = Runtime::new(RuntimeConfig {
-        cache_dir: options.cache_dir,
-        compiler: Some(
-            CompilerProcess::this_program(options.compiler_memory).map_err(OperatorError::Compiler)?,
-        ),
-        compile_timeout: options.compile_timeout,
-        code_bytes: options.code_memory,
-        cache_bytes: options.cache_size,
-        egress: options.egress,
-        ..RuntimeConfig::default()
-    })?;
+    let runtime = Runtime::new(options.runtime)?;
     let settings = Settings {
         builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,

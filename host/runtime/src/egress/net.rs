@@ -39,9 +39,10 @@ pub struct SystemResolver {
     slots: Arc<FairSlots>,
 }
 
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self { slots: FairSlots::new(32) }
+impl SystemResolver {
+    /// One that looks up so many names at a time.
+    pub fn new(lookups: usize) -> Self {
+        Self { slots: FairSlots::new(lookups) }
     }
 }
 
@@ -71,6 +72,8 @@ impl Connector for TcpConnector {
     }
 }
 
+/// How many names are looked up at a time, over all Issuers.
+const LOOKUPS: usize = 32;
 /// How many connections plugins may have open, over all Issuers. Half of the files that a pod usually has.
 const CONNECTIONS: usize = 512;
 
@@ -94,13 +97,7 @@ pub struct EgressConfig {
 
 impl Default for EgressConfig {
     fn default() -> Self {
-        Self {
-            resolver: Arc::new(SystemResolver::default()),
-            connector: Arc::new(TcpConnector),
-            proxy: None,
-            api_servers: ApiServers::default(),
-            connections: FairSlots::new(CONNECTIONS),
-        }
+        Self::new(LOOKUPS, CONNECTIONS)
     }
 }
 
@@ -114,6 +111,17 @@ impl fmt::Debug for EgressConfig {
 }
 
 impl EgressConfig {
+    /// The system's way to the network, with so many look-ups at a time and so many connections open.
+    pub fn new(lookups: usize, connections: usize) -> Self {
+        Self {
+            resolver: Arc::new(SystemResolver::new(lookups)),
+            connector: Arc::new(TcpConnector),
+            proxy: None,
+            api_servers: ApiServers::default(),
+            connections: FairSlots::new(connections),
+        }
+    }
+
     /// With the proxy that the environment names, if it names one.
     #[must_use]
     pub fn with_proxy_from_env(self) -> Self {

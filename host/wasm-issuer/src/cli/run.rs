@@ -1,5 +1,6 @@
 //! `wasm-issuer run`
 
+mod budgets;
 mod client;
 mod egress;
 
@@ -7,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use budgets::Budgets;
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
@@ -16,7 +18,7 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
-use crate::api::{GoDuration, Quantity};
+use crate::api::GoDuration;
 use crate::operator::{self, ControlPlane, Options, RequestLimits};
 use crate::policy::PolicyFile;
 
@@ -35,19 +37,8 @@ pub struct RunArgs {
     /// code that the operator runs: nobody else may write there. Default: none.
     #[arg(long, env = "WASM_ISSUER_CACHE_DIR", value_name = "FOLDER")]
     cache_dir: Option<PathBuf>,
-    /// How much memory compiling one plugin may take, in a process of its own. The pod's limit must leave room for it.
-    #[arg(long, default_value = "768Mi", value_name = "QUANTITY")]
-    compiler_memory: Quantity,
-    /// How long compiling one plugin may take.
-    #[arg(long, default_value = "1m", value_name = "DURATION")]
-    compile_timeout: GoDuration,
-    /// How much compiled code all plugins in use may have, and one namespace's half as much. The pod's limit must leave room
-    /// for it.
-    #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
-    code_memory: Quantity,
-    /// How much the folder of compiled plugins may hold; the least recently used go. Less than its volume does.
-    #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
-    cache_size: Quantity,
+    #[command(flatten)]
+    budgets: Budgets,
     /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/policy.md). It is read again when
     /// it changes. Default: tenants reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
@@ -96,7 +87,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         let config = client::config().await?;
         let api_server = config.cluster_url.clone();
         let client = client::client(config)?;
-        let egress = EgressConfig::default().with_proxy_from_env();
+        let egress = args.budgets.egress().with_proxy_from_env();
         let env = |name: &str| std::env::var(name).ok();
         let control_plane = egress::without_api_server(&egress, client.clone(), &api_server, env).await;
         let options = args.options(egress, control_plane)?;
@@ -127,18 +118,13 @@ impl RunArgs {
         Ok(Options {
             cluster_resource_namespace: namespace,
             builtin_dir: self.builtin_dir,
-            cache_dir: self.cache_dir,
+            runtime: self.budgets.runtime(self.cache_dir, egress)?,
             health_address: self.health_address,
             retry: RetryPolicy {
                 max_duration: self.max_retry_duration.0,
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },
             },
-            compiler_memory: self.compiler_memory.bytes,
-            compile_timeout: self.compile_timeout.0,
-            code_memory: usize::try_from(self.code_memory.bytes).unwrap_or(usize::MAX),
-            cache_size: self.cache_size.bytes,
             policy: policy.unwrap_or_else(PolicyFile::none),
-            egress,
             control_plane,
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
