@@ -1,11 +1,10 @@
 //! The compiled code of all plugins in use, bounded for the process and for each owner.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::budget::Budget;
 use super::error::LoadError;
-use super::lock::lock;
+use super::fair_bytes::{FairBytes, Share, Shortage};
 
 /// On whose account a plugin is loaded.
 ///
@@ -33,50 +32,27 @@ impl Account {
     }
 }
 
-/// How many bytes of code are loaded, by owner.
+/// How many bytes of code are loaded.
 ///
-/// Nobody gets more than half of the bound, whether others want the rest or not: code is not taken away again while it
-/// is in use, so what an owner lets go comes too late for the one that needs it.
-pub struct CodePool {
-    limit: usize,
-    used: Mutex<HashMap<String, usize>>,
-}
+/// Code is not taken away again while it is in use, so what an owner lets go comes too late for the one that needs it:
+/// each leaves as much free as it has.
+pub struct CodePool(Arc<FairBytes>);
+
+/// Bytes on an owner's account, until this is dropped.
+pub struct CodeShare(#[expect(dead_code, reason = "it is held")] Share);
 
 impl CodePool {
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: Mutex::default() })
+        Arc::new(Self(FairBytes::new(limit)))
     }
 
     /// Put bytes on an owner's account.
-    pub fn take(self: &Arc<Self>, owner: &str, bytes: usize) -> Result<CodeShare, LoadError> {
-        let mut used = lock(&self.used);
-        let own = used.get(owner).copied().unwrap_or(0);
-        let all = used.values().sum::<usize>();
-        for (whose, used, limit) in [(owner, own, self.limit / 2), ("all owners", all, self.limit)] {
-            if used.checked_add(bytes).is_none_or(|sum| sum > limit) {
-                return Err(LoadError::CodeLimit { bytes, whose: whose.to_owned(), used, limit });
-            }
-        }
-        used.insert(owner.to_owned(), own + bytes);
-        drop(used);
-        Ok(CodeShare { pool: self.clone(), owner: owner.to_owned(), bytes })
-    }
-}
-
-/// Bytes on an owner's account, until this is dropped.
-pub struct CodeShare {
-    pool: Arc<CodePool>,
-    owner: String,
-    bytes: usize,
-}
-
-impl Drop for CodeShare {
-    fn drop(&mut self) {
-        let mut used = lock(&self.pool.used);
-        if let Some(own) = used.get_mut(&self.owner) {
-            *own = own.saturating_sub(self.bytes);
-            if *own == 0 {
-                used.remove(&self.owner);
+    pub fn take(&self, owner: &str, bytes: usize) -> Result<CodeShare, LoadError> {
+        let mut share = self.0.share(owner);
+        match share.grow(bytes) {
+            Ok(()) => Ok(CodeShare(share)),
+            Err(Shortage { held, free }) => {
+                Err(LoadError::CodeLimit { bytes, owner: owner.to_owned(), held, free })
             }
         }
     }
@@ -87,25 +63,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_owner_holds_more_than_half_of_the_code() {
+    fn no_owner_holds_more_code_than_it_leaves_free() {
         let pool = CodePool::new(100);
         let first = pool.take("team-a", 30).unwrap();
         let error = pool.take("team-a", 21).err().unwrap();
-        let expected = LoadError::CodeLimit { bytes: 21, whose: "team-a".into(), used: 30, limit: 50 };
-        assert_eq!(error, expected);
+        assert_eq!(error, LoadError::CodeLimit { bytes: 21, owner: "team-a".into(), held: 30, free: 70 });
+        assert_eq!(
+            error.to_string(),
+            "the plugin's 21 bytes of code do not fit: the plugins of team-a hold 30 bytes, 70 bytes are free, and nobody \
+             takes more than it leaves to others; use fewer different plugins, or raise the operator's --code-memory"
+        );
         let _second = pool.take("team-a", 20).unwrap();
-        let _other = pool.take("team-b", 50).unwrap();
-        let error = pool.take("team-c", 1).err().unwrap();
-        assert!(matches!(&error, LoadError::CodeLimit { whose, .. } if whose == "all owners"), "{error}");
+        let _other = pool.take("team-b", 25).unwrap();
+        let _third = pool.take("team-c", 12).unwrap();
         drop(first);
-        let _third = pool.take("team-c", 30).unwrap();
         assert!(pool.take("team-a", usize::MAX).is_err());
-    }
-
-    #[test]
-    fn owners_without_code_are_forgotten() {
-        let pool = CodePool::new(100);
-        (0..10).for_each(|n| drop(pool.take(&n.to_string(), n).unwrap()));
-        assert!(lock(&pool.used).is_empty());
     }
 }

@@ -99,18 +99,18 @@ pub enum LoadError {
     },
     /// All the code that may be loaded, by this owner or by everybody, is.
     #[error(
-        "the plugin's {} of code do not fit: the plugins of {whose} hold {} of {}; use fewer different plugins, or raise the operator's --code-memory",
-        size(*bytes), size(*used), size(*limit)
+        "the plugin's {} of code do not fit: the plugins of {owner} hold {}, {} are free, and nobody takes more than it leaves to others; use fewer different plugins, or raise the operator's --code-memory",
+        size(*bytes), size(*held), size(*free)
     )]
     CodeLimit {
         /// Its own bytes.
         bytes: usize,
-        /// Whose limit it is: the owner's, or that of "all owners".
-        whose: String,
-        /// The bytes that are loaded.
-        used: usize,
-        /// The limit in bytes.
-        limit: usize,
+        /// On whose account it is.
+        owner: String,
+        /// The bytes that are on it already.
+        held: usize,
+        /// The bytes that nobody holds.
+        free: usize,
     },
     /// Compiling took longer than it may.
     #[error("compiling the plugin took longer than {}: make it smaller, or raise the operator's --compile-timeout", seconds(*limit))]
@@ -221,7 +221,7 @@ pub enum Breakage {
         /// What the call may have, in bytes.
         limit: usize,
     },
-    /// All plugins together hold as much memory as they may.
+    /// All plugins together, or those of one namespace, hold as much memory as they may.
     MemoryExhausted {
         /// What they may have together, in bytes.
         limit: usize,
@@ -278,7 +278,8 @@ impl fmt::Display for Breakage {
             }
             Self::MemoryExhausted { limit } => write!(
                 f,
-                "all plugins together hold the {} of memory that the operator lets them have",
+                "of the {} of memory for all plugins no more is free for this namespace, which leaves as much to others \
+                 as it has (the operator's --call-memory)",
                 size(*limit)
             ),
             Self::HandleLimit => f.write_str("the plugin opened too many handles at a time"),

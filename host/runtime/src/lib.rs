@@ -11,7 +11,7 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `lock`, `engine`, `error`, `fair`, `panic`, `redact`, [`egress`] | what needs none of the others |
+//! | `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory` | what plugins may take of the host: in their bytes, loaded, and in a call |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `cache`, `secret`, `turns` | what a session holds |
@@ -33,6 +33,7 @@ pub mod egress;
 mod engine;
 mod error;
 mod fair;
+mod fair_bytes;
 mod imports;
 mod link;
 mod lock;
@@ -59,6 +60,7 @@ pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
+pub use fair_bytes::{FairBytes, Share, Shortage};
 pub use panic::redact_panics;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
 pub use secret::SecretData;

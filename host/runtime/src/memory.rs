@@ -1,26 +1,25 @@
 //! The memory of plugins, counted over all memories and tables of a call and over all calls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
 use super::budget::Budget;
+use super::fair_bytes::{FairBytes, Share};
 
-/// What the plugins of this process may hold together.
+/// What the plugins of this process may hold together, shared between namespaces.
 ///
 /// A small part of each call is not the pool's: calls that use no more go on however many large ones have used the pool
 /// up.
 pub struct MemoryPool {
-    limit: usize,
+    bytes: Arc<FairBytes>,
     own: usize,
-    used: AtomicUsize,
 }
 
 impl MemoryPool {
     /// Both in bytes; `own` is what each call may use without asking the pool.
     pub fn new(limit: usize, own: usize) -> Arc<Self> {
-        Arc::new(Self { limit, own, used: AtomicUsize::new(0) })
+        Arc::new(Self { bytes: FairBytes::new(limit), own })
     }
 
     /// How much of what a call uses is the pool's.
@@ -30,16 +29,7 @@ impl MemoryPool {
 
     #[cfg(test)]
     pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let more = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.held()
     }
 }
 
@@ -48,7 +38,7 @@ impl MemoryPool {
 pub enum Refusal {
     /// The call reached its own limit.
     Call,
-    /// The process reached its limit.
+    /// All calls reached their limit, or those of its namespace their share of it.
     Process,
 }
 
@@ -60,12 +50,14 @@ pub struct MemoryLimiter {
     last: usize,
     refusal: Option<Refusal>,
     pool: Arc<MemoryPool>,
+    share: Share,
 }
 
 impl MemoryLimiter {
-    /// `limit` is for this call, in bytes.
-    pub fn new(limit: usize, pool: Arc<MemoryPool>) -> Self {
-        Self { limit, used: 0, last: 0, refusal: None, pool }
+    /// `limit` is for this call, in bytes; what it takes of the pool is on the account of `namespace`.
+    pub fn new(limit: usize, pool: Arc<MemoryPool>, namespace: &str) -> Self {
+        let share = pool.bytes.share(namespace);
+        Self { limit, used: 0, last: 0, refusal: None, pool, share }
     }
 
     /// Whether memory was refused: a plugin that traps afterwards most likely did so for the lack of it.
@@ -75,7 +67,7 @@ impl MemoryLimiter {
 
     /// What all calls may hold together, in bytes.
     pub fn pool_limit(&self) -> usize {
-        self.pool.limit
+        self.pool.bytes.limit()
     }
 
     fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
@@ -88,7 +80,7 @@ impl MemoryLimiter {
             self.refusal = Some(Refusal::Call);
             return false;
         }
-        if !self.pool.take(self.pool.share(self.used + more) - self.pool.share(self.used)) {
+        if self.share.grow(self.pool.share(self.used + more) - self.pool.share(self.used)).is_err() {
             self.refusal = Some(Refusal::Process);
             return false;
         }
@@ -99,15 +91,9 @@ impl MemoryLimiter {
 
     fn undo(&mut self) {
         let before = self.used - self.last;
-        self.pool.give_back(self.pool.share(self.used) - self.pool.share(before));
+        self.share.shrink(self.pool.share(self.used) - self.pool.share(before));
         self.used = before;
         self.last = 0;
-    }
-}
-
-impl Drop for MemoryLimiter {
-    fn drop(&mut self) {
-        self.pool.give_back(self.pool.share(self.used));
     }
 }
 
@@ -171,7 +157,7 @@ mod tests {
     #[test]
     fn all_memories_and_tables_count_together() {
         let pool = MemoryPool::new(1 << 30, 0);
-        let mut limiter = MemoryLimiter::new(1000, pool.clone());
+        let mut limiter = MemoryLimiter::new(1000, pool.clone(), "a");
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.table_growing(0, 50, None).unwrap());
         assert!(!limiter.memory_growing(0, 1, None).unwrap());
@@ -184,7 +170,7 @@ mod tests {
     #[test]
     fn a_failed_growth_is_given_back_once() {
         let pool = MemoryPool::new(1 << 30, 0);
-        let mut limiter = MemoryLimiter::new(1000, pool.clone());
+        let mut limiter = MemoryLimiter::new(1000, pool.clone(), "a");
         assert!(limiter.memory_growing(0, 600, None).unwrap());
         assert!(limiter.memory_growing(600, 800, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).unwrap();
@@ -196,24 +182,25 @@ mod tests {
     }
 
     #[test]
-    fn calls_share_the_pool() {
+    fn namespaces_share_the_pool() {
         let pool = MemoryPool::new(1000, 0);
-        let mut first = MemoryLimiter::new(800, pool.clone());
-        let mut second = MemoryLimiter::new(800, pool);
-        assert!(first.memory_growing(0, 800, None).unwrap());
-        assert!(!second.memory_growing(0, 800, None).unwrap());
+        let call = |namespace: &str| MemoryLimiter::new(800, pool.clone(), namespace);
+        let (mut first, mut second, mut neighbour) = (call("hostile"), call("hostile"), call("neighbour"));
+        assert!(first.memory_growing(0, 400, None).unwrap());
+        assert!(!second.memory_growing(0, 400, None).unwrap(), "half is the most");
         assert_eq!(second.refusal(), Some(Refusal::Process));
-        drop(first);
-        assert!(second.memory_growing(0, 800, None).unwrap());
+        assert!(neighbour.memory_growing(0, 300, None).unwrap());
+        drop((first, neighbour));
+        assert!(second.memory_growing(0, 400, None).unwrap());
     }
 
     #[test]
     fn small_calls_need_nothing_of_the_pool() {
-        let pool = MemoryPool::new(1000, 100);
-        let mut large = MemoryLimiter::new(5000, pool.clone());
+        let pool = MemoryPool::new(2000, 100);
+        let mut large = MemoryLimiter::new(5000, pool.clone(), "a");
         assert!(large.memory_growing(0, 1100, None).unwrap());
         assert!(!large.memory_growing(1100, 1101, None).unwrap());
-        let mut small = MemoryLimiter::new(5000, pool.clone());
+        let mut small = MemoryLimiter::new(5000, pool.clone(), "a");
         assert!(small.memory_growing(0, 60, None).unwrap());
         assert!(small.memory_growing(60, 100, None).unwrap());
         assert!(!small.memory_growing(100, 101, None).unwrap());

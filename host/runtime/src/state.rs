@@ -92,7 +92,7 @@ impl CallState {
         let observer = Arc::new(CallObserver { log: log.clone() });
         let now = Instant::now();
         let state = Self {
-            memory: MemoryLimiter::new(session.limits.memory, pool),
+            memory: MemoryLimiter::new(session.limits.memory, pool, &owner.namespace),
             clock: Clock { phase: Phase::Start, limit: Duration::ZERO, deadline: now, expired: false },
             turns: CallTurns::new(turns, session.turns.clone(), owner),
             http: HttpCall::new(session.http(egress), observer, now),

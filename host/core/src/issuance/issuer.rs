@@ -88,8 +88,9 @@ pub enum CheckFailureKind {
         /// The CA's own wish for when to ask again.
         after: Option<Duration>,
     },
-    /// The API server did not say what the Issuer names: nothing is known of the Issuer or its CA.
-    Unread,
+    /// Nothing is known of the Issuer or its CA: the API server did not say what the Issuer names, or this process had no
+    /// room for the check.
+    Unknown,
 }
 
 impl CheckFailure {
@@ -103,9 +104,9 @@ impl CheckFailure {
         Self { message: error.to_string(), kind: CheckFailureKind::Permanent }
     }
 
-    /// The API server did not say what the Issuer names.
-    pub fn unread(error: impl ToString) -> Self {
-        Self { message: error.to_string(), kind: CheckFailureKind::Unread }
+    /// A failure of the API server or of this process.
+    pub fn unknown(error: impl ToString) -> Self {
+        Self { message: error.to_string(), kind: CheckFailureKind::Unknown }
     }
 }
 
@@ -221,7 +222,7 @@ pub fn checked(
                 let event = Notice::warning("PermanentError", SYNC_FAILED, &message);
                 ((FALSE, "Failed", message), event, Next::Settled)
             }
-            CheckFailureKind::Unread => {
+            CheckFailureKind::Unknown => {
                 return Checked { plan: Plan::idle(delay(None), remember), serves };
             }
             CheckFailureKind::Passing { after } if is_doubted(state, attempt.credence, failures) => {

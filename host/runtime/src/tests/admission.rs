@@ -184,7 +184,7 @@ async fn code_is_released_with_the_last_user_of_a_plugin() {
     let (first, other) = (checking(""), checking("nop"));
     let plugin = runtime.load(first.clone(), &account()).await.unwrap();
     let error = runtime.load(other.clone(), &account()).await.err();
-    assert!(matches!(&error, Some(LoadError::CodeLimit { whose, .. }) if whose == "team-a"), "{error:?}");
+    assert!(matches!(&error, Some(LoadError::CodeLimit { owner, .. }) if owner == "team-a"), "{error:?}");
     // Shared, it counts for the one that loaded it first.
     let neighbour = Account::tenant("team-b");
     let shared = runtime.load(first, &neighbour).await.unwrap();

@@ -131,7 +131,7 @@ fn a_failure_is_believed_at_once_where_something_speaks_for_it() {
 
 #[test]
 fn what_the_api_server_does_not_say_is_nobodys_fault() {
-    let unread = attempt(Err(CheckFailure::unread("no answer within 15 s")));
+    let unread = attempt(Err(CheckFailure::unknown("no answer within 15 s")));
     let many = History { failures: 20, ..History::default() };
     for serves in [true, false] {
         let checked = super::checked(&ready_for(3), &unread, serves, many, MINUTE, moment(1));

@@ -12,7 +12,7 @@ use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::keys::EphemeralKeys;
-use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SessionInit};
+use wasm_issuer_runtime::{Breakage, CallError, CallLimits, IssuerIdentity, SessionInit};
 
 use super::dependency::{Versions, same_secrets};
 use super::lend::{Lent, lend};
@@ -136,7 +136,7 @@ impl Preparer {
         let Some(old) = before.filter(|old| !self.is_outdated(old, object)) else {
             return Preparation { result: Err(failure), prepared: candidate, refused: None, read };
         };
-        if failure.kind == CheckFailureKind::Unread && old.generation == object.state.generation {
+        if failure.kind == CheckFailureKind::Unknown && old.generation == object.state.generation {
             // From the last inputs that are known.
             return self.recheck(old).await;
         }
@@ -254,7 +254,11 @@ fn config(spec: &IssuerSpec) -> Result<String, CheckFailure> {
 }
 
 async fn check(prepared: &Prepared) -> Result<(), CheckFailure> {
-    prepared.serving.signer.check().await.map_err(|error| error.into_failure().into())
+    prepared.serving.signer.check().await.map_err(|error| match error {
+        // What other plugins hold says nothing about this one's CA.
+        CallError::Broken(Breakage::MemoryExhausted { .. }) => CheckFailure::unknown(error),
+        error => error.into_failure().into(),
+    })
 }
 
 /// Whether the plugin is all that changed in what was read.

@@ -109,7 +109,7 @@ impl From<SourceError> for CheckFailure {
     /// Nobody is at fault where the API server does not answer.
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Unanswered { .. } => Self::unread(error),
+            SourceError::Unanswered { .. } => Self::unknown(error),
             _ => Self::passing(error),
         }
     }

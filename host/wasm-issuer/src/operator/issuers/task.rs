@@ -195,7 +195,7 @@ impl IssuerTask {
         };
         let is_new = self.prepared.as_ref().is_some_and(|old| old.read != preparation.read);
         let credence = if is_new || !self.blame.is_empty() { Credence::Likely } else { Credence::Alone };
-        self.report_unread(&preparation.result);
+        self.report_unknown(&preparation.result);
         self.prepared = preparation.prepared;
         self.refused = preparation.refused.clone();
         self.read = preparation.read;
@@ -396,9 +396,9 @@ impl IssuerTask {
     }
 
     /// Tell those who run the operator what no status says.
-    fn report_unread(&self, result: &Result<(), CheckFailure>) {
-        if let Err(CheckFailure { message, kind: CheckFailureKind::Unread }) = result {
-            warn!(issuer = %self.current.key, error = message, "the API server does not say what the Issuer names");
+    fn report_unknown(&self, result: &Result<(), CheckFailure>) {
+        if let Err(CheckFailure { message, kind: CheckFailureKind::Unknown }) = result {
+            warn!(issuer = %self.current.key, error = message, "the Issuer could not be checked; it stays as it is");
         }
     }
 }

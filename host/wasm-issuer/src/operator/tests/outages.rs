@@ -116,3 +116,14 @@ async fn a_secret_that_may_not_be_read_is_told() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_others_hold_of_the_memory_makes_no_issuer_unready() {
+    let bench = ready().await;
+    for _ in 0..20 {
+        bench.plugins.plugin("v1").checks(Answer::no_room());
+    }
+    bench.api.until("the last of them", |_| bench.plugins.plugin("v1").checked() == 21).await;
+    assert!(bench.serves());
+    assert_eq!(bench.times_written(), 1);
+}
