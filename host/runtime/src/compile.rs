@@ -15,7 +15,6 @@ use std::time::Duration;
 use artifact::{Artifact, precompile, revive};
 pub use child::{CompilerProcess, compile_for_parent};
 use folder::ArtifactFolder;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -23,13 +22,14 @@ use wasmtime::component::Component;
 use super::code::{Account, CodePool, CodeShare};
 use super::component::ComponentBytes;
 use super::error::{LoadError, RuntimeError};
+use super::fair::{FairSlot, FairSlots, Owner};
 
 /// Compiles one component at a time: it takes every core there is.
 pub struct Compiler {
     engine: Engine,
     process: Option<CompilerProcess>,
     folder: Option<Arc<ArtifactFolder>>,
-    turn: Arc<Semaphore>,
+    turns: Arc<FairSlots>,
     timeout: Duration,
     code: Arc<CodePool>,
 }
@@ -46,30 +46,52 @@ impl Compiler {
     ) -> Result<Self, RuntimeError> {
         let folder =
             cache.map(|(dir, bytes)| ArtifactFolder::open(dir, bytes, &engine)).transpose()?.map(Arc::new);
-        Ok(Self { engine, process, folder, turn: Arc::new(Semaphore::new(1)), timeout, code })
+        Ok(Self { engine, process, folder, turns: FairSlots::new(1), timeout, code })
     }
 
-    /// The component, compiled now or earlier, and its code's place on the account.
+    /// Wait for the one turn to compile: whoever has used it for a shorter time goes first.
+    pub async fn turn(&self, owner: &Owner) -> FairSlot {
+        self.turns.acquire(owner).await
+    }
+
+    /// A component that was compiled earlier, and its code's place on the account.
+    pub async fn kept(
+        &self,
+        sha256: &str,
+        account: &Account,
+    ) -> Result<Option<(Component, CodeShare)>, LoadError> {
+        let (Some(folder), sha256) = (self.folder.clone(), sha256.to_owned()) else { return Ok(None) };
+        let get = move || folder.get(&sha256);
+        let Some(artifact) = spawn_blocking(get).await.map_err(LoadError::compiler)? else { return Ok(None) };
+        let code = self.admit(&artifact, account)?;
+        // One that does not fit this engine is compiled anew.
+        Ok(self.revive(artifact).await?.ok().map(|component| (component, code)))
+    }
+
+    /// Machine code for a component. The turn is over when it is dropped here and in whatever still compiles.
     pub async fn compile(
         &self,
         bytes: ComponentBytes,
         account: &Account,
-    ) -> Result<(Component, CodeShare), LoadError> {
-        let sha256 = bytes.sha256().to_owned();
-        if let Some(artifact) = self.kept(sha256.clone()).await? {
-            let code = self.admit(&artifact, account)?;
-            if let Ok(component) = self.revive(artifact).await? {
-                return Ok((component, code));
-            }
-        }
-        let artifact = match &self.process {
+        turn: &Arc<FairSlot>,
+    ) -> Result<Artifact, LoadError> {
+        match &self.process {
             Some(process) => {
-                let _turn = self.turn.acquire().await.map_err(LoadError::compiler)?;
-                process.compile(bytes.as_slice(), self.timeout, account.budget.artifact_bytes).await?
+                process.compile(bytes.as_slice(), self.timeout, account.budget.artifact_bytes).await
             }
-            None => self.compile_here(bytes).await?,
-        };
-        let artifact = self.keep(sha256, artifact).await?;
+            None => self.compile_here(bytes, turn.clone()).await,
+        }
+    }
+
+    /// The component of machine code that was just made. The code is kept also if there is no place for it now, so that
+    /// trying again costs little.
+    pub async fn adopt(
+        &self,
+        sha256: &str,
+        artifact: Artifact,
+        account: &Account,
+    ) -> Result<(Component, CodeShare), LoadError> {
+        let artifact = self.keep(sha256.to_owned(), artifact).await?;
         let code = self.admit(&artifact, account)?;
         let component = self.revive(artifact).await?.map_err(LoadError::compiler)?;
         Ok((component, code))
@@ -83,13 +105,6 @@ impl Compiler {
         self.code.take(&account.owner, artifact.0.len())
     }
 
-    /// What an earlier run has kept.
-    async fn kept(&self, sha256: String) -> Result<Option<Artifact>, LoadError> {
-        let Some(folder) = self.folder.clone() else { return Ok(None) };
-        spawn_blocking(move || folder.get(&sha256)).await.map_err(LoadError::compiler)
-    }
-
-    /// Keep what was just compiled: also if there is no place for its code now, so that trying again costs little.
     async fn keep(&self, sha256: String, artifact: Artifact) -> Result<Artifact, LoadError> {
         let Some(folder) = self.folder.clone() else { return Ok(artifact) };
         let keep = move || {
@@ -105,8 +120,7 @@ impl Compiler {
         spawn_blocking(move || revive(&engine, &artifact)).await.map_err(LoadError::compiler)
     }
 
-    async fn compile_here(&self, bytes: ComponentBytes) -> Result<Artifact, LoadError> {
-        let turn = self.turn.clone().acquire_owned().await.map_err(LoadError::compiler)?;
+    async fn compile_here(&self, bytes: ComponentBytes, turn: Arc<FairSlot>) -> Result<Artifact, LoadError> {
         let engine = self.engine.clone();
         let compiling = spawn_blocking(move || {
             let _turn = turn; // until it is really over: a blocking thread cannot be stopped

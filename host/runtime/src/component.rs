@@ -104,11 +104,18 @@ pub struct Inspection {
 impl Inspection {
     pub(super) fn of(component: &ComponentBytes, budget: &Budget) -> Result<Self, LoadError> {
         let wasm = component.as_slice();
-        sniff(wasm, budget.component_bytes)?;
+        sniff(wasm)?;
+        within(wasm.len(), budget)?;
         // Before the names, so that what is kept of them is bounded.
         let footprint = budget::measure(wasm, &budget.footprint)?;
         let (imports, exports) = names(wasm)?;
         Ok(Self { sha256: component.sha256.clone(), size: wasm.len(), imports, exports, footprint })
+    }
+
+    /// Refuse what is beyond another budget than the one that it was inspected with.
+    pub(super) fn within(&self, budget: &Budget) -> Result<(), LoadError> {
+        within(self.size, budget)?;
+        self.footprint.within(&budget.footprint)
     }
 
     /// Refuse imports that nothing provides, and exports that are not a plugin's, as far as names tell.
@@ -134,7 +141,7 @@ impl Inspection {
 
 /// Refuse whatever does not start like a component, by name if it can be told: the parser's own words for it would be
 /// "bad magic number". A file compiled to machine code must never get further than this.
-fn sniff(bytes: &[u8], limit: usize) -> Result<(), LoadError> {
+fn sniff(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty);
     }
@@ -147,10 +154,12 @@ fn sniff(bytes: &[u8], limit: usize) -> Result<(), LoadError> {
         Some(_) => return Err(LoadError::NotWasm { found: "WebAssembly of an unknown version" }),
         None => return Err(LoadError::NotWasm { found: describe(bytes) }),
     }
-    if bytes.len() > limit {
-        return Err(LoadError::TooLarge { bytes: bytes.len(), limit });
-    }
     Ok(())
+}
+
+fn within(bytes: usize, budget: &Budget) -> Result<(), LoadError> {
+    let limit = budget.component_bytes;
+    if bytes > limit { Err(LoadError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 fn describe(bytes: &[u8]) -> &'static str {

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::Mutex as AsyncMutex;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 use super::bindings::IssuerPluginPre;
 use super::budget::Budget;
@@ -17,7 +16,7 @@ use super::compile::{Compiler, CompilerProcess};
 use super::component::{ComponentBytes, Inspection};
 use super::egress::EgressConfig;
 use super::error::{LoadError, RuntimeError};
-use super::fair::FairSlots;
+use super::fair::{FairSlot, FairSlots, Owner};
 use super::lock::lock;
 use super::memory::MemoryPool;
 use super::state::CallState;
@@ -32,8 +31,8 @@ pub struct Runtime {
     pub(super) engine: Engine,
     linker: Linker<CallState>,
     compiler: Compiler,
-    /// Every plugin in use, by digest.
-    plugins: Mutex<HashMap<String, Slot>>,
+    /// Every plugin in use or being looked for, by digest.
+    plugins: Mutex<HashMap<String, Arc<Place>>>,
     pub(super) signs: Arc<FairSlots>,
     pub(super) checks: Arc<FairSlots>,
     pub(super) turns: Turns,
@@ -89,21 +88,14 @@ pub struct Plugin {
     _code: CodeShare,
 }
 
-type Loading = BoxFuture<'static, Result<Arc<Plugin>, LoadError>>;
+/// Where the plugin of a digest is, if it is in use. Locked while one is put there, so that it is put there once.
+type Place = AsyncMutex<Weak<Plugin>>;
 
-enum Slot {
-    /// Whoever asks meanwhile waits for the same one.
-    Loading(WeakShared<Loading>),
-    Loaded(Weak<Plugin>),
-}
-
-impl Slot {
-    fn is_alive(&self) -> bool {
-        match self {
-            Self::Loading(loading) => loading.upgrade().is_some(),
-            Self::Loaded(plugin) => plugin.strong_count() > 0,
-        }
-    }
+/// What there is for a component without compiling it.
+enum Found {
+    Plugin(Arc<Plugin>),
+    /// Nothing but its bytes, which are good as far as they tell.
+    Bytes(Inspection),
 }
 
 impl Runtime {
@@ -139,66 +131,91 @@ impl Runtime {
         Inspection::of(component, budget)
     }
 
-    /// The plugin with these bytes: the one that is in use already, or checked, compiled and linked now. Whoever uses it
-    /// already, the bytes must be within this account's budget.
+    /// The plugin with these bytes, if nothing has to be compiled for it: it is in use already, or its code was kept.
+    /// Whoever uses it already, the bytes must be within this account's budget.
+    pub async fn find(
+        self: &Arc<Self>,
+        component: &ComponentBytes,
+        account: &Account,
+    ) -> Result<Option<Arc<Plugin>>, LoadError> {
+        match self.look(component, account).await? {
+            Found::Plugin(plugin) => Ok(Some(plugin)),
+            Found::Bytes(_) => Ok(None),
+        }
+    }
+
+    /// Wait for the turn to compile, for [`Runtime::compile`]. It may take long: whoever waits should hold no component.
+    pub async fn turn(&self, owner: &Owner) -> FairSlot {
+        self.compiler.turn(owner).await
+    }
+
+    /// The plugin with these bytes, checked, compiled and linked in this turn, unless it can be found by now.
+    pub async fn compile(
+        self: &Arc<Self>,
+        component: ComponentBytes,
+        account: &Account,
+        turn: FairSlot,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let inspection = match self.look(&component, account).await? {
+            Found::Plugin(plugin) => return Ok(plugin),
+            Found::Bytes(inspection) => inspection,
+        };
+        let turn = Arc::new(turn);
+        let artifact = self.compiler.compile(component, account, &turn).await?;
+        let place = self.place(&inspection.sha256);
+        let mut place = place.lock().await;
+        let compiled = self.compiler.adopt(&inspection.sha256, artifact, account).await?;
+        self.link(compiled, inspection, &mut place)
+    }
+
+    /// [`Runtime::find`], or else [`Runtime::compile`] when its turn comes.
     pub async fn load(
         self: &Arc<Self>,
         component: ComponentBytes,
         account: &Account,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let inspection = self.inspect(&component, &account.budget)?;
-        inspection.fits()?;
-        loop {
-            let (loading, own) = self.slot(&inspection, &component, account);
-            match loading.await {
-                // What does not fit on the account of whoever began to load it may fit on this one.
-                Err(LoadError::ArtifactTooLarge { .. } | LoadError::CodeLimit { .. }) if !own => {}
-                result => return result,
-            }
+        if let Some(plugin) = self.find(&component, account).await? {
+            return Ok(plugin);
         }
+        let turn = self.turn(&Owner::new(&account.owner, "")).await;
+        self.compile(component, account, turn).await
     }
 
-    /// The one that is loaded or being loaded; if there is none, it begins on this account, and the second value is true.
-    fn slot(
+    async fn look(
         self: &Arc<Self>,
-        inspection: &Inspection,
         component: &ComponentBytes,
         account: &Account,
-    ) -> (Shared<Loading>, bool) {
-        let mut plugins = lock(&self.plugins);
-        plugins.retain(|_, slot| slot.is_alive());
-        match plugins.get(&inspection.sha256) {
-            Some(Slot::Loading(loading))
-                if let Some(loading) = loading.upgrade()
-                    && loading.peek().is_none_or(Result::is_ok) =>
-            {
-                return (loading, false);
-            }
-            Some(Slot::Loaded(plugin)) if let Some(plugin) = plugin.upgrade() => {
-                return (std::future::ready(Ok(plugin)).boxed().shared(), false);
-            }
-            _ => {}
+    ) -> Result<Found, LoadError> {
+        let place = self.place(component.sha256());
+        let mut place = place.lock().await;
+        if let Some(plugin) = place.upgrade() {
+            plugin.inspection.within(&account.budget)?;
+            return Ok(Found::Plugin(plugin));
         }
-        let sha256 = inspection.sha256.clone();
-        let loading = self.clone().compile(inspection.clone(), component.clone(), account.clone());
-        let loading = loading.boxed().shared();
-        if let Some(weak) = loading.downgrade() {
-            plugins.insert(sha256, Slot::Loading(weak));
+        let inspection = self.inspect(component, &account.budget)?;
+        inspection.fits()?;
+        match self.compiler.kept(&inspection.sha256, account).await? {
+            Some(kept) => Ok(Found::Plugin(self.link(kept, inspection, &mut place)?)),
+            None => Ok(Found::Bytes(inspection)),
         }
-        (loading, true)
     }
 
-    async fn compile(
-        self: Arc<Self>,
+    fn place(&self, sha256: &str) -> Arc<Place> {
+        let mut plugins = lock(&self.plugins);
+        let is_alive = |place: &Place| place.try_lock().is_ok_and(|plugin| plugin.strong_count() > 0);
+        plugins.retain(|_, place| Arc::strong_count(place) > 1 || is_alive(place));
+        plugins.entry(sha256.to_owned()).or_default().clone()
+    }
+
+    fn link(
+        self: &Arc<Self>,
+        (component, code): (Component, CodeShare),
         inspection: Inspection,
-        component: ComponentBytes,
-        account: Account,
+        place: &mut Weak<Plugin>,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let (component, code) = self.compiler.compile(component, &account).await?;
         let pre = link::link(&self.linker, &component)?;
-        let sha256 = inspection.sha256.clone();
         let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection, _code: code });
-        lock(&self.plugins).insert(sha256, Slot::Loaded(Arc::downgrade(&plugin)));
+        *place = Arc::downgrade(&plugin);
         Ok(plugin)
     }
 }

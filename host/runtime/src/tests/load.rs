@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Budget, Inspection, LoadError};
+use crate::{Budget, Inspection, LoadError, Owner};
 
 fn refused(bytes: &[u8]) -> LoadError {
     runtime().inspect(&ComponentBytes::new(bytes.to_vec()), &Budget::TENANT).unwrap_err()
@@ -163,4 +163,38 @@ async fn one_digest_is_compiled_once_and_freed_after_use() {
     drop(plugins);
     assert!(first.upgrade().is_none());
     runtime.load(wasm, &account).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_compiled_earlier_is_found_while_others_wait_for_their_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = || {
+        let cache_dir = Some(folder.path().to_owned());
+        Runtime::new(RuntimeConfig { cache_dir, ..RuntimeConfig::default() }).unwrap()
+    };
+    let (wasm, account) = (checking(""), account());
+    assert!(runtime().find(&wasm, &account).await.unwrap().is_none());
+    runtime().load(wasm.clone(), &account).await.unwrap();
+
+    let runtime = runtime();
+    let turn = runtime.turn(&Owner::new("greedy", "ca")).await;
+    let (other, waiting) = (checking("nop"), runtime.clone());
+    let waiting = tokio::spawn(async move { waiting.load(other, &Account::tenant("team-b")).await });
+    tokio::task::yield_now().await;
+    let finds = futures::future::join_all((0..20).map(|_| runtime.find(&wasm, &account))).await;
+    let found: Vec<_> = finds.into_iter().map(|found| found.unwrap().unwrap()).collect();
+    assert!(found.iter().all(|plugin| Arc::ptr_eq(plugin, &found[0])), "its code is loaded once");
+    assert!(!waiting.is_finished());
+    drop(turn);
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_waited_in_vain_takes_what_was_compiled_meanwhile() {
+    let runtime = runtime();
+    let (wasm, account) = (checking(""), account());
+    let plugin = runtime.load(wasm.clone(), &account).await.unwrap();
+    let turn = runtime.turn(&Owner::new("team-b", "ca")).await;
+    let same = runtime.compile(wasm, &Account::tenant("team-b"), turn).await.unwrap();
+    assert!(Arc::ptr_eq(&plugin, &same));
 }
