@@ -1,8 +1,10 @@
 //! The Issuers' side: watches both Issuer kinds and runs one task for each Issuer.
 
+mod api_server;
 mod dependency;
 mod lend;
 mod object;
+mod place;
 mod plugins;
 mod prepare;
 mod report;
@@ -13,6 +15,7 @@ mod watches;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use api_server::ApiServer;
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
@@ -51,10 +54,11 @@ impl Issuers {
         metrics: Arc<Metrics>,
     ) -> Self {
         let reporter = Reporter::new(events.clone(), metrics);
+        let api = ApiServer::new(client.clone());
         let shared = Shared {
-            preparer: Preparer::new(client.clone(), loader, settings, reporter),
-            watches: Watches::new(client.clone()),
-            client,
+            preparer: Preparer::new(api.clone(), loader, settings, reporter),
+            watches: Watches::new(client),
+            api,
             registry,
             events,
         };
@@ -63,8 +67,8 @@ impl Issuers {
 
     /// Run the tasks of all Issuers of both kinds until the future is dropped.
     pub async fn run(self, synced: Synced) {
-        let namespaced = events::<WasmIssuer>(self.0.client.clone(), IssuerKind::Namespaced);
-        let cluster = events::<WasmClusterIssuer>(self.0.client.clone(), IssuerKind::Cluster);
+        let namespaced = events::<WasmIssuer>(self.0.api.client.clone(), IssuerKind::Namespaced);
+        let cluster = events::<WasmClusterIssuer>(self.0.api.client.clone(), IssuerKind::Cluster);
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
         let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
         let mut pulse = synced.pulse("Issuers");

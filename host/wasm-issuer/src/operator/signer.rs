@@ -7,16 +7,27 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _};
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
 use wasm_issuer_runtime::{
-    Account, CallError, ComponentBytes, LoadError, Plugin, Runtime, Session, SessionInit,
+    Account, CallError, ComponentBytes, FairSlot, LoadError, Owner, Plugin, Runtime, Session, SessionInit,
 };
 
-/// Turns the bytes of components into plugins.
+/// Turns the bytes of components into plugins, on somebody's account. The bytes come from anybody.
 pub trait Loader: Send + Sync {
-    /// Load a component on somebody's account. The bytes come from anybody.
-    fn load(
+    /// The plugin with these bytes, if nothing has to be compiled for it.
+    fn find(
         self: Arc<Self>,
         component: ComponentBytes,
         account: Account,
+    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>>;
+
+    /// Wait for the turn to compile. It is shared fairly, and others may need minutes for theirs.
+    fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot>;
+
+    /// Compile a component in its turn, unless it can be found by now.
+    fn compile(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        account: Account,
+        turn: FairSlot,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>>;
 }
 
@@ -44,12 +55,30 @@ struct PluginSession {
 }
 
 impl Loader for Runtime {
-    fn load(
+    fn find(
         self: Arc<Self>,
         component: ComponentBytes,
         account: Account,
+    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>> {
+        async move {
+            let plugin = Runtime::find(&self, &component, &account).await?;
+            Ok(plugin.map(|plugin| plugin as Arc<dyn Loaded>))
+        }
+        .boxed()
+    }
+
+    fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot> {
+        async move { Runtime::turn(&self, &owner).await }.boxed()
+    }
+
+    fn compile(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        account: Account,
+        turn: FairSlot,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
-        async move { Ok(Runtime::load(&self, component, &account).await? as Arc<dyn Loaded>) }.boxed()
+        async move { Ok(Runtime::compile(&self, component, &account, turn).await? as Arc<dyn Loaded>) }
+            .boxed()
     }
 }
 

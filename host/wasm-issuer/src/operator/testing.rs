@@ -6,10 +6,12 @@
 
 mod api_server;
 mod http;
+mod issuers;
 mod objects;
 mod plugin;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
+pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};

@@ -7,4 +7,6 @@ mod issuers;
 mod outages;
 mod publishing;
 mod requests;
+mod turns;
 mod waking;
+mod watches;

@@ -5,6 +5,7 @@ use wasm_issuer_runtime::SecretData;
 use wasm_issuer_runtime::egress::{ClientIdentity, Grant, HttpGrant, Roots, ValueLocation};
 
 use super::dependency::{Dependency, Versions};
+use super::place::Place;
 use super::sources::Sources;
 use super::watches::Version;
 use crate::api::{IssuerSpec, ObjectName};
@@ -17,20 +18,18 @@ pub struct Lent {
     pub http: HttpGrant,
 }
 
-/// Read what a spec names besides the plugin. `namespace` is where the Issuer's Secrets live. Notes in `read` the
-/// versions of what it read.
+/// Read what a spec names besides the plugin. Notes in `read` the versions of what it read.
 pub async fn lend(
     sources: &Sources,
     spec: &IssuerSpec,
-    namespace: &str,
+    place: &Place<'_>,
     bounds: &Bounds,
     read: &mut Versions,
 ) -> Result<Lent, CheckFailure> {
     let mut secret = async |dependency: Dependency, name: &Option<ObjectName>| {
         let Some(name) = name else { return Ok(None) };
         read.insert(dependency, Version::Absent);
-        let found = sources.secret(dependency.field(), name, namespace).await;
-        let (secret, version) = found?;
+        let (secret, version) = sources.secret(dependency.field(), name, place).await?;
         read.insert(dependency, version);
         Ok::<_, CheckFailure>(Some(secret))
     };

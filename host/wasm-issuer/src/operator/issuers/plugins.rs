@@ -1,97 +1,158 @@
 //! From a spec's plugin to one that is loaded: read, compared with what is pinned and allowed, compiled.
+//!
+//! Whoever loads takes turns twice, each shared fairly between namespaces and their Issuers. In the first one a plugin
+//! is read, and taken if it is in use or was compiled earlier: that is quick, and all that most of them need. Only what
+//! has to be compiled waits for the other turn, with nothing in its hands meanwhile, and is read once more then.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{Account, ComponentBytes, LoadError};
+use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, LoadError};
 
 use super::dependency::{Dependency, Versions};
+use super::place::Place;
 use super::sources::Sources;
 use super::watches::Version;
-use crate::api::{IssuerKind, PluginSpec};
+use crate::api::{IssuerKind, PluginSource, PluginSpec};
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::CurrentPolicy;
 
-/// How many Issuers load a plugin at a time: each holds a component in memory, and what is gzip may be large.
-const LOADS: usize = 4;
+/// How many Issuers read a plugin at a time: each holds a component in memory, and what is gzip may be large.
+const READS: usize = 4;
 
 /// Loads the plugins of all Issuers.
 pub struct Plugins {
     loader: Arc<dyn Loader>,
     sources: Sources,
     policy: CurrentPolicy,
-    turns: Semaphore,
+    reads: Arc<FairSlots>,
+    /// The digest whose turn to compile was the last one to end.
+    compiled: watch::Sender<String>,
     refusals: Refusals,
 }
 
-/// Where an Issuer is, as far as its plugin is concerned.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub kind: IssuerKind,
-    /// Where its ConfigMap lives.
-    pub namespace: &'a str,
+/// A plugin's bytes that are as pinned and allowed, and their source as people call it.
+struct Candidate {
+    component: ComponentBytes,
+    source: String,
 }
 
-impl Place<'_> {
-    /// On whose account its plugin is loaded.
-    fn account(self) -> Account {
-        match self.kind {
-            IssuerKind::Namespaced => Account::tenant(self.namespace),
-            IssuerKind::Cluster => Account::administrators(),
-        }
-    }
+/// A plugin, and its source as people call it.
+type Plugin = (Arc<dyn Loaded>, String);
+
+/// What is found without compiling.
+enum Found {
+    Plugin(Plugin),
+    /// Bytes with this digest, which nobody has compiled yet.
+    Bytes(String),
 }
 
 impl Plugins {
     pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: CurrentPolicy) -> Self {
-        Self { loader, sources, policy, turns: Semaphore::new(LOADS), refusals: Refusals::default() }
+        let (reads, refusals) = (FairSlots::new(READS), Refusals::default());
+        Self { loader, sources, policy, reads, compiled: watch::channel(String::new()).0, refusals }
     }
 
     /// Load what a spec asks for. Returns it with its source as people call it; notes in `read` the version of what it
-    /// read.
+    /// read. Turns are waited for as long as it takes.
     pub async fn load(
         &self,
         spec: &PluginSpec,
-        place: Place<'_>,
+        place: &Place<'_>,
         read: &mut Versions,
-    ) -> Result<(Arc<dyn Loaded>, String), CheckFailure> {
-        let source = spec.source().map_err(CheckFailure::permanent)?;
+    ) -> Result<Plugin, CheckFailure> {
         if spec.config_map.is_some() {
             read.insert(Dependency::Plugin, Version::Absent);
         }
-        let _turn = self.turns.acquire().await.map_err(CheckFailure::passing)?;
-        let component = self.sources.component(source, place.namespace, read).await?;
-        match self.admit(spec, place, component.wasm).await {
-            Ok(plugin) => Ok((plugin, component.source)),
-            Err(error) => Err(CheckFailure::passing(format!("{}: {error}", component.source))),
+        loop {
+            let mut compiled = self.compiled.subscribe();
+            let sha256 = match self.find(spec, place, read).await? {
+                Found::Plugin(plugin) => return Ok(plugin),
+                Found::Bytes(sha256) => sha256,
+            };
+            tokio::select! {
+                turn = self.loader.clone().turn(place.owner.clone()) => {
+                    return self.compile(turn, spec, place, read).await;
+                }
+                // By somebody else: it may be found now, or is known to be of no use.
+                () = becomes(&mut compiled, &sha256) => {}
+            }
         }
     }
 
-    async fn admit(
+    /// Look for a plugin that need not be compiled.
+    async fn find(
         &self,
         spec: &PluginSpec,
-        place: Place<'_>,
-        wasm: Vec<u8>,
-    ) -> Result<Arc<dyn Loaded>, String> {
-        // Before it is compiled: what may not run is not even looked into.
-        let component = ComponentBytes::new(wasm);
-        let found = component.sha256().to_owned();
-        spec.check_pin(&found).map_err(|mismatch| mismatch.to_string())?;
-        let policy = self.policy.borrow().clone();
-        policy.check_digest(place.kind, &found).map_err(|violation| violation.to_string())?;
-        let key = (place.kind, found);
-        if let Some(error) = self.refusals.get(&key) {
-            return Err(error);
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<Found, CheckFailure> {
+        let _turn = self.reads.acquire(&place.owner).await;
+        let Candidate { component, source } = self.read(spec, place, read).await?;
+        let sha256 = component.sha256().to_owned();
+        match self.loader.clone().find(component, place.account()).await {
+            Ok(Some(plugin)) => Ok(Found::Plugin((plugin, source))),
+            Ok(None) => Ok(Found::Bytes(sha256)),
+            Err(error) => Err(refused(&source, &error)),
         }
-        self.loader.clone().load(component, place.account()).await.map_err(|error| {
-            self.refusals.put(key, &error);
-            error.to_string()
-        })
     }
+
+    /// Compile a plugin, of the bytes that its source holds by now.
+    async fn compile(
+        &self,
+        turn: FairSlot,
+        spec: &PluginSpec,
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<Plugin, CheckFailure> {
+        let Candidate { component, source } = self.read(spec, place, read).await?;
+        let sha256 = component.sha256().to_owned();
+        let result = self.loader.clone().compile(component, place.account(), turn).await;
+        if let Err(error) = &result {
+            self.refusals.put((place.kind, sha256.clone()), error);
+        }
+        self.compiled.send_replace(sha256);
+        result.map(|plugin| (plugin, source.clone())).map_err(|error| refused(&source, &error))
+    }
+
+    async fn read(
+        &self,
+        spec: &PluginSpec,
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<Candidate, CheckFailure> {
+        let source: PluginSource<'_> = spec.source().map_err(CheckFailure::permanent)?;
+        let found = self.sources.component(source, place, read).await?;
+        let component = ComponentBytes::new(found.wasm);
+        self.admit(spec, place.kind, component.sha256()).map_err(|error| refused(&found.source, &error))?;
+        Ok(Candidate { component, source: found.source })
+    }
+
+    /// Before it is compiled: what may not run is not even looked into.
+    fn admit(&self, spec: &PluginSpec, kind: IssuerKind, sha256: &str) -> Result<(), String> {
+        spec.check_pin(sha256).map_err(|mismatch| mismatch.to_string())?;
+        let policy = self.policy.borrow().clone();
+        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())?;
+        self.refusals.get(&(kind, sha256.to_owned())).map_or(Ok(()), Err)
+    }
+}
+
+/// Wait until the digest that is sent is this one.
+async fn becomes(compiled: &mut watch::Receiver<String>, sha256: &str) {
+    while compiled.changed().await.is_ok() {
+        if *compiled.borrow_and_update() == sha256 {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+fn refused(source: &str, error: &dyn std::fmt::Display) -> CheckFailure {
+    CheckFailure::passing(format!("{source}: {error}"))
 }
 
 /// Components whose compilation did not end well, so that it is not tried again with every check. By digest, and by kind
@@ -109,11 +170,8 @@ impl Refusals {
     }
 
     fn put(&self, key: (IssuerKind, String), error: &LoadError) {
-        // The others are found in no time, and are mended by other bytes.
-        if !matches!(
-            error,
-            LoadError::Timeout { .. } | LoadError::Compiler(_) | LoadError::ArtifactTooLarge { .. }
-        ) {
+        // What has no place now may have one in a moment; everything else is mended by other bytes.
+        if matches!(error, LoadError::CodeLimit { .. }) {
             return;
         }
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);

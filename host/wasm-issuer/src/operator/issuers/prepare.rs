@@ -7,17 +7,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use kube::Client;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::keys::EphemeralKeys;
 use wasm_issuer_runtime::{Breakage, CallError, CallLimits, IssuerIdentity, SessionInit};
 
+use super::api_server::ApiServer;
 use super::dependency::{Versions, same_secrets};
 use super::lend::{Lent, lend};
 use super::object::ObservedIssuer;
-use super::plugins::{Place, Plugins};
+use super::place::Place;
+use super::plugins::Plugins;
 use super::report::Reporter;
 use super::sources::Sources;
 use crate::api::{IssuerKey, IssuerSpec};
@@ -94,8 +95,8 @@ pub struct Preparation {
 }
 
 impl Preparer {
-    pub fn new(client: Client, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
-        let sources = Sources { client, builtins: settings.builtin_dir };
+    pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
+        let sources = Sources { api, builtins: settings.builtin_dir };
         Self {
             plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
             sources,
@@ -172,10 +173,9 @@ impl Preparer {
         let policy = self.policy.borrow().clone();
         policy.check(kind, spec).map_err(CheckFailure::permanent)?;
         let (config, bounds) = (config(spec)?, policy.bounds(kind));
-        let namespace = self.namespace_of(&object.key);
-        let lent = lend(&self.sources, spec, namespace, bounds, read).await?;
-        let place = Place { kind, namespace };
-        let (plugin, source) = self.plugins.load(&spec.plugin, place, read).await?;
+        let place = Place::of(&object.key, self.namespace_of(&object.key));
+        let lent = lend(&self.sources, spec, &place, bounds, read).await?;
+        let (plugin, source) = self.plugins.load(&spec.plugin, &place, read).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
                 && old.bounds == *bounds

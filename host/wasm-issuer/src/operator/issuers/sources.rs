@@ -1,18 +1,23 @@
 //! Reads what an Issuer names: its plugin's bytes and its Secret.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::io::Read;
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::timeout;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_runtime::SecretData;
 use zeroize::Zeroizing;
 
+use super::api_server::ApiServer;
 use super::dependency::{Dependency, Versions};
+use super::place::Place;
 use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
 use crate::operator::apply::READ_TIMEOUT;
@@ -126,23 +131,22 @@ pub struct FoundComponent {
 /// Reads from the cluster and from the folder of builtin plugins.
 #[derive(Clone)]
 pub struct Sources {
-    /// Reads ConfigMaps and Secrets.
-    pub client: Client,
+    /// Has the ConfigMaps and Secrets.
+    pub api: ApiServer,
     /// The folder of the builtin plugins, `<name>.wasm` each.
     pub builtins: PathBuf,
 }
 
 impl Sources {
-    /// Read a plugin. `namespace` is where the Issuer's ConfigMaps live. Notes in `read` the version of what it read,
-    /// also of a ConfigMap that turns out to be of no use.
+    /// Read a plugin. Notes in `read` the version of what it read, also of a ConfigMap that turns out to be of no use.
     pub async fn component(
         &self,
         source: PluginSource<'_>,
-        namespace: &str,
+        place: &Place<'_>,
         read: &mut Versions,
     ) -> Result<FoundComponent, SourceError> {
         match source {
-            PluginSource::ConfigMap(source) => self.config_map(source, namespace, read).await,
+            PluginSource::ConfigMap(source) => self.config_map(source, place, read).await,
             PluginSource::Builtin(name) => self.builtin(name).await,
             PluginSource::Image(_) => Err(SourceError::ImageUnsupported),
         }
@@ -151,14 +155,12 @@ impl Sources {
     async fn config_map(
         &self,
         source: &ConfigMapSource,
-        namespace: &str,
+        place: &Place<'_>,
         versions: &mut Versions,
     ) -> Result<FoundComponent, SourceError> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
         let (name, key) = (source.name.to_string(), source.key.clone());
-        let what = format!(r#"ConfigMap "{namespace}/{name}""#);
-        let found = read(api.get_opt(&name), what).await?;
-        let namespace = namespace.to_owned();
+        let found = self.get::<ConfigMap>("ConfigMap", &name, place).await?;
+        let namespace = place.namespace.to_owned();
         let Some(mut map) = found else {
             let field = "spec.plugin.configMap.name";
             return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
@@ -201,11 +203,10 @@ impl Sources {
         &self,
         field: &'static str,
         name: &str,
-        namespace: &str,
+        place: &Place<'_>,
     ) -> Result<(SecretData, Version), SourceError> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let found = read(api.get_opt(name), format!(r#"Secret "{namespace}/{name}""#)).await?;
-        let (name, namespace) = (name.to_owned(), namespace.to_owned());
+        let found = self.get::<Secret>("Secret", name, place).await?;
+        let (name, namespace) = (name.to_owned(), place.namespace.to_owned());
         let Some(secret) = found else {
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
         };
@@ -217,6 +218,16 @@ impl Sources {
         }
         let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
         Ok((SecretData { namespace, name, values: data }, version))
+    }
+
+    /// Read an object, if it is there. Waiting for the turn is no part of the time that the API server has.
+    async fn get<K>(&self, kind: &str, name: &str, place: &Place<'_>) -> Result<Option<K>, SourceError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.api.client.clone(), place.namespace);
+        let _turn = self.api.turn(&place.owner).await;
+        read(api.get_opt(name), format!(r#"{kind} "{}/{name}""#, place.namespace)).await
     }
 }
 

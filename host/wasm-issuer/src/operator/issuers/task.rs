@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Client;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
@@ -16,8 +15,10 @@ use wasm_issuer_core::issuance::issuer::{
 };
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
+use super::api_server::ApiServer;
 use super::dependency::{Dependency, Versions};
 use super::object::{self, ObservedIssuer};
+use super::place::owner;
 use super::prepare::{Preparation, Prepared, Preparer};
 use super::watches::{Subscription, Version, Watched, Watches};
 use crate::api;
@@ -34,7 +35,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 
 /// What the tasks of all Issuers share.
 pub struct Shared {
-    pub client: Client,
+    pub api: ApiServer,
     pub preparer: Preparer,
     pub watches: Watches,
     /// Where the requests' side finds what serves.
@@ -94,7 +95,7 @@ pub struct IssuerTask {
 struct Watch {
     dependency: Dependency,
     version: watch::Receiver<Version>,
-    _share: Arc<Subscription>,
+    _share: Subscription,
 }
 
 impl IssuerTask {
@@ -240,13 +241,13 @@ impl IssuerTask {
         };
         tokio::pin!(preparation);
         tokio::select! {
-            preparation = &mut preparation => preparation,
-            () = sleep(FIRST_STATUS_AFTER) => {
-                if let Some(status) = issuer::initializing(&self.current.state, Timestamp::now()) {
-                    self.write(status, vec![]).await;
-                }
-                preparation.await
-            }
+            preparation = &mut preparation => return preparation,
+            () = sleep(FIRST_STATUS_AFTER) => {}
+        }
+        match issuer::initializing(&self.current.state, Timestamp::now()) {
+            // Side by side: the preparation may hold a turn that the write waits for.
+            Some(status) => futures::join!(preparation, self.write(status, vec![])).0,
+            None => preparation.await,
         }
     }
 
@@ -372,8 +373,10 @@ impl IssuerTask {
 
     /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
     async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
-        let observed = &self.current;
-        let written = apply_status(&self.shared.client, &observed.target, &object::status(&status)).await;
+        let (observed, api) = (&self.current, &self.shared.api);
+        let turn = api.turn(&owner(&observed.key)).await;
+        let written = apply_status(&api.client, &observed.target, &object::status(&status)).await;
+        drop(turn);
         match written {
             Ok(target) => {
                 if let Some(ready) = condition::find(&status.conditions, condition::READY) {
@@ -421,8 +424,7 @@ async fn dependency_changed(watched: &mut [Watch], read: &Versions) {
         Box::pin(async move {
             while watch.version.changed().await.is_ok() {
                 let version = watch.version.borrow_and_update().clone();
-                // The first answer of a new watch tells what was just read.
-                if version != Version::Unknown && Some(&version) != read.get(&watch.dependency) {
+                if version.is_news(read.get(&watch.dependency)) {
                     return;
                 }
             }

@@ -1,19 +1,32 @@
-//! Watches of single ConfigMaps and Secrets: those that an Issuer names, and no other. Only their metadata is sent;
-//! whoever needs the content reads it after a change.
+//! Watches of the ConfigMaps and Secrets that Issuers name. Only their metadata is sent; whoever needs the content reads
+//! it after a change.
+//!
+//! A watch is a connection that stays open, so there are only so many, which namespaces share fairly. Few objects of a
+//! kind in a namespace have a watch each, by name. Where Issuers name more of them, one watch of the whole namespace
+//! takes their place; what it says of other objects is dropped as it comes. Where the operator may not do that (RBAC by
+//! `resourceNames`) it goes on by name. An object whose watch has not begun, or is broken, has an unknown version, and
+//! the Issuers that name it read it with each of their checks.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `group` | the decisions: how the objects of a kind in a namespace are watched, and what is known of them |
+//! | `follow` | one watch, from its turn to its end, over and over |
+
+mod follow;
+mod group;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::StreamExt;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::watch_object;
-use kube::{Api, Client, Resource, ResourceExt};
+use group::{Group, Heard, Scope, Task};
+use kube::{Client, ResourceExt};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tracing::warn;
+use wasm_issuer_runtime::FairSlots;
+
+/// How many watches are open at a time.
+const OPEN: usize = 256;
 
 /// A kind that Issuers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +37,22 @@ pub enum Watched {
     Secret,
 }
 
+impl Watched {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+}
+
 /// What is known of an object's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
     /// Nothing: the API server has not answered, or the watch is broken.
     Unknown,
+    /// The one that whoever asked for it has read since: it is watched, and has not changed.
+    Unchanged,
     /// There is no such object.
     Absent,
     /// Its `metadata.resourceVersion`.
@@ -40,26 +64,34 @@ impl Version {
     pub fn of(object: Option<&impl ResourceExt>) -> Self {
         object.and_then(ResourceExt::resource_version).map_or(Self::Absent, Self::At)
     }
-}
 
-type Key = (Watched, String, String);
-
-/// The watches in use, one for each object however many Issuers name it.
-pub struct Watches {
-    client: Client,
-    open: Mutex<HashMap<Key, Weak<Subscription>>>,
-}
-
-/// A share of a watch; it ends with its last share.
-pub struct Subscription {
-    version: watch::Receiver<Version>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// Whether the object is another than the one that was `read`. The first answer of a new watch often is not.
+    pub fn is_news(&self, read: Option<&Self>) -> bool {
+        match self {
+            Self::Unknown | Self::Unchanged => false,
+            Self::Absent | Self::At(_) => Some(self) != read,
+        }
     }
+}
+
+/// A kind and a namespace.
+type Key = (Watched, Arc<str>);
+
+/// The watches in use, however many Issuers name an object.
+pub struct Watches(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    open: Arc<FairSlots>,
+    groups: Mutex<HashMap<Key, Group>>,
+}
+
+/// An Issuer's interest in an object. The watch ends with the last one.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    key: Key,
+    name: Box<str>,
+    version: watch::Receiver<Version>,
 }
 
 impl Subscription {
@@ -69,59 +101,60 @@ impl Subscription {
     }
 }
 
-impl Watches {
-    pub fn new(client: Client) -> Self {
-        Self { client, open: Mutex::default() }
-    }
-
-    /// A share of the watch of an object, which begins now if it is the first.
-    pub fn subscribe(&self, what: Watched, namespace: &str, name: &str) -> Arc<Subscription> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (what, namespace.to_owned(), name.to_owned());
-        if let Some(subscription) = open.get(&key).and_then(Weak::upgrade) {
-            return subscription;
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut groups = self.shared.lock();
+        if groups.get_mut(&self.key).is_some_and(|group| group.release(&self.name)) {
+            groups.remove(&self.key);
         }
-        open.retain(|_, subscription| subscription.strong_count() > 0);
-        let (sender, version) = watch::channel(Version::Unknown);
-        let task = match what {
-            Watched::ConfigMap => tokio::spawn(follow(self.api::<ConfigMap>(namespace), key.clone(), sender)),
-            Watched::Secret => tokio::spawn(follow(self.api::<Secret>(namespace), key.clone(), sender)),
-        };
-        let subscription = Arc::new(Subscription { version, task });
-        open.insert(key, Arc::downgrade(&subscription));
-        subscription
-    }
-
-    /// An API that asks for nothing but metadata.
-    fn api<K>(&self, namespace: &str) -> Api<PartialObjectMeta<K>>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-    {
-        Api::namespaced(self.client.clone(), namespace)
     }
 }
 
-async fn follow<K>(api: Api<PartialObjectMeta<K>>, key: Key, version: watch::Sender<Version>)
-where
-    K: Resource<DynamicType = ()> + Clone + Send + 'static,
-    PartialObjectMeta<K>: Debug,
-{
-    let (_, namespace, name) = key;
-    let mut answers = watch_object(api, &name).default_backoff().boxed();
-    let mut warned = false;
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(object) => {
-                let new = Version::of(object.as_ref());
-                version.send_if_modified(|old| std::mem::replace(old, new.clone()) != new);
-            }
-            // The stream goes on by itself; meanwhile the Issuer's periodic check reads the object.
-            Err(error) => {
-                if version.send_replace(Version::Unknown) != Version::Unknown || !warned {
-                    warn!(namespace, name, %error, "cannot watch an object that an Issuer names");
-                    warned = true;
-                }
-            }
+impl Watches {
+    pub fn new(client: Client) -> Self {
+        Self::with(client, FairSlots::new(OPEN))
+    }
+
+    /// With so many watches.
+    fn with(client: Client, open: Arc<FairSlots>) -> Self {
+        Self(Arc::new(Shared { client, open, groups: Mutex::default() }))
+    }
+
+    /// Watch an object. What is read of it from now on is as new as the version that this tells, or newer.
+    pub fn subscribe(&self, what: Watched, namespace: &str, name: &str) -> Subscription {
+        let mut groups = self.0.lock();
+        let entry = groups.entry((what, namespace.into()));
+        let key = entry.key().clone();
+        let group = entry.or_default();
+        let (version, begin) = group.add(name);
+        self.0.begin(&key, group, begin);
+        Subscription { shared: self.0.clone(), key, name: name.into(), version }
+    }
+}
+
+impl Shared {
+    /// Take note of what a watch has told, and begin others if that is what follows.
+    fn hear(self: &Arc<Self>, key: &Key, scope: &Scope, heard: Heard) {
+        let mut groups = self.lock();
+        let Some(group) = groups.get_mut(key) else { return };
+        let begin = group.hear(scope, heard);
+        self.begin(key, group, begin);
+    }
+
+    fn begin(self: &Arc<Self>, key: &Key, group: &mut Group, scopes: Vec<Scope>) {
+        for scope in scopes {
+            let task = tokio::spawn(follow::follow(self.clone(), key.clone(), scope.clone()));
+            group.began(&scope, Task(task));
         }
+    }
+
+    /// The names that a watch is to tell about.
+    fn names(&self, key: &Key, scope: &Scope) -> Vec<Arc<str>> {
+        self.lock().get(key).map(|group| group.names(scope)).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Group>> {
+        // A panic while the lock was held leaves versions behind that the next answer puts right.
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

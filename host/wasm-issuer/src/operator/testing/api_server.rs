@@ -21,6 +21,8 @@ pub struct ScriptedApi(Arc<Inner>);
 struct Inner {
     store: Mutex<Store>,
     calls: Mutex<Calls>,
+    /// The watches that are open, by what they are of.
+    open: Mutex<Vec<String>>,
     /// Wakes the watches.
     changed: watch::Sender<u64>,
     /// How often all watches were broken off.
@@ -39,8 +41,10 @@ struct Calls {
 pub enum Call {
     /// A single object is read.
     Get(Object),
-    /// The objects of a kind (by plural) are listed.
+    /// The objects of a kind (by plural) are listed, in all namespaces or those of one name.
     List(String),
+    /// All objects of a kind (by plural) in a namespace are listed, or the next page of them.
+    ListNamespace(String, String),
     /// The objects of a kind (by plural) are watched.
     Watch(String),
     /// The status of an object is applied.
@@ -64,6 +68,20 @@ pub enum Fault {
     Overtaken(Arc<dyn Fn(&ScriptedApi) + Send + Sync>),
 }
 
+/// A watch that is open until this is dropped.
+pub(super) struct OpenWatch {
+    server: ScriptedApi,
+    watch: String,
+}
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        let mut open = self.server.0.open.lock().unwrap();
+        let found = open.iter().position(|open| *open == self.watch);
+        open.swap_remove(found.unwrap());
+    }
+}
+
 impl Fault {
     /// Somebody else does this just before.
     pub fn overtaken(act: impl Fn(&ScriptedApi) + Send + Sync + 'static) -> Self {
@@ -76,6 +94,7 @@ impl ScriptedApi {
         Self(Arc::new(Inner {
             store: Mutex::default(),
             calls: Mutex::default(),
+            open: Mutex::default(),
             changed: watch::channel(0).0,
             breaks: AtomicU64::default(),
         }))
@@ -202,6 +221,23 @@ impl ScriptedApi {
     /// How many such calls there were.
     pub fn count(&self, call: &Call) -> usize {
         self.calls().made.iter().filter(|made| *made == call).count()
+    }
+
+    /// The watches of a kind (by plural) that are open, in alphabetical order: `team-a/auth`, or `team-a/*` for one of a
+    /// whole namespace.
+    pub fn watches(&self, plural: &str) -> Vec<String> {
+        let open = self.0.open.lock().unwrap();
+        let mut open: Vec<_> =
+            open.iter().filter_map(|watch| watch.strip_prefix(plural)?.strip_prefix(' ')).collect();
+        open.sort_unstable();
+        open.into_iter().map(str::to_owned).collect()
+    }
+
+    /// A watch begins. It is open until what is returned is dropped.
+    pub(super) fn open_watch(&self, target: &Target) -> OpenWatch {
+        let watch = target.to_string();
+        self.0.open.lock().unwrap().push(watch.clone());
+        OpenWatch { server: self.clone(), watch }
     }
 
     /// Wait until something is true. Panics if it never is.

@@ -1,6 +1,7 @@
 //! The API server in memory as a client sees it.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::api_server::{Call, Fault, ScriptedApi};
 use super::store::Target;
@@ -25,12 +26,14 @@ impl ScriptedApi {
         Client::new(router, "default")
     }
 
-    fn watch(&self, target: Target, since: u64) -> Body {
-        let (changed, breaks) = (self.changes(), self.breaks());
-        let deaths = self.store().deaths_of(&target.plural);
-        let events = stream::unfold((self.clone(), changed, since), move |(server, mut changed, since)| {
-            let target = target.clone();
-            async move {
+    /// What happens to these objects after that version, for so long.
+    fn watch(&self, target: Target, since: u64, time: Duration) -> Body {
+        let (server, changed, open) = (self.clone(), self.changes(), self.open_watch(&target));
+        let (breaks, deaths) = (self.breaks(), self.store().deaths_of(&target.plural));
+        let end = Instant::now() + time;
+        let events = stream::unfold((changed, open, since), move |(mut changed, open, since)| {
+            let (server, target) = (server.clone(), target.clone());
+            let next = async move {
                 loop {
                     if server.breaks() != breaks {
                         return None;
@@ -39,11 +42,12 @@ impl ScriptedApi {
                         std::future::pending::<()>().await;
                     }
                     if let Some((at, line)) = server.event_after(&target, since) {
-                        return Some((Ok::<_, Infallible>(line), (server, changed, at)));
+                        return Some((Ok::<_, Infallible>(line), (changed, open, at)));
                     }
                     changed.changed().await.ok()?;
                 }
-            }
+            };
+            async move { timeout_at(end, next).await.ok().flatten() }
         });
         Body::from_stream(events)
     }
@@ -69,6 +73,10 @@ fn query(uri: &Uri, name: &str) -> Option<String> {
     Some(value.replace("%3D", "=").replace("%3A", ":"))
 }
 
+fn number<T: FromStr>(uri: &Uri, name: &str) -> Option<T> {
+    query(uri, name)?.parse().ok()
+}
+
 async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, body: Bytes) -> Response {
     let target = target(&uri);
     let is_watch = query(&uri, "watch").is_some();
@@ -78,7 +86,10 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
         Method::PATCH => Call::WriteStatus(target.object()),
         _ if is_watch => Call::Watch(target.plural.clone()),
         _ if is_single => Call::Get(target.object()),
-        _ => Call::List(target.plural.clone()),
+        _ => match (&target.namespace, &target.name) {
+            (Some(namespace), None) => Call::ListNamespace(target.plural.clone(), namespace.clone()),
+            _ => Call::List(target.plural.clone()),
+        },
     };
     let fault = server.begin(&call);
     match &fault {
@@ -107,19 +118,23 @@ fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[
             Some(value) => success(value),
             None => failure(404),
         },
-        Call::List(plural) => {
-            let items: Vec<&Value> =
-                store.objects.iter().filter(|(object, _)| target.selects(object)).map(|(_, v)| v).collect();
+        Call::List(plural) | Call::ListNamespace(plural, _) => {
+            let all = store.objects.iter().filter(|(object, _)| target.selects(object)).map(|(_, v)| v);
+            let (from, limit) = (number(uri, "continue"), number(uri, "limit"));
+            let items: Vec<&Value> = all.skip(from.unwrap_or(0)).take(limit.unwrap_or(usize::MAX)).collect();
+            let next = from.unwrap_or(0) + items.len();
+            let more = limit.is_some_and(|limit| items.len() == limit).then(|| next.to_string());
             let version = store.version.to_string();
             success(&json!({
                 "apiVersion": "v1", "kind": format!("{plural}List"),
-                "metadata": {"resourceVersion": version}, "items": items,
+                "metadata": {"resourceVersion": version, "continue": more}, "items": items,
             }))
         }
         Call::Watch(_) => {
             drop(store);
-            let since = query(uri, "resourceVersion").and_then(|v| v.parse().ok()).unwrap_or_default();
-            Response::new(server.watch(target, since))
+            let since = number(uri, "resourceVersion").unwrap_or_default();
+            let seconds = number(uri, "timeoutSeconds").unwrap_or(u64::MAX >> 32);
+            Response::new(server.watch(target, since, Duration::from_secs(seconds)))
         }
         Call::WriteStatus(object) => {
             let body: Value = serde_json::from_slice(body).unwrap();

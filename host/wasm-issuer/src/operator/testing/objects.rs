@@ -29,6 +29,11 @@ impl Object {
     fn new(plural: &str, name: &str) -> Self {
         Self { plural: plural.to_owned(), namespace: Some(NAMESPACE.to_owned()), name: name.to_owned() }
     }
+
+    /// The same in another namespace.
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
+    }
 }
 
 /// What the tests' requests ask for, and what their certificates say.

@@ -9,9 +9,12 @@ use futures::future::{BoxFuture, FutureExt as _};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
-use wasm_issuer_runtime::{Account, Breakage, CallError, ComponentBytes, LoadError, SessionInit};
+use wasm_issuer_runtime::{
+    Account, Breakage, CallError, ComponentBytes, FairSlot, FairSlots, LoadError, Owner, SessionInit,
+};
 
 use super::objects::{KEY, params};
 use crate::operator::signer::{Loaded, Loader, Signer};
@@ -139,14 +142,65 @@ impl Signer for ScriptedSigner {
     }
 }
 
-/// The bytes of a component are the name of a plugin here; `broken` is none.
-#[derive(Clone, Default)]
-pub struct ScriptedLoader(Arc<Mutex<HashMap<String, ScriptedSigner>>>);
+/// The bytes of a component are the name of a plugin here; `broken` is none, which shows at once, and nor is `invalid`,
+/// which shows when it is compiled.
+#[derive(Clone)]
+pub struct ScriptedLoader(Arc<Plugins>);
+
+struct Plugins {
+    signers: Mutex<HashMap<String, ScriptedSigner>>,
+    /// The plugins that nobody has compiled yet, and what ends their compilation.
+    uncompiled: Mutex<HashMap<String, Arc<Notify>>>,
+    /// The plugins whose compilation began, in this order.
+    compiling: Mutex<Vec<String>>,
+    turns: Arc<FairSlots>,
+}
+
+impl Default for ScriptedLoader {
+    fn default() -> Self {
+        Self(Arc::new(Plugins {
+            signers: Mutex::default(),
+            uncompiled: Mutex::default(),
+            compiling: Mutex::default(),
+            turns: FairSlots::new(1),
+        }))
+    }
+}
 
 impl ScriptedLoader {
     /// The plugin of that name.
     pub fn plugin(&self, name: &str) -> ScriptedSigner {
-        self.0.lock().unwrap().entry(name.to_owned()).or_default().clone()
+        self.0.signers.lock().unwrap().entry(name.to_owned()).or_default().clone()
+    }
+
+    /// The plugin of that name is to be compiled, which takes until somebody says that it is done.
+    pub fn uncompiled(&self, name: &str) {
+        self.0.uncompiled.lock().unwrap().insert(name.to_owned(), Arc::default());
+    }
+
+    /// A plugin is compiled by now, or will be in no time.
+    pub fn compiled(&self, name: &str) {
+        self.0.uncompiled.lock().unwrap()[name].notify_one();
+    }
+
+    /// The plugins whose compilation began, in this order.
+    pub fn compiling(&self) -> Vec<String> {
+        self.0.compiling.lock().unwrap().clone()
+    }
+
+    fn found(&self, name: String) -> Option<Arc<dyn Loaded>> {
+        if self.0.uncompiled.lock().unwrap().contains_key(&name) {
+            return None;
+        }
+        let sha256 = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
+        Some(Arc::new(ScriptedPlugin { sha256, signer: self.plugin(&name) }))
+    }
+}
+
+fn name(component: &ComponentBytes) -> Result<String, LoadError> {
+    match String::from_utf8(component.as_slice().to_vec()).unwrap() {
+        name if name == "broken" => Err(LoadError::Empty),
+        name => Ok(name),
     }
 }
 
@@ -156,18 +210,37 @@ struct ScriptedPlugin {
 }
 
 impl Loader for ScriptedLoader {
-    fn load(
+    fn find(
         self: Arc<Self>,
         component: ComponentBytes,
         _: Account,
+    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>> {
+        async move { Ok(self.found(name(&component)?)) }.boxed()
+    }
+
+    fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot> {
+        async move { self.0.turns.acquire(&owner).await }.boxed()
+    }
+
+    fn compile(
+        self: Arc<Self>,
+        component: ComponentBytes,
+        _: Account,
+        turn: FairSlot,
     ) -> BoxFuture<'static, Result<Arc<dyn Loaded>, LoadError>> {
         async move {
-            let name = String::from_utf8(component.as_slice().to_vec()).unwrap();
-            if name == "broken" {
-                return Err(LoadError::Empty);
+            let _turn = turn;
+            let name = name(&component)?;
+            let done = self.0.uncompiled.lock().unwrap().get(&name).cloned();
+            if let Some(done) = done {
+                self.0.compiling.lock().unwrap().push(name.clone());
+                done.notified().await;
+                if name == "invalid" {
+                    return Err(LoadError::Invalid("scripted".to_owned()));
+                }
+                self.0.uncompiled.lock().unwrap().remove(&name);
             }
-            let sha256 = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
-            Ok(Arc::new(ScriptedPlugin { sha256, signer: self.plugin(&name) }) as Arc<dyn Loaded>)
+            Ok(self.found(name).unwrap())
         }
         .boxed()
     }

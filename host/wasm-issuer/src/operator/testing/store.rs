@@ -1,6 +1,7 @@
 //! What the API server in memory keeps: objects, and what happened to them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -113,6 +114,13 @@ pub struct Target {
     pub namespace: Option<String>,
     /// From the path or the field selector.
     pub name: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        write!(f, "{} {}/{}", self.plural, part(&self.namespace), part(&self.name))
+    }
 }
 
 impl Target {

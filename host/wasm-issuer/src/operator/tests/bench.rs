@@ -1,22 +1,19 @@
 //! The Issuers' side, or both sides, against the API server in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::READY;
-use wasm_issuer_core::issuance::request::RetryPolicy;
 
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
-use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::issuers::Issuers;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
-    Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request,
+    Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request, settings,
 };
 use crate::policy::Policy;
 
@@ -56,15 +53,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
-        let settings = Settings {
-            builtin_dir: "/nowhere".into(),
-            cluster_resource_namespace: "operator".to_owned(),
-            retry: RetryPolicy {
-                max_duration: Duration::from_secs(24 * 3600),
-                backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
-            },
-            policy: current,
-        };
+        let settings = settings(current);
         let loader = Arc::new(plugins.clone());
         let issuers =
             Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());

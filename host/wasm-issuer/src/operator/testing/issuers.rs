@@ -1,0 +1,42 @@
+//! The Issuers' side of the operator, for tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use wasm_issuer_core::issuance::backoff::Backoff;
+use wasm_issuer_core::issuance::request::RetryPolicy;
+
+use super::api_server::ScriptedApi;
+use super::plugin::ScriptedLoader;
+use crate::operator::events::Events;
+use crate::operator::health::Synced;
+use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::metrics::Metrics;
+use crate::operator::registry::Registry;
+use crate::policy::{CurrentPolicy, Policy};
+
+/// How it is set up.
+pub fn settings(policy: CurrentPolicy) -> Settings {
+    Settings {
+        builtin_dir: "/nowhere".into(),
+        cluster_resource_namespace: "operator".to_owned(),
+        retry: RetryPolicy {
+            max_duration: Duration::from_secs(24 * 3600),
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
+        },
+        policy,
+    }
+}
+
+/// Start it. What serves goes into the registry.
+pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registry> {
+    let (registry, _) = Registry::new();
+    let metrics = Arc::new(Metrics::new());
+    let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
+    let settings = settings(watch::channel(Arc::new(Policy::default())).1);
+    let loader = Arc::new(plugins.clone());
+    let issuers = Issuers::new(api.client(), loader, settings, registry.clone(), events, metrics);
+    tokio::spawn(issuers.run(Synced::new()));
+    registry
+}

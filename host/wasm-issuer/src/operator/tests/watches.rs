@@ -1,0 +1,167 @@
+//! What many Issuers do to the API server, and how soon they notice what it has for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use wasm_issuer_core::issuance::condition::READY;
+
+use crate::operator::registry::Registry;
+use crate::operator::testing::{
+    Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, secret, start_issuers,
+};
+
+const CHECKED: &str = "True Checked: Succeeded checking the issuer";
+
+/// The Issuers' side, with Issuers that have a Secret each.
+struct Bench {
+    api: ScriptedApi,
+    plugins: ScriptedLoader,
+    registry: Arc<Registry>,
+    issuers: Vec<Object>,
+    secrets: Vec<Object>,
+}
+
+impl Bench {
+    /// So many namespaces with so many Issuers in each.
+    fn new(namespaces: usize, each: usize) -> Self {
+        let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
+        let (mut issuers, mut secrets) = (Vec::new(), Vec::new());
+        for namespace in (0..namespaces).map(|n| format!("team-{n}")) {
+            let (map, value) = config_map("plugin", "v1");
+            api.put(&map.in_namespace(&namespace), value);
+            for n in 0..each {
+                let (object, value) = secret(&format!("auth-{n}"));
+                secrets.push(object.in_namespace(&namespace));
+                api.put(&secrets[secrets.len() - 1], value);
+                let (object, mut value) = issuer(&format!("ca-{n}"));
+                value["spec"]["authSecretName"] = format!("auth-{n}").into();
+                issuers.push(object.in_namespace(&namespace));
+                api.put(&issuers[issuers.len() - 1], value);
+            }
+        }
+        let registry = Registry::new().0;
+        Self { api, plugins, registry, issuers, secrets }
+    }
+
+    fn start(&mut self) {
+        self.registry = start_issuers(&self.api, &self.plugins);
+    }
+
+    async fn until_ready(&self) {
+        let is_ready = |issuer| self.api.condition(issuer, READY).as_deref() == Some(CHECKED);
+        self.api.until("all are ready", |_| self.issuers.iter().all(is_ready)).await;
+    }
+
+    fn serving(&self) -> usize {
+        self.registry.count().1
+    }
+
+    /// How often the Secrets were read.
+    fn reads(&self) -> usize {
+        self.secrets.iter().map(|secret| self.api.count(&Call::Get(secret.clone()))).sum()
+    }
+
+    fn change(&self, secret: &Object) {
+        self.api.edit(secret, |value| value["data"]["token"] = json!("bmV3"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_wakes_the_issuers_however_it_is_watched() {
+    for (each, rights, watches) in [(2, true, 2), (20, true, 1), (20, false, 20)] {
+        let mut bench = Bench::new(1, each);
+        if !rights {
+            let list = Call::ListNamespace("secrets".to_owned(), "team-0".to_owned());
+            bench.api.every(list, Fault::Code(403));
+        }
+        bench.start();
+        bench.until_ready().await;
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(bench.api.watches("secrets").len(), watches);
+        let reads = bench.reads();
+        assert_eq!(reads, each);
+        let began = Instant::now();
+        bench.change(&bench.secrets[each - 1]);
+        bench.api.until("it is read", |_| bench.reads() == reads + 1).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!(bench.serving(), each);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_watched_is_not_read_with_each_check() {
+    let mut bench = Bench::new(1, 20);
+    bench.start();
+    bench.until_ready().await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.reads(), 20);
+    assert!(bench.plugins.plugin("v1").checked() > 100);
+}
+
+/// One namespace more than there are watches, with one of its ConfigMap and one of its Secret.
+#[tokio::test(start_paused = true)]
+async fn what_has_no_watch_is_read_with_each_check() {
+    let mut bench = Bench::new(257, 1);
+    bench.start();
+    bench.until_ready().await;
+    sleep(Duration::from_secs(5)).await;
+    let open = bench.api.watches("secrets").len() + bench.api.watches("configmaps").len();
+    assert_eq!(open, 256);
+    assert_eq!(bench.serving(), 257);
+    let reads = |secret: &Object| bench.api.count(&Call::Get(secret.clone()));
+    let before: Vec<_> = bench.secrets.iter().map(reads).collect();
+    bench.secrets.iter().for_each(|secret| bench.change(secret));
+    sleep(Duration::from_secs(90)).await;
+    assert!(bench.secrets.iter().zip(before).all(|(secret, before)| reads(secret) > before));
+    // As soon as there are watches for them, they are not read any more.
+    bench.issuers.iter().take(200).for_each(|issuer| bench.api.delete(issuer));
+    sleep(Duration::from_secs(90)).await;
+    assert_eq!(bench.api.watches("secrets").len(), 57);
+    let before = bench.reads();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(bench.reads(), before);
+}
+
+/// The API server hangs. What waits for a turn needs no turn of what has one.
+#[tokio::test(start_paused = true)]
+async fn all_issuers_together_make_few_calls_at_a_time() {
+    let mut bench = Bench::new(8, 100);
+    for secret in &bench.secrets {
+        bench.api.next(Call::Get(secret.clone()), Fault::Hang);
+    }
+    bench.start();
+    sleep(Duration::from_secs(10)).await;
+    let reads = bench.reads();
+    assert!((32..=64).contains(&reads), "{reads}");
+    let hangs = |issuer| {
+        let ready = bench.api.condition(issuer, READY);
+        ready.is_some_and(|ready| ready.contains("no answer within 15 s") || ready == CHECKED)
+    };
+    bench.api.until("all have been told", |_| bench.issuers.iter().all(hangs)).await;
+    bench.until_ready().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_namespace_makes_all_calls() {
+    type Which = fn(&Bench) -> Vec<Call>;
+    let reads: Which = |bench| bench.secrets.iter().cloned().map(Call::Get).collect();
+    let writes: Which = |bench| bench.issuers.iter().cloned().map(Call::WriteStatus).collect();
+    for which in [reads, writes] {
+        let mut bench = Bench::new(1, 200);
+        let calls = which(&bench);
+        calls.iter().for_each(|call| bench.api.every(call.clone(), Fault::Hang));
+        bench.start();
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(calls.iter().map(|call| bench.api.count(call)).sum::<usize>(), 32);
+        let (map, value) = config_map("plugin", "v1");
+        bench.api.put(&map, value);
+        let (neighbour, value) = issuer("neighbour");
+        bench.api.put(&neighbour, value);
+        let began = Instant::now();
+        let is_ready = |api: &ScriptedApi| api.condition(&neighbour, READY).as_deref() == Some(CHECKED);
+        bench.api.until("the neighbour is ready", is_ready).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}
