@@ -95,6 +95,13 @@ bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostil
 	$(CARGO) build $(HOST) --example attack
 	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/attack"
 
+.PHONY: bench-issuers
+bench-issuers: plugins test-plugins cluster ## Measure a start with 10,000 Issuers and what they cost at rest (release build: about 10 minutes more)
+	$(call say,building the release binary and the benchmark)
+	$(CARGO) build --locked --release -p wasm-issuer
+	$(CARGO) build $(HOST) --example many-issuers
+	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/many-issuers"
+
 .PHONY: bench-load
 bench-load: plugins ## Measure a start with fifty plugins, with an empty cache folder and with a warm one
 	$(CARGO) build --locked --release -p wasm-issuer
