@@ -1,6 +1,7 @@
 //! The Issuers' side: watches both Issuer kinds and runs one task for each Issuer.
 
 mod api_server;
+mod complaints;
 mod dependency;
 mod lend;
 mod object;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::watches::{Version, Watched};
+use tokio::sync::watch;
+
+use super::watches::{Subscription, Version, Watched, Watches};
 use crate::api::{IssuerSpec, ObjectName};
 
 /// A field of an Issuer's spec that names another object.
@@ -51,4 +53,57 @@ impl Dependency {
 pub fn same_secrets(old: &Versions, new: &Versions) -> bool {
     let secrets = [Dependency::AuthSecret, Dependency::CaBundle, Dependency::ClientCert];
     secrets.iter().all(|secret| old.get(secret) == new.get(secret))
+}
+
+/// Watches of what a spec names, and what was read of it.
+#[derive(Default)]
+pub struct Dependencies {
+    watched: Vec<Watch>,
+    /// The versions that were read last.
+    pub read: Versions,
+}
+
+struct Watch {
+    dependency: Dependency,
+    version: watch::Receiver<Version>,
+    _share: Subscription,
+}
+
+impl Dependencies {
+    /// Watch what the spec names, before it is read. Watches that go on are not interrupted.
+    pub fn watch(&mut self, watches: &Watches, namespace: &str, spec: &IssuerSpec) {
+        let watch = |(dependency, what, name): (Dependency, Watched, &ObjectName)| {
+            let share = watches.subscribe(what, namespace, name);
+            let mut version = share.receiver();
+            version.borrow_and_update();
+            Watch { dependency, version, _share: share }
+        };
+        self.watched = Dependency::of(spec).map(watch).collect();
+    }
+
+    /// Whether every watch has an answer: one that has none tells of no change.
+    pub fn are_known(&self) -> bool {
+        self.watched.iter().all(|watch| *watch.version.borrow() != Version::Unknown)
+    }
+
+    /// Wait until something is another version than the one that was read.
+    pub async fn changed(&mut self) {
+        let read = &self.read;
+        let changes = self.watched.iter_mut().map(|watch| {
+            Box::pin(async move {
+                while watch.version.changed().await.is_ok() {
+                    let version = watch.version.borrow_and_update().clone();
+                    if version.is_news(read.get(&watch.dependency)) {
+                        return;
+                    }
+                }
+                std::future::pending().await
+            })
+        });
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(changes).await;
+    }
 }

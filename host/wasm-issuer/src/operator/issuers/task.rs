@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{info, warn};
-use wasm_issuer_core::issuance::blame::{AfterBlame, Blame};
 use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::issuer::{
     self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
@@ -16,20 +15,19 @@ use wasm_issuer_core::issuance::issuer::{
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::api_server::ApiServer;
-use super::dependency::{Dependency, Versions};
+use super::complaints::Complaints;
+use super::dependency::Dependencies;
 use super::object::{self, ObservedIssuer};
 use super::place::owner;
 use super::prepare::{Preparation, Prepared, Preparer};
-use super::watches::{Subscription, Version, Watched, Watches};
-use crate::api;
+use super::watches::Watches;
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
 use crate::operator::events::Events;
-use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
+use crate::operator::registry::{IssuerEntry, Registry, Serving};
 use crate::policy::CurrentPolicy;
 
-const FEEDBACK_CAPACITY: usize = 64;
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -70,16 +68,8 @@ pub struct IssuerTask {
     policy: CurrentPolicy,
     /// The object with this task's own writes, which the watch brings later.
     current: ObservedIssuer,
-    /// For whoever signs for this Issuer.
-    feedback: mpsc::Sender<Feedback>,
-    news: mpsc::Receiver<Feedback>,
+    complaints: Complaints,
     history: History,
-    /// When signing failed last by the Issuer's fault.
-    relapsed: Option<Instant>,
-    blame: Blame,
-    /// When a complaint calls for a check, and when one did so last.
-    check_at: Option<Instant>,
-    checked_at: Option<Instant>,
     /// Somebody did something about the Issuer, and its requests do not know yet.
     touched: bool,
     prepared: Option<Arc<Prepared>>,
@@ -87,22 +77,13 @@ pub struct IssuerTask {
     serving: Option<Arc<Serving>>,
     /// Why the plugin that the source holds is not the one in use.
     refused: Option<String>,
-    /// Watches of what the spec names, and the versions that were read.
-    watched: Vec<Watch>,
-    read: Versions,
-}
-
-struct Watch {
-    dependency: Dependency,
-    version: watch::Receiver<Version>,
-    _share: Subscription,
+    dependencies: Dependencies,
 }
 
 impl IssuerTask {
     /// A task for the Issuer in this channel; it ends when the channel closes.
     pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<ObservedIssuer>>) -> Self {
         let current = object.borrow().as_ref().clone();
-        let (feedback, news) = mpsc::channel(FEEDBACK_CAPACITY);
         let mut policy = shared.preparer.policy.clone();
         policy.mark_unchanged();
         Self {
@@ -110,19 +91,13 @@ impl IssuerTask {
             object,
             policy,
             current,
-            feedback,
-            news,
+            complaints: Complaints::new(),
             history: History::default(),
-            relapsed: None,
-            blame: Blame::default(),
-            check_at: None,
-            checked_at: None,
             touched: false,
             prepared: None,
             serving: None,
             refused: None,
-            watched: Vec::new(),
-            read: Versions::new(),
+            dependencies: Dependencies::default(),
         }
     }
 
@@ -134,7 +109,9 @@ impl IssuerTask {
         loop {
             if !due {
                 self.take_newest();
-                self.watch_dependencies();
+                let (shared, current) = (&self.shared, &self.current);
+                let namespace = shared.preparer.namespace_of(&current.key);
+                self.dependencies.watch(&shared.watches, namespace, &current.spec);
                 self.stop_what_is_outdated();
             }
             let mut policy = self.policy.clone();
@@ -171,35 +148,19 @@ impl IssuerTask {
         }
     }
 
-    /// Watch what the spec names, before it is read. Watches that go on are not interrupted.
-    fn watch_dependencies(&mut self) {
-        let namespace = self.shared.preparer.namespace_of(&self.current.key);
-        let watches = &self.shared.watches;
-        let watch = |(dependency, what, name): (Dependency, Watched, &api::ObjectName)| {
-            let share = watches.subscribe(what, namespace, name);
-            let mut version = share.receiver();
-            version.borrow_and_update();
-            Watch { dependency, version, _share: share }
-        };
-        self.watched = Dependency::of(&self.current.spec).map(watch).collect();
-    }
-
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
     async fn attempt(&mut self, due: bool) -> Next {
-        let complained = self.check_at.take_if(|at| *at <= Instant::now()).is_some();
-        if complained {
-            self.checked_at = Some(Instant::now());
-        }
+        self.complaints.begin_check();
         let Some(preparation) = self.prepare(due).await else {
             self.touched = true;
             return Next::After(Duration::ZERO);
         };
         let is_new = self.prepared.as_ref().is_some_and(|old| old.read != preparation.read);
-        let credence = if is_new || !self.blame.is_empty() { Credence::Likely } else { Credence::Alone };
+        let credence = if is_new { Credence::Likely } else { self.complaints.credence() };
         self.report_unknown(&preparation.result);
         self.prepared = preparation.prepared;
         self.refused = preparation.refused.clone();
-        self.read = preparation.read;
+        self.dependencies.read = preparation.read;
         let attempt = Attempt {
             result: preparation.result,
             credence,
@@ -207,9 +168,9 @@ impl IssuerTask {
             refused_plugin: preparation.refused,
         };
         let candidate = self.prepared.as_ref().map(|prepared| prepared.serving.clone());
-        let serves = candidate.as_ref().map(Arc::as_ptr) == self.serving.as_ref().map(Arc::as_ptr);
+        let serves =
+            self.serving.as_ref().zip(candidate.as_ref()).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
         let interval = self.current.spec.check_interval.0;
-        let serves = serves && candidate.is_some();
         let checked =
             issuer::checked(&self.current.state, &attempt, serves, self.history, interval, moment());
         self.execute(checked.plan, candidate.filter(|_| checked.serves)).await
@@ -222,8 +183,7 @@ impl IssuerTask {
         let observed = self.current.clone();
         let before = self.prepared.clone();
         let was_refused = self.refused.is_some();
-        // A watch without an answer tells of no change.
-        let due = due && self.watched.iter().all(|watch| *watch.version.borrow() != Version::Unknown);
+        let due = due && self.dependencies.are_known();
         let mut newer = self.object.clone();
         let preparation = async {
             match before {
@@ -255,7 +215,7 @@ impl IssuerTask {
     async fn wait(&mut self, next: Next) -> Wake {
         let due = next.delay().map(|delay| Instant::now() + delay);
         loop {
-            let due = due.into_iter().chain(self.check_at).min();
+            let due = due.into_iter().chain(self.complaints.check_at()).min();
             let timer = async {
                 match due {
                     Some(at) => sleep_until(at).await,
@@ -270,50 +230,22 @@ impl IssuerTask {
                     Ok(()) => self.take_newest(),
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
-                () = dependency_changed(&mut self.watched, &self.read) => return Wake::Dependency,
+                () = self.dependencies.changed() => return Wake::Dependency,
                 () = timer => return Wake::Due,
-                Some(feedback) = self.news.recv() => {
-                    if let Some(wake) = self.learn(feedback) {
-                        return wake;
+                Some(feedback) = self.complaints.next() => {
+                    let is_shared = self.current.key.kind == IssuerKind::Cluster;
+                    let serving = self.serving.as_ref();
+                    let fault = self.complaints.learn(feedback, serving, is_shared, &mut self.history);
+                    if let Some(message) = fault {
+                        return Wake::NotReady(message);
                     }
                 }
             }
         }
     }
 
-    /// Take in how signing goes.
-    fn learn(&mut self, feedback: Feedback) -> Option<Wake> {
-        let (serving, message, namespace, request) = match feedback {
-            Feedback::Failed { serving, message, namespace, request } => {
-                (serving, message, namespace, request)
-            }
-            Feedback::Signed => {
-                self.history = self.history.signed(self.relapsed.map(|at| at.elapsed()));
-                self.blame = Blame::default();
-                self.check_at = None;
-                return None;
-            }
-        };
-        if self.serving.as_ref().map(Arc::as_ptr) != Some(Arc::as_ptr(&serving)) {
-            return None;
-        }
-        let is_shared = self.current.key.kind == IssuerKind::Cluster;
-        let checked = self.checked_at.map(|at| at.elapsed());
-        match self.blame.add(&namespace, &request, is_shared, checked) {
-            AfterBlame::NotReady => return Some(Wake::NotReady(message)),
-            AfterBlame::Check(delay) => {
-                let at = Instant::now() + delay;
-                self.check_at = Some(self.check_at.map_or(at, |before| before.min(at)));
-            }
-        }
-        None
-    }
-
     /// Signing fails by the Issuer's fault: not ready until a check after a growing delay.
     async fn relapse(&mut self, message: &str) -> Wake {
-        self.relapsed = Some(Instant::now());
-        self.blame = Blame::default();
-        self.check_at = None;
         let plan = issuer::relapsed(&self.current.state, message, self.history, moment());
         let next = self.execute(plan, None).await;
         self.wait(next).await
@@ -366,7 +298,7 @@ impl IssuerTask {
             generation: state.generation,
             ready: condition::find(&state.conditions, condition::READY).cloned(),
             serving: self.serving.clone(),
-            feedback: self.feedback.clone(),
+            feedback: self.complaints.sender(),
         };
         self.shared.registry.put(&self.current.key, entry);
     }
@@ -416,24 +348,4 @@ fn is_other_spec(newest: &ObservedIssuer, current: &ObservedIssuer) -> bool {
 async fn other_spec(object: &mut watch::Receiver<Arc<ObservedIssuer>>, current: &ObservedIssuer) {
     // Closed: the Issuer is gone.
     let _ = object.wait_for(|newest| is_other_spec(newest, current)).await;
-}
-
-/// Wait until something that the Issuer names is another version than the one that was read.
-async fn dependency_changed(watched: &mut [Watch], read: &Versions) {
-    let changes = watched.iter_mut().map(|watch| {
-        Box::pin(async move {
-            while watch.version.changed().await.is_ok() {
-                let version = watch.version.borrow_and_update().clone();
-                if version.is_news(read.get(&watch.dependency)) {
-                    return;
-                }
-            }
-            std::future::pending().await
-        })
-    });
-    let changes: Vec<_> = changes.collect();
-    if changes.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    futures::future::select_all(changes).await;
 }

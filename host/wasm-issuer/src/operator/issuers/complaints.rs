@@ -1,0 +1,100 @@
+//! What signing says about an Issuer, and what its task makes of it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use wasm_issuer_core::issuance::blame::{AfterBlame, Blame};
+use wasm_issuer_core::issuance::issuer::{Credence, History};
+
+use crate::operator::registry::{Feedback, Serving};
+
+const FEEDBACK_CAPACITY: usize = 64;
+
+/// What is heard of the requests of one Issuer.
+pub struct Complaints {
+    sender: mpsc::Sender<Feedback>,
+    news: mpsc::Receiver<Feedback>,
+    blame: Blame,
+    /// When signing failed last by the Issuer's fault, beyond doubt.
+    relapsed: Option<Instant>,
+    /// When a complaint calls for a check, and when one did so last.
+    check_at: Option<Instant>,
+    checked_at: Option<Instant>,
+}
+
+impl Complaints {
+    /// None yet.
+    pub fn new() -> Self {
+        let (sender, news) = mpsc::channel(FEEDBACK_CAPACITY);
+        Self { sender, news, blame: Blame::default(), relapsed: None, check_at: None, checked_at: None }
+    }
+
+    /// For whoever signs for this Issuer.
+    pub fn sender(&self) -> mpsc::Sender<Feedback> {
+        self.sender.clone()
+    }
+
+    /// The next word of a request.
+    pub async fn next(&mut self) -> Option<Feedback> {
+        self.news.recv().await
+    }
+
+    /// Take in how signing goes with what serves. Returns the message of the last failure if the Issuer is at fault,
+    /// whatever its check says.
+    pub fn learn(
+        &mut self,
+        feedback: Feedback,
+        serving: Option<&Arc<Serving>>,
+        is_shared: bool,
+        history: &mut History,
+    ) -> Option<String> {
+        match feedback {
+            Feedback::Signed => {
+                *history = history.signed(self.relapsed.map(|at| at.elapsed()));
+                self.settle();
+                None
+            }
+            Feedback::Failed { serving: called, message, namespace, request } => {
+                // What was replaced since tells nothing about what serves now.
+                serving.filter(|now| Arc::ptr_eq(now, &called))?;
+                let checked = self.checked_at.map(|at| at.elapsed());
+                match self.blame.add(&namespace, &request, is_shared, checked) {
+                    AfterBlame::NotReady => {
+                        self.relapsed = Some(Instant::now());
+                        self.settle();
+                        Some(message)
+                    }
+                    AfterBlame::Check(delay) => {
+                        let at = Instant::now() + delay;
+                        self.check_at = Some(self.check_at.map_or(at, |before| before.min(at)));
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    /// When a check is called for.
+    pub fn check_at(&self) -> Option<Instant> {
+        self.check_at
+    }
+
+    /// A check begins, which answers the complaints that called for one by now.
+    pub fn begin_check(&mut self) {
+        let now = Instant::now();
+        if self.check_at.take_if(|at| *at <= now).is_some() {
+            self.checked_at = Some(now);
+        }
+    }
+
+    /// How far a failed check is believed.
+    pub fn credence(&self) -> Credence {
+        if self.blame.is_empty() { Credence::Alone } else { Credence::Likely }
+    }
+
+    fn settle(&mut self) {
+        self.blame = Blame::default();
+        self.check_at = None;
+    }
+}
