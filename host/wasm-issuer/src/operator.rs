@@ -39,7 +39,7 @@ pub use control_plane::ControlPlane;
 use events::Events;
 use health::Synced;
 use issuers::{Issuers, Settings};
-pub use issuers::{SourceError, gunzip};
+pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 use metrics::Metrics;
 use registry::Registry;

@@ -23,6 +23,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use object::ObservedIssuer;
+pub use place::account;
 use prepare::Preparer;
 pub use prepare::Settings;
 use report::Reporter;

@@ -13,6 +13,7 @@ use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::verdict::Verdict;
+use crate::operator::account;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,7 +99,8 @@ pub async fn prepare(
     if let Err(mismatch) = issuer.spec.plugin.check_pin(wasm.sha256()) {
         return Ok(Err(Problem::pin(&mismatch)));
     }
-    let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm).await;
+    let account = account(issuer.key.kind, issuer.key.namespace.as_deref().unwrap_or_default());
+    let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm, &account).await;
     timings.add("compile", took);
     Ok(plugin.map(|plugin| Ready { plugin, session: issuer.session() }).map_err(Box::from))
 }

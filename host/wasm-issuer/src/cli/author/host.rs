@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde::Serialize;
 use wasm_issuer_runtime::egress::EgressConfig;
-use wasm_issuer_runtime::{Account, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{Account, Budget, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
 
 use super::input::{self, quoted};
 use super::output::{self, size};
@@ -45,7 +45,7 @@ impl PluginFile {
                  target/wasm32-wasip2/release/"
             )
         })?;
-        let wasm = gunzip(bytes, &path.display().to_string());
+        let wasm = gunzip(bytes, &path.display().to_string(), Budget::WIDE.component_bytes);
         let wasm = wasm.map(ComponentBytes::new);
         let wasm = wasm.map_err(|error| Problem::unusable("gzip", error.to_string()));
         Ok(Self { path: path.to_owned(), wasm })
@@ -75,16 +75,17 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     })?)
 }
 
-/// Compiles and links a plugin, and tells how long that took. What takes long is announced where somebody looks.
+/// Compiles and links a plugin within an account's budget, and tells how long that took. What takes long is announced
+/// where somebody looks.
 pub async fn load(
     runtime: &Arc<Runtime>,
     file: &Path,
     wasm: ComponentBytes,
+    account: &Account,
 ) -> (Result<Arc<Plugin>, LoadError>, Duration) {
     let started = Instant::now();
     let bytes = wasm.as_slice().len();
-    let account = Account::administrators();
-    let loading = runtime.load(wasm, &account);
+    let loading = runtime.load(wasm, account);
     tokio::pin!(loading);
     let plugin = tokio::select! {
         plugin = &mut loading => plugin,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wasm_issuer_core::text::clean;
-use wasm_issuer_runtime::{Budget, Inspection};
+use wasm_issuer_runtime::{Account, Budget, Inspection};
 
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
@@ -77,6 +77,9 @@ struct Component {
     commands: Vec<String>,
     #[serde(skip)]
     too_large: Option<String>,
+    /// Why only a WasmClusterIssuer may use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    too_much_for_tenants: Option<String>,
 }
 
 #[derive(Default, Serialize)]
@@ -104,12 +107,20 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
         Ok(wasm) => {
             let runtime = host::runtime()?;
             let component = match runtime.inspect(&wasm, &Budget::WIDE) {
-                Ok(inspection) => Some(Component::new(inspection, wasm.as_slice(), &args, &name)?),
+                Ok(inspection) => {
+                    let tenants = runtime.inspect(&wasm, &Budget::TENANT).and_then(|it| it.fits()).err();
+                    let component = Component::new(inspection, wasm.as_slice(), &args, &name)?;
+                    Some(Component {
+                        too_much_for_tenants: tenants.map(|error| error.to_string()),
+                        ..component
+                    })
+                }
                 Err(_) => None,
             };
+            let account = Account::administrators();
             // Not by the names alone: also the types of all functions have to be right.
             let (loaded, took) =
-                host::block_on(async { Ok(host::load(&runtime, &args.plugin, wasm).await) })?;
+                host::block_on(async { Ok(host::load(&runtime, &args.plugin, wasm, &account).await) })?;
             timings.add("compile", took);
             (component, loaded.err().map(Box::from))
         }
@@ -156,6 +167,7 @@ impl Component {
         Ok(Self {
             issuer: issuer(name, &namespace, &inspection.sha256, &capabilities),
             too_large: (!packed.fits()).then(|| too_large(wasm.len(), &packed)),
+            too_much_for_tenants: None,
             sha256: inspection.sha256,
             bytes: inspection.size,
             packed_bytes: packed.bytes.len(),
@@ -260,6 +272,13 @@ impl Report {
             .row("sha256", &component.sha256)
             .row("size", format!("{}, {}{gzip}", size(component.bytes), size(component.packed_bytes)))
             .row("", room)
+            .row(
+                "",
+                &component.too_much_for_tenants.as_ref().map_or_else(
+                    || "within what a WasmIssuer may use".to_owned(),
+                    |why| format!("only for a WasmClusterIssuer: {why}"),
+                ),
+            )
             .row("compiled in", self.timings.text().trim_start_matches("compile "));
         text.push_str(&table.text());
         let imports = &component.imports;

@@ -146,7 +146,7 @@ mod tests {
         let packed = Packed::new(&[0; 4096]).unwrap();
         assert!(packed.gzip && packed.bytes.len() < 100);
         assert_eq!(packed.bytes, Packed::new(&[0; 4096]).unwrap().bytes);
-        assert_eq!(gunzip(packed.bytes, "x").unwrap(), [0; 4096]);
+        assert_eq!(gunzip(packed.bytes, "x", 4096).unwrap(), [0; 4096]);
         let noise = Packed::new(b"\x01\x80\x7f").unwrap();
         assert_eq!((noise.gzip, noise.bytes.as_slice()), (false, &b"\x01\x80\x7f"[..]));
     }

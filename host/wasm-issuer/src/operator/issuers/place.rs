@@ -22,10 +22,16 @@ impl<'a> Place<'a> {
 
     /// On whose account its plugin is loaded.
     pub fn account(&self) -> Account {
-        match self.kind {
-            IssuerKind::Namespaced => Account::tenant(self.namespace),
-            IssuerKind::Cluster => Account::administrators(),
-        }
+        account(self.kind, self.namespace)
+    }
+}
+
+/// On whose account the plugin of an Issuer of this kind is loaded, and within which budget; `namespace` is where what it
+/// names lives.
+pub fn account(kind: IssuerKind, namespace: &str) -> Account {
+    match kind {
+        IssuerKind::Namespaced => Account::tenant(namespace),
+        IssuerKind::Cluster => Account::administrators(),
     }
 }
 

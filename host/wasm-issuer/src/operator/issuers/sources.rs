@@ -22,8 +22,6 @@ use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
 use crate::operator::apply::READ_TIMEOUT;
 
-/// What gunzip may make of a ConfigMap's value: as much as a component may have, and no more.
-const MAX_COMPONENT: u64 = 16 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Why something that an Issuer names could not be read. The texts name the object, the field and the fix.
@@ -175,7 +173,7 @@ impl Sources {
             return Err(SourceError::NoKey { namespace, name, key, found });
         };
         let source = format!("ConfigMap {namespace}/{name} {key}");
-        Ok(FoundComponent { wasm: gunzip(value.0, &source)?, source })
+        Ok(FoundComponent { wasm: gunzip(value.0, &source, place.account().budget.component_bytes)?, source })
     }
 
     async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
@@ -248,17 +246,18 @@ fn unreadable(what: &str) -> impl Fn(std::io::Error) -> SourceError {
     move |error| SourceError::Unreadable { what: what.to_owned(), error: error.to_string() }
 }
 
-/// The bytes of a component, unpacked if they are gzip, up to 16 MiB of them. `source` names them in the error.
-pub fn gunzip(bytes: Vec<u8>, source: &str) -> Result<Vec<u8>, SourceError> {
+/// The bytes of a component, unpacked if they are gzip, up to `limit` of them: as many as a component may have. `source`
+/// names them in the error.
+pub fn gunzip(bytes: Vec<u8>, source: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
     if !bytes.starts_with(&GZIP_MAGIC) {
         return Ok(bytes);
     }
     let fail = |problem: String| SourceError::Gzip { source_name: source.to_owned(), problem };
     let mut plain = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(bytes.as_slice()).take(MAX_COMPONENT + 1);
-    reader.read_to_end(&mut plain).map_err(|e| fail(format!("broken: {e}")))?;
-    if plain.len() as u64 > MAX_COMPONENT {
-        return Err(fail(format!("more than {} MiB when unpacked", MAX_COMPONENT >> 20)));
+    let reader = flate2::read::MultiGzDecoder::new(bytes.as_slice());
+    reader.take(limit as u64 + 1).read_to_end(&mut plain).map_err(|e| fail(format!("broken: {e}")))?;
+    if plain.len() > limit {
+        return Err(fail(format!("more than {} MiB when unpacked", limit >> 20)));
     }
     Ok(plain)
 }
@@ -277,13 +276,13 @@ mod tests {
 
     #[test]
     fn plain_bytes_stay_and_gzip_is_unpacked() {
-        assert_eq!(gunzip(b"\0asm".to_vec(), "x").unwrap(), b"\0asm");
-        assert_eq!(gunzip(gzip(b"\0asm"), "x").unwrap(), b"\0asm");
+        assert_eq!(gunzip(b"\0asm".to_vec(), "x", 4).unwrap(), b"\0asm");
+        assert_eq!(gunzip(gzip(b"\0asm"), "x", 4).unwrap(), b"\0asm");
     }
 
     #[test]
     fn a_gzip_bomb_is_cut_off() {
-        let error = gunzip(gzip(&vec![0; 64 << 20]), "ConfigMap a/b c").unwrap_err();
+        let error = gunzip(gzip(&vec![0; 64 << 20]), "ConfigMap a/b c", 16 << 20).unwrap_err();
         assert_eq!(error.to_string(), "ConfigMap a/b c: the gzip data is more than 16 MiB when unpacked");
     }
 
@@ -291,6 +290,6 @@ mod tests {
     fn broken_gzip_says_so() {
         let mut bytes = gzip(&[7; 1000]);
         bytes.truncate(20);
-        assert!(gunzip(bytes, "x").unwrap_err().to_string().starts_with("x: the gzip data is broken"));
+        assert!(gunzip(bytes, "x", 4).unwrap_err().to_string().starts_with("x: the gzip data is broken"));
     }
 }
