@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::Request;
 use zeroize::Zeroizing;
 
-use crate::testing::net::{Net, Plugin, empty, error, full, plugin, send};
-use crate::testing::server;
+use crate::testing::net::{Net, Plugin, call, empty, error, full, plugin, send};
+use crate::testing::{AGES, server};
 
 const SECRET: &[u8] = b"s3cr3t-s3cr3t";
 
@@ -52,17 +52,26 @@ async fn values_go_to_granted_servers_only() {
     assert_eq!(server.accepted(), 0);
 }
 
+/// Two calls of one session, which share its Secret and its connections.
 #[tokio::test]
 async fn a_token_of_another_call_is_worth_nothing() {
     let net = Arc::new(Net::default());
     let server = server::http().await;
     net.public("ca.example.com", 80, server.address);
-    let mut other = plugin(&net, &["http://ca.example.com"]);
-    let token = token(&mut other);
-    let mut plugin = plugin(&net, &["http://ca.example.com"]);
-    let request = Request::builder().uri("http://ca.example.com/").header("x", &token).body(empty()).unwrap();
-    let answer = send(&mut plugin.call, request).await.unwrap();
-    assert!(answer.text().contains(&token) && !answer.text().contains("s3cr3t"), "{}", answer.text());
+    let Plugin { watcher, session, call: mut first } = plugin(&net, &["http://ca.example.com"]);
+    let token = first.placeholders.add(Zeroizing::new(SECRET.to_vec()));
+    let sent = || Request::builder().uri("http://ca.example.com/").header("x", &token).body(empty()).unwrap();
+    let mut second = call(&session, &watcher, AGES);
+    for _ in 0..2 {
+        let answer = send(&mut second, sent()).await.unwrap();
+        assert!(answer.text().contains(&token) && !answer.text().contains("s3cr3t"), "{}", answer.text());
+        // Also after the first has used it, over the connection that it used.
+        let answer = send(&mut first, sent()).await.unwrap();
+        assert!(answer.text().contains("\nx: s3cr3t-s3cr3t\n"), "{}", answer.text());
+    }
+    drop(first);
+    let answer = send(&mut second, sent()).await.unwrap();
+    assert!(!answer.text().contains("s3cr3t"), "{}", answer.text());
 }
 
 /// A few bytes of token become kilobytes of value: the limit counts what is sent.
