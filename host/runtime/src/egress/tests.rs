@@ -4,6 +4,7 @@ mod address;
 mod caps;
 mod ends;
 mod grant;
+mod headers;
 mod placeholder;
 mod proxy;
 mod reach;
