@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,8 +175,24 @@ async fn floods_of_text_do_no_harm() {
     }
 }
 
+/// In a process that has what is looked for: an environment, arguments, and something on its standard input.
+#[test]
+fn what_was_not_granted_is_not_there() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_look_around", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"for the operator alone").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 #[tokio::test]
-async fn what_was_not_granted_is_not_there() {
+#[ignore = "for a process of its own"]
+async fn a_look_around() {
     let plugin = load("hostile_plugin").await;
     for (behaviour, message) in [
         ("read-env", "environment: nothing"),
