@@ -45,9 +45,7 @@ pub fn e2e_alone(body: impl AsyncFnOnce(&Test, &mut Operator)) {
         let mut operator = cluster.operator.write().await;
         let test = Test::begin(cluster).await;
         let outcome = AssertUnwindSafe(body(&test, &mut operator)).catch_unwind().await;
-        if !operator.is_running() {
-            operator.start().await;
-        }
+        operator.restore().await;
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }

@@ -16,13 +16,16 @@ use std::time::Duration;
 
 pub mod certificate;
 pub mod cluster;
+pub mod component;
 pub mod csr;
 pub mod der;
 pub mod issuance;
 pub mod keys;
 pub mod object;
 pub mod operator;
+pub mod proxy;
 pub mod test;
+pub mod wire;
 
 pub use certificate::Issued;
 pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster, skip};
@@ -30,13 +33,15 @@ pub use csr::Csr;
 pub use issuance::{cluster_issuer_ref, issuer_ref};
 pub use keys::{Key, KeyKind};
 pub use object::{Kind, Object};
-pub use operator::Operator;
+pub use operator::{Launch, Operator};
+pub use proxy::{Fault, Proxy};
 pub use test::Test;
+pub use wire::Wire;
 
 /// How long anything may take that is waited for. A wait ends when it happens, so this costs nothing until it does not,
 /// and a build may have all cores meanwhile: that must fail no test.
 pub const SOON: Duration = Duration::from_secs(120);
-/// The median of a series of requests of a well-behaved Issuer while others misbehave stays below this. Undisturbed it is
+/// What a well-behaved Issuer's request takes while others misbehave, but for a few, stays below this. Undisturbed it is
 /// below 0.1 s, and in turn with what disturbs it, a plugin that loops or one that takes long to compile, it would be
 /// more.
 pub const UNDISTURBED: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! The operator under test: a child process with the ServiceAccount and the rights of deploy/.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::TcpListener;
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -18,6 +21,18 @@ use crate::SOON;
 pub struct Operator {
     workdir: PathBuf,
     running: Option<Running>,
+    launch: Launch,
+}
+
+/// How it is started, where a test wants that otherwise than usual.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// A program that becomes the operator, with its first arguments; the operator's own command line follows.
+    pub wrapper: Vec<OsString>,
+    /// More of the operator's arguments.
+    pub args: Vec<OsString>,
+    /// How it reaches the API server, in place of `operator.kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 struct Running {
@@ -62,7 +77,7 @@ impl Operator {
         let installed =
             Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(root()).status().await;
         assert!(installed.expect("bash").success(), "test/operator.sh did not install the operator");
-        let mut operator = Self { workdir: workdir.to_owned(), running: None };
+        let mut operator = Self { workdir: workdir.to_owned(), running: None, launch: Launch::default() };
         operator.write_builtins();
         std::fs::write(operator.workdir.join("policy.yaml"), POLICY).expect("a file");
         operator.start().await;
@@ -77,6 +92,7 @@ impl Operator {
             ("in-memory-ca", "in_memory_ca"),
             ("cfssl", "cfssl"),
             ("hostile", "hostile_plugin"),
+            ("hostile-http", "hostile_http_plugin"),
             ("minimal", "minimal_plugin"),
         ] {
             std::fs::write(folder.join(name).with_extension("wasm"), plugin(file)).expect("a copy");
@@ -87,6 +103,13 @@ impl Operator {
         std::fs::write(folder.join("too-large.wasm"), large).expect("a file");
     }
 
+    /// A client with its rights and no more.
+    pub async fn client(workdir: &Path) -> Client {
+        let file = Kubeconfig::read_from(workdir.join("operator.kubeconfig")).expect("its kubeconfig");
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        Client::try_from(config.expect("a configuration")).expect("a client")
+    }
+
     /// Where it logs, over all its starts.
     pub fn log_file(workdir: &Path) -> PathBuf {
         workdir.join("operator.log")
@@ -94,24 +117,15 @@ impl Operator {
 
     /// Start it, and wait until it is ready.
     pub async fn start(&mut self) {
+        self.try_start().await.unwrap_or_else(|why| panic!("{why}; see {}", self.workdir.display()));
+    }
+
+    /// [`Operator::start`], or why it is not ready.
+    pub async fn try_start(&mut self) -> Result<(), String> {
         assert!(!self.is_running(), "the operator runs already");
         let began = Instant::now();
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let log =
-            OpenOptions::new().create(true).append(true).open(Self::log_file(&self.workdir)).expect("a log");
-        let binary = path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer");
-        let operator = Command::new(&binary)
-            .args(["run", "--cluster-resource-namespace", "wasm-issuer"])
-            .arg("--builtin-dir")
-            .arg(self.workdir.join("builtins"))
-            .arg("--policy")
-            .arg(self.workdir.join("policy.yaml"))
-            .args(["--health-address", &format!("127.0.0.1:{port}")])
-            .env("KUBECONFIG", self.workdir.join("operator.kubeconfig"))
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", binary.display()));
+        let operator = self.spawn(port);
         let pid = operator.id().expect("it has just started").to_string();
         let guard = Command::new("sh")
             .args(["-c", r#"cat >/dev/null; kill -KILL "$0" 2>/dev/null"#, &pid])
@@ -121,9 +135,55 @@ impl Operator {
             .expect("sh");
         self.running = Some(Running { operator, port, guard });
         while !is_ready(port).await {
-            assert!(began.elapsed() < SOON, "the operator is not ready after {SOON:?}");
-            assert!(self.is_running(), "the operator ended at once; see {}", self.workdir.display());
+            if !self.is_running() {
+                return Err("the operator ended at once".to_owned());
+            }
+            if began.elapsed() > SOON {
+                return Err(format!("the operator is not ready after {SOON:?}"));
+            }
             sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, port: u16) -> Child {
+        let log =
+            OpenOptions::new().create(true).append(true).open(Self::log_file(&self.workdir)).expect("a log");
+        let binary = path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer");
+        let launch = &self.launch;
+        let usual = self.workdir.join("operator.kubeconfig");
+        let mut line = launch.wrapper.iter().map(OsString::as_os_str).chain([binary.as_os_str()]);
+        Command::new(line.next().expect("a program"))
+            .args(line)
+            .args(["run", "--cluster-resource-namespace", "wasm-issuer"])
+            .arg("--builtin-dir")
+            .arg(self.workdir.join("builtins"))
+            .arg("--policy")
+            .arg(self.workdir.join("policy.yaml"))
+            .args(["--health-address", &format!("127.0.0.1:{port}")])
+            .args(&launch.args)
+            .env("KUBECONFIG", launch.kubeconfig.as_ref().unwrap_or(&usual))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", binary.display()))
+    }
+
+    /// Start it so from now on, anew if it runs.
+    pub async fn relaunch(&mut self, launch: Launch) {
+        if self.is_running() {
+            self.kill().await;
+        }
+        self.launch = launch;
+        self.start().await;
+    }
+
+    /// Have it run as usual.
+    pub(crate) async fn restore(&mut self) {
+        if self.launch != Launch::default() {
+            self.relaunch(Launch::default()).await;
+        } else if !self.is_running() {
+            self.start().await;
         }
     }
 
@@ -169,8 +229,10 @@ impl Operator {
     }
 }
 
+/// One that is out of files accepts nothing and says nothing.
 async fn is_ready(port: u16) -> bool {
-    get(port, "/readyz").await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
+    let answer = timeout(Duration::from_secs(1), get(port, "/readyz")).await;
+    matches!(answer, Ok(Ok(answer)) if answer.split(' ').nth(1) == Some("200"))
 }
 
 /// What the operator answers, with the status line and the headers.

@@ -77,17 +77,22 @@ impl Test {
     }
 
     /// So that the operator has no work with what a test leaves behind. A test that failed leaves it for a look.
-    pub(crate) async fn clean_up(&self) {
-        for kind in [Kind::CertificateRequest, Kind::WasmIssuer] {
-            let request = Request::new(kind.collection(&self.namespace))
-                .delete_collection(&DeleteParams::default(), &ListParams::default());
-            let _ = self.client.request::<Value>(request.expect("a request")).await;
-        }
+    pub async fn clean_up(&self) {
+        self.delete_all(Kind::CertificateRequest).await;
+        self.delete_all(Kind::WasmIssuer).await;
         for issuer in self.list(Kind::WasmClusterIssuer).await {
             if issuer.name().starts_with(&self.namespace) {
                 self.delete(Kind::WasmClusterIssuer, issuer.name()).await;
             }
         }
+    }
+
+    /// Delete all objects of a kind in the namespace.
+    pub async fn delete_all(&self, kind: Kind) {
+        let request = Request::new(kind.collection(&self.namespace))
+            .delete_collection(&DeleteParams::default(), &ListParams::default());
+        let done = self.client.request::<Value>(request.expect("a request")).await;
+        done.unwrap_or_else(|error| panic!("cannot delete all {kind:?} of {}: {error}", self.namespace));
     }
 
     /// [`apply`] in the namespace of the test.

@@ -1,12 +1,12 @@
 //! What is in a ConfigMap may be anything. It makes one Issuer not ready, with words that lead to the mistake.
 
 use std::cell::Cell;
-use std::io::Write;
 use std::time::Instant;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use wasm_issuer_e2e::component::gzip;
 use wasm_issuer_e2e::keys::Ca;
 use wasm_issuer_e2e::{Csr, KeyKind, Kind, Object, SOON, Test, UNDISTURBED, e2e, issuer_ref, operator};
 
@@ -14,12 +14,6 @@ const ISSUER: Kind = Kind::WasmIssuer;
 const READY: &str = "True Checked: Succeeded checking the issuer";
 /// The most that fits into a ConfigMap.
 const LARGE: usize = 900_000;
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()

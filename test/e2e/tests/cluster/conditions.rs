@@ -12,7 +12,7 @@ use wasm_issuer_e2e::{Csr, Kind, Object, SOON, Test, cert_manager_runs, e2e, e2e
 
 const REQUEST: Kind = Kind::CertificateRequest;
 const DENIED: &str = "Detected that the CertificateRequest is denied, so it will never be Ready.";
-const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
+pub const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
 const BUSY: &str = "Failed to sign CertificateRequest, will retry: the CA is busy";
 
 /// An approved request to an issuer with the hostile plugin, when its status has come to rest.
@@ -23,7 +23,7 @@ async fn ask_hostile(t: &Test, config: Value) -> Object {
 }
 
 /// What a request's Ready condition said on its way to the certificate, each once.
-async fn ready_until_issued(changes: impl Stream<Item = WatchEvent<Value>>) -> Vec<String> {
+pub async fn ready_until_issued(changes: impl Stream<Item = WatchEvent<Value>>) -> Vec<String> {
     let mut seen: Vec<String> = vec![];
     let mut changes = pin!(changes.take_until(sleep(SOON)));
     while seen.last().is_none_or(|ready| ready != ISSUED) {

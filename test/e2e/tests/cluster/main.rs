@@ -7,6 +7,7 @@
     reason = "these are tests: what does not work shall fail, with its place"
 )]
 
+mod api_trouble;
 mod bad_answers;
 mod bad_plugins;
 mod bad_requests;
