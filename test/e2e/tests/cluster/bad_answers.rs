@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use wasm_issuer_e2e::component::signing;
 use wasm_issuer_e2e::der::attribute::CN;
 use wasm_issuer_e2e::der::{self};
 use wasm_issuer_e2e::{Csr, Key, Kind, Test, UNDISTURBED, cluster_issuer_ref, e2e, issuer_ref};
@@ -30,7 +31,7 @@ async fn issuer(t: &Test, name: &str, behaviour: &str, more: Value) {
     t.ready_issuer(name, spec).await;
 }
 
-/// Issue, over and over, while something else goes on. Half of it must be quick: a test machine has hiccups of its own.
+/// Issue, over and over, while something else goes on. Most of it must be quick: a test machine has hiccups of its own.
 async fn neighbour_notices_nothing(t: &Test) {
     t.ready_issuer("neighbour", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
     let mut times = vec![];
@@ -40,7 +41,7 @@ async fn neighbour_notices_nothing(t: &Test) {
         times.push(began.elapsed());
     }
     times.sort();
-    assert!(times[times.len() / 2] < UNDISTURBED, "a neighbour's requests took {times:?}");
+    assert!(times[times.len() * 4 / 5] < UNDISTURBED, "a neighbour's requests took {times:?}");
 }
 
 /// Ask an Issuer for each of these behaviours: its request ends with this outcome, and its neighbours notice nothing.
@@ -207,13 +208,27 @@ fn a_config_that_the_plugin_cannot_read_is_named() {
 #[test]
 fn forty_plugins_that_loop_do_not_stop_a_neighbour() {
     e2e(async |t| {
-        // As long as a neighbour's request may take at most: a neighbour that waits for one of them takes too long.
-        let limits = json!({"limits": {"timeout": "10s"}});
-        issuer(t, "loops", "loop-forever", limits).await;
-        join_all((0..40).map(async |i| {
-            t.approved_request(&format!("loop-{i}"), issuer_ref("loops"), &csr(), json!({})).await;
+        const TENANTS: usize = 4;
+        let tenants = join_all((0..TENANTS).map(async |n| {
+            let namespace = format!("{}-{n}", t.namespace);
+            t.in_namespace(&namespace).await
+        }))
+        .await;
+        // Twice as many calls as the operator has places for, and each takes longer than a neighbour's request may: one
+        // that waits for the end of any of them takes too long.
+        let limits = json!({"timeout": "30s"});
+        let retry = json!({"minBackoff": "100ms", "maxBackoff": "1s"});
+        join_all((0..40).map(async |n| {
+            let (tenant, name) = (&tenants[n % TENANTS], format!("loops-{n}"));
+            tenant.config_map(&name, "plugin.wasm", &signing("(loop $again (br $again))", n)).await;
+            let plugin = json!({"configMap": {"name": name}});
+            tenant.ready_issuer(&name, json!({"plugin": plugin, "limits": limits, "retry": retry})).await;
+            for i in 0..8 {
+                tenant.approved_request(&format!("{name}-{i}"), issuer_ref(&name), &csr(), json!({})).await;
+            }
         }))
         .await;
         neighbour_notices_nothing(t).await;
+        join_all(tenants.iter().map(Test::clean_up)).await;
     });
 }
