@@ -88,12 +88,12 @@ test-plugins: setup ## Build the components that only tests use
 cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
 
-.PHONY: bench-attack
-bench-attack: plugins test-plugins cluster ## Measure a good Issuer while hostile plugins do their worst (release build: about 10 minutes more)
+.PHONY: bench-neighbours
+bench-neighbours: plugins test-plugins cluster ## Measure what a tenant notices while another does its worst (a release build, then 15 minutes)
 	$(call say,building the release binary and the benchmark)
 	$(CARGO) build --locked --release -p wasm-issuer
-	$(CARGO) build $(HOST) --example attack
-	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/attack"
+	$(CARGO) build $(HOST) --example neighbours
+	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/neighbours"
 
 .PHONY: bench-issuers
 bench-issuers: plugins test-plugins cluster ## Measure a start with 10,000 Issuers and what they cost at rest (release build: about 10 minutes more)

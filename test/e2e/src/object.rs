@@ -18,6 +18,8 @@ pub enum Kind {
     Certificate,
     WasmIssuer,
     WasmClusterIssuer,
+    ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
 }
 
 impl Kind {
@@ -33,19 +35,32 @@ impl Kind {
             Self::Event => "events.k8s.io/v1",
             Self::CertificateRequest | Self::Certificate => "cert-manager.io/v1",
             Self::WasmIssuer | Self::WasmClusterIssuer => "wasm-issuer.dev/v1alpha1",
+            Self::ValidatingAdmissionPolicy | Self::ValidatingAdmissionPolicyBinding => {
+                "admissionregistration.k8s.io/v1"
+            }
         }
     }
 
     /// Whether its objects are in a namespace.
     pub fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace | Self::WasmClusterIssuer)
+        !matches!(
+            self,
+            Self::Namespace
+                | Self::WasmClusterIssuer
+                | Self::ValidatingAdmissionPolicy
+                | Self::ValidatingAdmissionPolicyBinding
+        )
     }
 
     /// The URL path of the collection.
     pub fn collection(self, namespace: &str) -> String {
         let version = self.api_version();
         let root = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
-        let plural = format!("{}s", self.name().to_lowercase());
+        let name = self.name().to_lowercase();
+        let plural = match name.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None => format!("{name}s"),
+        };
         match self.is_namespaced() {
             true => format!("{root}/namespaces/{namespace}/{plural}"),
             false => format!("{root}/{plural}"),

@@ -28,6 +28,8 @@ struct Config {
     /// For `pending`: how often it is before the certificate comes.
     #[serde(default = "five")]
     times: u32,
+    /// For `issuer-error`: the namespace whose requests fail. Default: all fail, and the check.
+    namespace: Option<String>,
 }
 
 fn five() -> u32 {
@@ -158,7 +160,7 @@ impl Plugin for Hostile {
         if issuer.config.at == At::Check {
             return authority("root")?.issue(request);
         }
-        misbehave(&issuer.config, request.resume.as_deref())?;
+        misbehave(&issuer.config, Some(request))?;
         forge::certificate(issuer.config.behaviour, request)
     }
 }
@@ -167,8 +169,8 @@ fn authority(name: &str) -> Result<Authority, Failure> {
     Authority::ephemeral(name, &format!("hostile {name}"), Algorithm::EcdsaP256Sha256)
 }
 
-/// All but the forged certificates.
-fn misbehave(config: &Config, resume: Option<&str>) -> Result<(), Failure> {
+/// All but the forged certificates. In a check there is no request.
+fn misbehave(config: &Config, request: Option<&Request>) -> Result<(), Failure> {
     match config.behaviour {
         Behaviour::Trap => std::process::abort(),
         Behaviour::Panic => panics(),
@@ -194,8 +196,10 @@ fn misbehave(config: &Config, resume: Option<&str>) -> Result<(), Failure> {
         Behaviour::Retry => return Err(Failure::retry("the CA is busy")),
         Behaviour::RetryAfter => return Err(Failure::retry("the CA is busy").after(config.seconds)),
         Behaviour::Permanent => return Err(Failure::permanent("the CA refuses")),
-        Behaviour::IssuerError => return Err(Failure::issuer("the CA refuses the credentials")),
-        Behaviour::Pending => pending(config.times, resume)?,
+        Behaviour::IssuerError if concerns(config, request) => {
+            return Err(Failure::issuer("the CA refuses the credentials"));
+        }
+        Behaviour::Pending => pending(config.times, request)?,
         Behaviour::Condition => return Err(Failure::invalid_request("the CA cannot read the request")),
         Behaviour::PercentMessage => return Err(Failure::retry("quota 100%full %s %d %!f(MISSING) {} {0}")),
         Behaviour::LongMessage => {
@@ -211,8 +215,14 @@ fn panics() {
     panic!("a panic on purpose")
 }
 
+/// Whether it is a request of the namespace that fails.
+fn concerns(config: &Config, request: Option<&Request>) -> bool {
+    config.namespace.is_none() || request.is_some_and(|request| request.namespace == config.namespace)
+}
+
 /// The token is the number of times so far.
-fn pending(times: u32, resume: Option<&str>) -> Result<(), Failure> {
+fn pending(times: u32, request: Option<&Request>) -> Result<(), Failure> {
+    let resume = request.and_then(|request| request.resume.as_deref());
     let so_far: u32 = resume.and_then(|token| token.parse().ok()).unwrap_or(0);
     if so_far >= times {
         return Ok(());

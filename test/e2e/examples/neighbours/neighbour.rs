@@ -1,0 +1,203 @@
+//! The neighbour: it means no harm, signs all the while, and notes what it notices.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use cfssl_fixture::Cfssl;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use kube::api::WatchEvent;
+use serde_json::{Value, json};
+use tokio::time::{sleep, sleep_until, timeout};
+use wasm_issuer_e2e::component::signing;
+use wasm_issuer_e2e::{Csr, Kind, Object, Operator, SOON, Test, cluster_issuer_ref, issuer_ref};
+
+use crate::rows::{Row, Through};
+
+const REQUEST: Kind = Kind::CertificateRequest;
+const READY: &str = "True Checked: Succeeded checking the issuer";
+/// How long it waits for anything. What does not come in that time is taken for that long, and counted.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two Issuers that it makes anew.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// The neighbour's namespace and what is in there.
+pub struct Neighbour {
+    t: Test,
+    /// A WasmClusterIssuer that it shares with the tenants.
+    pub shared: String,
+    /// A CA that has to be looked up.
+    cfssl: Cfssl,
+    csr: Csr,
+    samples: usize,
+    issuers: Cell<usize>,
+}
+
+impl Neighbour {
+    pub async fn new(t: &Test, samples: usize) -> Self {
+        let shared = format!("{}-shared", t.namespace);
+        let neighbour = Self {
+            t: t.in_namespace(&format!("{}-neighbour", t.namespace)).await,
+            shared,
+            cfssl: Cfssl::start(),
+            csr: Csr::for_host("a.example"),
+            samples,
+            issuers: Cell::new(0),
+        };
+        let t = &neighbour.t;
+        let secret = |key: &str, value: String| json!({"stringData": {key: value}});
+        t.apply(Kind::Secret, "cfssl-auth", secret("key", neighbour.cfssl.auth_key())).await;
+        t.apply(Kind::Secret, "cfssl-ca", secret("ca.crt", neighbour.cfssl.trusted())).await;
+        // Checked as often as may be, so that a check that cannot be made shows.
+        let spec = json!({"plugin": {"builtin": "in-memory-ca"}, "checkInterval": "10s"});
+        t.ready_issuer("good", spec.clone()).await;
+        t.apply(Kind::WasmClusterIssuer, &neighbour.shared, json!({"spec": spec})).await;
+        t.wait_ready(Kind::WasmClusterIssuer, &neighbour.shared, SOON, READY).await;
+        neighbour
+    }
+
+    /// So that nothing is done for the first time when the first row is measured.
+    pub async fn sign_some(&self) {
+        for n in 0..50 {
+            self.t.issue(&format!("first-{n}"), issuer_ref("good"), &self.csr, json!({})).await;
+        }
+    }
+
+    fn issuer(&self, row: &Row) -> (Kind, &str, Value) {
+        match row.through {
+            Through::Own | Through::Names => (Kind::WasmIssuer, "good", issuer_ref("good")),
+            Through::Shared => {
+                (Kind::WasmClusterIssuer, self.shared.as_str(), cluster_issuer_ref(&self.shared))
+            }
+        }
+    }
+
+    /// Make the requests of a row; nobody has approved them. One more is for after the restart.
+    pub async fn prepare(&self, row: &Row) {
+        let (.., issuer) = self.issuer(row);
+        let make = |n: usize| {
+            let issuer = issuer.clone();
+            async move { drop(self.t.request(&format!("web-{n}"), issuer, &self.csr, json!({})).await) }
+        };
+        stream::iter(0..=self.samples).for_each_concurrent(16, make).await;
+    }
+
+    /// Approve the requests one by one, over the time that the row lasts; how long each took.
+    pub async fn sign(&self, row: &Row) -> Vec<Duration> {
+        let began = tokio::time::Instant::now();
+        let mut changes = self.requests().await;
+        let mut took = Vec::new();
+        for n in 0..self.samples {
+            sleep_until(began + row.lasts.mul_f64(n as f64 / self.samples as f64)).await;
+            if began.elapsed() > row.lasts + PATIENCE {
+                break;
+            }
+            took.push(self.approve_and_wait(n, &mut changes).await);
+        }
+        took
+    }
+
+    async fn requests(&self) -> BoxStream<'static, WatchEvent<Value>> {
+        self.t.changes(REQUEST, "", "0").await.boxed()
+    }
+
+    /// From the approval of a request to its certificate, as its watcher sees it.
+    async fn approve_and_wait(
+        &self,
+        n: usize,
+        changes: &mut BoxStream<'static, WatchEvent<Value>>,
+    ) -> Duration {
+        let name = format!("web-{n}");
+        let began = Instant::now();
+        self.t.approve(&name).await;
+        let issued = async {
+            loop {
+                match changes.next().await.expect("the watch goes on") {
+                    WatchEvent::Added(request) | WatchEvent::Modified(request)
+                        if request["metadata"]["name"] == *name
+                            && request["status"]["certificate"].is_string() =>
+                    {
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        };
+        match timeout(PATIENCE, issued).await {
+            Ok(()) => began.elapsed(),
+            Err(_) => PATIENCE,
+        }
+    }
+
+    /// Make an Issuer with a plugin like no other, again and again; how long each took to be ready.
+    pub async fn make_issuers(&self, row: &Row, done: &Cell<bool>) -> Vec<Duration> {
+        let mut took = Vec::new();
+        while !done.get() {
+            let n = self.issuers.replace(self.issuers.get() + 1);
+            let (name, began) = (format!("new-{n}"), Instant::now());
+            self.t.issuer(&name, self.new_spec(row, &name, n).await).await;
+            let is_ready = self.t.wait_ready(Kind::WasmIssuer, &name, 2 * PATIENCE, READY);
+            let is_ready = timeout(PATIENCE, is_ready).await;
+            took.push(if is_ready.is_ok() { began.elapsed() } else { PATIENCE });
+            self.t.delete(Kind::WasmIssuer, &name).await;
+            sleep(PAUSE).await;
+        }
+        took
+    }
+
+    async fn new_spec(&self, row: &Row, name: &str, n: usize) -> Value {
+        if row.through == Through::Names {
+            let url = self.cfssl.multirootca.url().replace("127.0.0.1", "localhost");
+            return json!({
+                "plugin": {"builtin": "cfssl"},
+                "config": {"url": url, "label": "primary"},
+                "authSecretName": "cfssl-auth",
+                "http": {"allowedHosts": [url], "caBundleSecretName": "cfssl-ca"},
+            });
+        }
+        self.t.config_map(name, "plugin.wasm", &signing("", n)).await;
+        json!({"plugin": {"configMap": {"name": name}}})
+    }
+
+    /// The version of the Issuer that it signs through.
+    pub async fn version(&self, row: &Row) -> String {
+        let (kind, name, _) = self.issuer(row);
+        self.t.get(kind, name).await.meta("resourceVersion").to_owned()
+    }
+
+    /// How often that Issuer was written as anything but ready since this version.
+    pub async fn count_unready(&self, row: &Row, version: &str, done: &Cell<bool>) -> usize {
+        let (kind, name, _) = self.issuer(row);
+        let is_done = async {
+            while !done.get() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let is_unready = |event: &WatchEvent<Value>| match event {
+            WatchEvent::Modified(issuer) => !Object(issuer.clone()).ready().starts_with("True"),
+            _ => false,
+        };
+        let changes = self.t.changes(kind, name, version).await.take_until(is_done);
+        changes.filter(|event| std::future::ready(is_unready(event))).count().await
+    }
+
+    /// Kill the operator and start it; from then to the next certificate.
+    pub async fn sign_after_restart(&self, operator: &mut Operator) -> Duration {
+        let mut changes = self.requests().await;
+        if operator.is_running() {
+            operator.kill().await;
+        }
+        let began = Instant::now();
+        if operator.try_start().await.is_err() {
+            return PATIENCE;
+        }
+        self.approve_and_wait(self.samples, &mut changes).await;
+        began.elapsed()
+    }
+
+    /// Delete what a row leaves.
+    pub async fn clean_up(&self) {
+        self.t.delete_all(REQUEST).await;
+        self.t.delete_all(Kind::ConfigMap).await;
+    }
+}

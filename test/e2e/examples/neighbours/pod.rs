@@ -1,0 +1,239 @@
+//! The operator's surroundings, as a pod has them, and what it takes of them.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use wasm_issuer_e2e::{Launch, Operator};
+
+use crate::servers::Names;
+
+/// As deploy/install/deployment.yaml has it.
+const MEMORY: u64 = 1536 << 20;
+const FILES: usize = 1024;
+const MIB: f64 = (1 << 20) as f64;
+
+/// Enters the cgroup and puts the files in place, where there are any, and becomes the operator.
+const ENTER: &str = r#"
+cgroup=$1 etc=$2 files=$3
+shift 3
+[ -z "$cgroup" ] || echo $$ >"$cgroup/cgroup.procs"
+[ -z "$etc" ] || for file in resolv.conf hosts; do mount --bind "$etc/$file" "/etc/$file"; done
+ulimit -n "$files"
+exec "$@""#;
+
+/// A pod's way to look up names: tries all of them in each search domain.
+const SEARCH: &str = "search team-a.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
+
+/// How a memory cgroup is read.
+#[derive(Clone, Copy)]
+enum Version {
+    V1,
+    V2,
+}
+
+/// A memory cgroup, removed when it is dropped.
+struct Cgroup {
+    folder: PathBuf,
+    version: Version,
+}
+
+/// Where the operator runs.
+pub struct Pod {
+    cgroup: Option<Cgroup>,
+    names: Option<Names>,
+    /// Its files in /etc, in a mount namespace of its own; and its cache.
+    folder: PathBuf,
+}
+
+/// What the operator takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// MiB that the kernel cannot take back.
+    pub memory: f64,
+    pub files: usize,
+    pub threads: usize,
+    /// How often it ended by itself, and was started again.
+    pub ended: usize,
+}
+
+impl Cgroup {
+    fn new() -> Option<Self> {
+        let root = Path::new("/sys/fs/cgroup");
+        let name = format!("wasm-issuer-bench-{}", std::process::id());
+        let (folder, version, limits) = if root.join("memory/memory.limit_in_bytes").exists() {
+            (
+                root.join("memory").join(name),
+                Version::V1,
+                ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"],
+            )
+        } else {
+            (root.join(name), Version::V2, ["memory.max", "memory.swap.max"])
+        };
+        fs::create_dir(&folder).ok()?;
+        let cgroup = Self { folder, version };
+        let swap = if matches!(version, Version::V1) { MEMORY } else { 0 };
+        cgroup.write(limits[0], MEMORY)?;
+        // Swap would be a way around it, where there is any.
+        let _ = cgroup.write(limits[1], swap);
+        Some(cgroup)
+    }
+
+    fn write(&self, file: &str, value: u64) -> Option<()> {
+        fs::write(self.folder.join(file), value.to_string()).ok()
+    }
+
+    fn read(&self, file: &str) -> Option<f64> {
+        fs::read_to_string(self.folder.join(file)).ok()?.trim().parse().ok()
+    }
+
+    /// A line of a file of names and values.
+    fn line(&self, file: &str, name: &str) -> Option<f64> {
+        line(&self.folder.join(file), name)
+    }
+
+    /// Bytes, without the cache of files.
+    fn held(&self) -> Option<f64> {
+        let usage = match self.version {
+            Version::V1 => "memory.usage_in_bytes",
+            Version::V2 => "memory.current",
+        };
+        let cached =
+            ["inactive_file", "active_file"].iter().filter_map(|name| self.line("memory.stat", name));
+        Some(self.read(usage)? - cached.sum::<f64>())
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// A value in a file of lines with a name and a value.
+fn line(file: &Path, name: &str) -> Option<f64> {
+    let text = fs::read_to_string(file).ok()?;
+    let mut pairs = text.lines().map(str::split_whitespace);
+    pairs.find_map(|mut words| (words.next()? == name).then(|| words.next()?.parse().ok())?)
+}
+
+impl Pod {
+    /// Make what the pod has, as far as this machine allows. `workdir` is the cluster's.
+    pub fn new(workdir: &Path) -> Self {
+        let folder = workdir.join("pod");
+        fs::create_dir_all(folder.join("etc")).expect("a folder");
+        let policy =
+            "wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ['https://*', 'http://127.0.0.1']}\n";
+        fs::write(workdir.join("policy.yaml"), policy).expect("a file");
+        let names = Names::start().filter(|_| can_mount(&folder));
+        if let Some(names) = &names {
+            let servers = format!("nameserver {}\n{SEARCH}", names.address.ip());
+            fs::write(folder.join("etc/resolv.conf"), servers).expect("a file");
+            fs::write(folder.join("etc/hosts"), "127.0.0.1 localhost\n").expect("a file");
+        }
+        Self { cgroup: Cgroup::new(), names, folder }
+    }
+
+    /// In words: where the operator runs.
+    pub fn describe(&self) -> String {
+        let memory = match &self.cgroup {
+            Some(_) => format!("in a cgroup with {} MiB", MEMORY >> 20),
+            None => "without a memory limit (no cgroup could be made here)".to_owned(),
+        };
+        format!("{memory}, {FILES} open files")
+    }
+
+    /// Whether the operator asks a name server of this process.
+    pub fn has_names(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// How the operator starts in here.
+    pub fn launch(&self) -> Launch {
+        let etc = self.names.as_ref().map(|_| self.folder.join("etc"));
+        let cgroup = self.cgroup.as_ref().map(|cgroup| cgroup.folder.clone());
+        let mount: &[&str] = if etc.is_some() { &["unshare", "--mount"] } else { &[] };
+        let mut wrapper: Vec<OsString> =
+            mount.iter().chain(&["sh", "-ec", ENTER, "sh"]).map(OsString::from).collect();
+        wrapper.extend([cgroup, etc].map(|path| path.map_or_else(OsString::new, PathBuf::into_os_string)));
+        wrapper.push(FILES.to_string().into());
+        let args = vec!["--cache-dir".into(), self.folder.join("cache").into()];
+        Launch { wrapper, args, kubeconfig: None }
+    }
+
+    /// What the operator takes from here on is its peak, until it is asked for.
+    pub fn reset_peak(&self) {
+        if let Some(cgroup @ Cgroup { version: Version::V1, .. }) = &self.cgroup {
+            let _ = cgroup.write("memory.max_usage_in_bytes", 0);
+        }
+    }
+
+    /// What the operator takes at this moment.
+    fn usage(&self, operator: &Operator) -> Usage {
+        let process = PathBuf::from(format!("/proc/{}", operator.pid()));
+        let resident = || line(&process.join("status"), "VmRSS:").map(|kib| kib * 1024.0);
+        let memory = self.cgroup.as_ref().and_then(Cgroup::held).or_else(resident);
+        Usage {
+            memory: memory.unwrap_or(f64::NAN) / MIB,
+            files: fs::read_dir(process.join("fd")).map_or(0, Iterator::count),
+            threads: line(&process.join("status"), "Threads:").unwrap_or_default() as usize,
+            ended: 0,
+        }
+    }
+
+    /// The most that the operator takes until it is done. If it ends it is started again.
+    pub async fn watch(&self, operator: &mut Operator, done: &Cell<bool>) -> Usage {
+        let mut most = Usage::default();
+        while !done.get() {
+            if operator.is_running() {
+                let now = self.usage(operator);
+                most.memory = most.memory.max(now.memory);
+                most.files = most.files.max(now.files);
+                most.threads = most.threads.max(now.threads);
+            } else {
+                most.ended += 1;
+                let _ = operator.try_start().await;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        // Where the kernel keeps the peak, nothing of it is missed between two looks.
+        if let Some(cgroup @ Cgroup { version: Version::V1, .. }) = &self.cgroup {
+            most.memory = most.memory.max(cgroup.read("memory.max_usage_in_bytes").unwrap_or_default() / MIB);
+        }
+        most
+    }
+
+    /// What the operator takes when it has come to rest, or after a while.
+    pub async fn settle(&self, operator: &mut Operator) -> Usage {
+        const WHILE: Duration = Duration::from_secs(6);
+        let began = Instant::now();
+        if !operator.is_running() {
+            operator.start().await;
+        }
+        let mut least = self.usage(operator);
+        while began.elapsed() < WHILE {
+            sleep(Duration::from_millis(500)).await;
+            let now = self.usage(operator);
+            least = Usage {
+                memory: least.memory.min(now.memory),
+                files: least.files.min(now.files),
+                threads: least.threads.min(now.threads),
+                ended: 0,
+            };
+        }
+        least
+    }
+}
+
+/// Whether this process may give others files of their own in /etc.
+fn can_mount(folder: &Path) -> bool {
+    let file = folder.join("etc/probe");
+    fs::write(&file, "").expect("a file");
+    let mount = ["--mount", "mount", "--bind"];
+    let done = Command::new("unshare").args(mount).arg(&file).arg("/etc/resolv.conf").status();
+    done.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,94 @@
+//! What is measured.
+
+use std::time::Duration;
+
+use crate::attack::Attack;
+
+/// One row of the table.
+pub struct Row {
+    /// A short name, which the names of its objects begin with.
+    pub name: &'static str,
+    /// What the tenant does, in words.
+    pub what: &'static str,
+    pub attack: Attack,
+    /// How long the neighbour signs at least.
+    pub lasts: Duration,
+    /// What the neighbour uses.
+    pub through: Through,
+    /// Whether the operator is restarted in the end, while the attack is still there.
+    pub restarts: bool,
+}
+
+/// What the neighbour uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// Issuers of its own namespace.
+    Own,
+    /// The same; those that it makes anew look up the name of their CA.
+    Names,
+    /// A WasmClusterIssuer that the tenant uses as well.
+    Shared,
+}
+
+/// All rows, or those that `ROWS` names.
+pub fn rows(has_names: bool) -> Vec<Row> {
+    let wanted = std::env::var("ROWS").ok();
+    let is_wanted = |row: &Row| match &wanted {
+        Some(wanted) => row.name == "quiet" || wanted.split(',').any(|name| name == row.name),
+        None => true,
+    };
+    let mut rows = vec![row("quiet", "nothing", Attack::Nothing, 12)];
+    rows.extend(tenants(has_names));
+    rows.extend(behaviours());
+    rows.push(row("quiet again", "nothing", Attack::Nothing, 12));
+    rows.into_iter().filter(is_wanted).collect()
+}
+
+fn row(name: &'static str, what: &'static str, attack: Attack, seconds: u64) -> Row {
+    let lasts = Duration::from_secs(seconds);
+    Row { name, what, attack, lasts, through: Through::Own, restarts: false }
+}
+
+/// What was seen to hurt everybody once. The numbers are those of the issue that reported it.
+fn tenants(has_names: bool) -> Vec<Row> {
+    use Attack::*;
+    let names = if has_names { SilentNames } else { Elsewhere("nobody_takes_the_last_slots") };
+    let mut rows = [
+        row("1", "a million globals in 250 instances; the most instances that are admitted", Instances, 20),
+        row("2", "images far apart, 900 modules; the most images that are admitted", Images, 20),
+        row("3", "400 Issuers whose check sleeps for 29 s", SleepingChecks, 45),
+        row("4", "1,100 Issuers that name Secrets; half of them do not exist", Secrets, 30),
+        row("5", "ten plugins that are slow to compile, one of them edited every 5 s", SlowCompiles, 45),
+        row("6", "60 Issuers whose name server does not answer", names, 40),
+        row("7", "140 requests whose status cannot be written", RefusedWrites, 40),
+        row("8", "a shared Issuer is blamed for the tenant's own requests", Blame, 40),
+    ];
+    rows.iter_mut().for_each(|row| row.restarts = true);
+    rows[5].through = Through::Names;
+    rows[7].through = Through::Shared;
+    rows.into()
+}
+
+/// What the hostile plugins do to take more than their share.
+fn behaviours() -> Vec<Row> {
+    let plugin = [
+        "loop-forever",
+        "slow",
+        "allocate-4gib",
+        "deep-recursion",
+        "trap",
+        "huge-chain",
+        "long-message",
+        "log-flood",
+        "print-flood",
+        "handle-flood",
+        "cache-flood",
+        "key-flood",
+        "random-flood",
+    ];
+    let http = ["read", "many-at-once", "hold-connection", "hold-response", "long-fields"];
+    let plugin =
+        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 12));
+    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 12));
+    plugin.into_iter().chain(http).collect()
+}
