@@ -47,6 +47,9 @@ fn main() {
             "{:>8} {:10} {:>12} {:>12} {:>11} {:>10}",
             "Issuers", "start", "all ready s", "connections", "memory MiB", "idle CPU %"
         );
+        for other in t.list(Kind::WasmClusterIssuer).await {
+            t.delete(Kind::WasmClusterIssuer, other.name()).await;
+        }
         let few = measure(t, operator, FEW.min(issuers), namespaces, &plugin).await;
         let many = measure(t, operator, issuers, namespaces, &plugin).await;
         let beyond = issuers.saturating_sub(FEW).max(1);
@@ -114,7 +117,7 @@ async fn start(operator: &mut Operator, issuers: usize) -> Measured {
     operator.start().await;
     let process = PathBuf::from(format!("/proc/{}", operator.pid()));
     let mut connections = 0;
-    while !all_ready(operator, issuers as u64).await {
+    while operator.metric("wasm_issuer_issuers_ready").await < issuers as u64 {
         assert!(began.elapsed() < PATIENCE, "not all Issuers are ready");
         connections = connections.max(sockets(&process));
         sleep(Duration::from_millis(50)).await;
@@ -127,12 +130,6 @@ async fn start(operator: &mut Operator, issuers: usize) -> Measured {
     let idle = (cpu(&process) - before) / IDLE.as_secs_f64() * 100.0;
     connections = connections.max(sockets(&process));
     Measured { ready, connections, memory: resident(&process), idle }
-}
-
-async fn all_ready(operator: &Operator, issuers: u64) -> bool {
-    let known = operator.metric("wasm_issuer_issuers").await;
-    // The cluster has some of its own.
-    known >= issuers && operator.metric("wasm_issuer_issuers_ready").await >= known
 }
 
 fn row(issuers: usize, start: &str, measured: &Measured) {

@@ -218,14 +218,15 @@ impl Sources {
         Ok((SecretData { namespace, name, values: data }, version))
     }
 
-    /// Read an object, if it is there. Waiting for the turn is no part of the time that the API server has.
+    /// Read an object, if it is there. Waiting for the turn is no part of the time that the API server has, and needs no
+    /// room for what comes after it.
     async fn get<K>(&self, kind: &str, name: &str, place: &Place<'_>) -> Result<Option<K>, SourceError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
     {
         let api: Api<K> = Api::namespaced(self.api.client.clone(), place.namespace);
         let _turn = self.api.turn(&place.owner).await;
-        read(api.get_opt(name), format!(r#"{kind} "{}/{name}""#, place.namespace)).await
+        read(Box::pin(api.get_opt(name)), format!(r#"{kind} "{}/{name}""#, place.namespace)).await
     }
 }
 

@@ -67,7 +67,7 @@ pub struct IssuerTask {
     object: watch::Receiver<Arc<ObservedIssuer>>,
     policy: CurrentPolicy,
     /// The object with this task's own writes, which the watch brings later.
-    current: ObservedIssuer,
+    current: Arc<ObservedIssuer>,
     complaints: Complaints,
     history: History,
     /// Somebody did something about the Issuer, and its requests do not know yet.
@@ -83,7 +83,7 @@ pub struct IssuerTask {
 impl IssuerTask {
     /// A task for the Issuer in this channel; it ends when the channel closes.
     pub fn new(shared: Arc<Shared>, object: watch::Receiver<Arc<ObservedIssuer>>) -> Self {
-        let current = object.borrow().as_ref().clone();
+        let current = object.borrow().clone();
         let mut policy = shared.preparer.policy.clone();
         policy.mark_unchanged();
         Self {
@@ -116,7 +116,8 @@ impl IssuerTask {
             }
             let mut policy = self.policy.clone();
             let next = tokio::select! {
-                next = self.attempt(due) => next,
+                // An Issuer that has nothing to do needs no room for what it does.
+                next = Box::pin(self.attempt(due)) => next,
                 // What is being prepared is of no use any more, and what serves meanwhile must not.
                 Ok(()) = policy.changed() => {
                     self.policy = policy;
@@ -125,7 +126,7 @@ impl IssuerTask {
                 }
             };
             let wake = match self.wait(next).await {
-                Wake::NotReady(message) => self.relapse(&message).await,
+                Wake::NotReady(message) => Box::pin(self.relapse(&message)).await,
                 wake => wake,
             };
             match wake {
@@ -185,14 +186,14 @@ impl IssuerTask {
         let was_refused = self.refused.is_some();
         let due = due && self.dependencies.are_known();
         let mut newer = self.object.clone();
-        let preparation = async {
+        let preparation = Box::pin(async {
             match before {
                 Some(before) if due && !was_refused && before.generation == observed.state.generation => {
                     shared.preparer.recheck(before).await
                 }
                 before => shared.preparer.prepare(&observed, before).await,
             }
-        };
+        });
         let preparation = async {
             tokio::select! {
                 preparation = preparation => Some(preparation),
@@ -265,7 +266,7 @@ impl IssuerTask {
     fn take_newest(&mut self) {
         let newest = self.object.borrow_and_update();
         if !newest.target.is_older_than(&self.current.target) {
-            self.current = newest.as_ref().clone();
+            self.current = newest.clone();
         }
     }
 
@@ -307,7 +308,8 @@ impl IssuerTask {
     async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
         let (observed, api) = (&self.current, &self.shared.api);
         let turn = api.turn(&owner(&observed.key)).await;
-        let written = apply_status(&api.client, &observed.target, &object::status(&status)).await;
+        let content = object::status(&status);
+        let written = Box::pin(apply_status(&api.client, &observed.target, &content)).await;
         drop(turn);
         match written {
             Ok(target) => {
@@ -316,9 +318,10 @@ impl IssuerTask {
                     info!(issuer = %observed.key, reason, message, "status written");
                 }
                 self.shared.events.publish(&observed.target.reference, events);
-                self.current.target = target;
-                self.current.state.conditions = status.conditions;
-                self.current.state.plugin = status.plugin;
+                let current = Arc::make_mut(&mut self.current);
+                current.target = target;
+                current.state.conditions = status.conditions;
+                current.state.plugin = status.plugin;
                 true
             }
             // Deleted: the watch says so in a moment.
