@@ -101,12 +101,13 @@ fn config_maps_that_are_not_answered_stop_no_other_plugin() {
     e2e_alone(async |t, operator| {
         let proxy = behind_a_proxy(t, operator).await;
         proxy.plan(|call| if call.path.contains("/configmaps/hangs") { Fault::Hang } else { Fault::None });
+        let hanging = t.in_namespace(&format!("{}-hanging", t.namespace)).await;
         join_all((0..20).map(async |n| {
             let name = format!("hangs-{n}");
-            t.issuer(&name, json!({"plugin": {"configMap": {"name": name}}})).await;
+            hanging.issuer(&name, json!({"plugin": {"configMap": {"name": name}}})).await;
         }))
         .await;
-        until_hurt(&proxy, 4).await;
+        until_hurt(&proxy, 2).await;
         let began = Instant::now();
         two_issuers(t).await;
         both_issue(t, "meanwhile").await;

@@ -100,7 +100,8 @@ fn a_stop_lets_what_is_in_flight_finish() {
         let issued: Vec<_> = requests.iter().filter(|request| request.ready() == ISSUED).collect();
         assert!((40..100).contains(&issued.len()), "{} were issued: not the middle", issued.len());
         // One that was begun would say that it was.
-        let waits = "Unknown Initializing: wasm-issuer.dev is busy: this CertificateRequest waits for its turn";
+        let waits =
+            "Unknown Initializing: wasm-issuer.dev is busy: this CertificateRequest waits for its turn";
         let is_untouched = |request: &Object| ["", waits, ISSUED].contains(&request.ready().as_str());
         assert!(
             requests.iter().all(is_untouched),

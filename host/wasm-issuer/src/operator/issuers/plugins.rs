@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, LoadError};
+use wasm_issuer_runtime::{ComponentBytes, FairSlot, LoadError};
 
 use super::dependency::{Dependency, Versions};
 use super::place::Place;
@@ -21,15 +21,11 @@ use crate::api::{IssuerKind, PluginSource, PluginSpec};
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::CurrentPolicy;
 
-/// How many Issuers read a plugin at a time: each holds a component in memory, and what is gzip may be large.
-const READS: usize = 4;
-
 /// Loads the plugins of all Issuers.
 pub struct Plugins {
     loader: Arc<dyn Loader>,
     sources: Sources,
     policy: CurrentPolicy,
-    reads: Arc<FairSlots>,
     /// The digest whose turn to compile was the last one to end.
     compiled: watch::Sender<String>,
     refusals: Refusals,
@@ -39,6 +35,7 @@ pub struct Plugins {
 struct Candidate {
     component: ComponentBytes,
     source: String,
+    room: FairSlot,
 }
 
 /// A plugin, and its source as people call it.
@@ -53,8 +50,8 @@ enum Found {
 
 impl Plugins {
     pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: CurrentPolicy) -> Self {
-        let (reads, refusals) = (FairSlots::new(READS), Refusals::default());
-        Self { loader, sources, policy, reads, compiled: watch::channel(String::new()).0, refusals }
+        let (compiled, refusals) = (watch::channel(String::new()).0, Refusals::default());
+        Self { loader, sources, policy, compiled, refusals }
     }
 
     /// Load what a spec asks for. Returns it with its source as people call it; notes in `read` the version of what it
@@ -91,8 +88,7 @@ impl Plugins {
         place: &Place<'_>,
         read: &mut Versions,
     ) -> Result<Found, CheckFailure> {
-        let _turn = self.reads.acquire(&place.owner).await;
-        let Candidate { component, source } = self.read(spec, place, read).await?;
+        let Candidate { component, source, room: _room } = self.read(spec, place, read).await?;
         let sha256 = component.sha256().to_owned();
         match self.loader.clone().find(component, place.account()).await {
             Ok(Some(plugin)) => Ok(Found::Plugin((plugin, source))),
@@ -109,7 +105,8 @@ impl Plugins {
         place: &Place<'_>,
         read: &mut Versions,
     ) -> Result<Plugin, CheckFailure> {
-        let Candidate { component, source } = self.read(spec, place, read).await?;
+        // What is being compiled is one component at a time, and needs no room among those that wait.
+        let Candidate { component, source, .. } = self.read(spec, place, read).await?;
         let sha256 = component.sha256().to_owned();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
         if let Err(error) = &result {
@@ -129,7 +126,7 @@ impl Plugins {
         let found = self.sources.component(source, place, read).await?;
         let component = ComponentBytes::new(found.wasm);
         self.admit(spec, place.kind, component.sha256()).map_err(|error| refused(&found.source, &error))?;
-        Ok(Candidate { component, source: found.source })
+        Ok(Candidate { component, source: found.source, room: found.room })
     }
 
     /// Before it is compiled: what may not run is not even looked into.

@@ -96,7 +96,7 @@ pub struct Preparation {
 
 impl Preparer {
     pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
-        let sources = Sources { api, builtins: settings.builtin_dir };
+        let sources = Sources::new(api, settings.builtin_dir);
         Self {
             plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
             sources,

@@ -1,18 +1,19 @@
 //! Reads what an Issuer names: its plugin's bytes and its Secret.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use futures::AsyncReadExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::core::NamespaceResourceScope;
+use kube::api::GetParams;
+use kube::core::Request;
 use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::time::timeout;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::SecretData;
+use wasm_issuer_runtime::{FairSlot, FairSlots, SecretData};
 use zeroize::Zeroizing;
 
 use super::api_server::ApiServer;
@@ -22,6 +23,10 @@ use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
 use crate::operator::apply::READ_TIMEOUT;
 
+/// How many components are in memory at a time before they are compiled or found: what is gzip may be large.
+const ROOMS: usize = 4;
+/// More than any object that etcd takes has as JSON, in bytes.
+const MAX_OBJECT: u64 = 8 << 20;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Why something that an Issuer names could not be read. The texts name the object, the field and the fix.
@@ -124,6 +129,8 @@ pub struct FoundComponent {
     pub wasm: Vec<u8>,
     /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
     pub source: String,
+    /// The room that the bytes take, among those of all Issuers.
+    pub room: FairSlot,
 }
 
 /// Reads from the cluster and from the folder of builtin plugins.
@@ -133,10 +140,16 @@ pub struct Sources {
     pub api: ApiServer,
     /// The folder of the builtin plugins, `<name>.wasm` each.
     pub builtins: PathBuf,
+    rooms: Arc<FairSlots>,
 }
 
 impl Sources {
-    /// Read a plugin. Notes in `read` the version of what it read, also of a ConfigMap that turns out to be of no use.
+    /// Nothing is read yet.
+    pub fn new(api: ApiServer, builtins: PathBuf) -> Self {
+        Self { api, builtins, rooms: FairSlots::new(ROOMS) }
+    }
+
+    /// Read a plugin, when there is room for its bytes. Notes in `read` the version of what it read, also of a ConfigMap that turns out to be of no use.
     pub async fn component(
         &self,
         source: PluginSource<'_>,
@@ -145,7 +158,7 @@ impl Sources {
     ) -> Result<FoundComponent, SourceError> {
         match source {
             PluginSource::ConfigMap(source) => self.config_map(source, place, read).await,
-            PluginSource::Builtin(name) => self.builtin(name).await,
+            PluginSource::Builtin(name) => self.builtin(name, place).await,
             PluginSource::Image(_) => Err(SourceError::ImageUnsupported),
         }
     }
@@ -157,9 +170,9 @@ impl Sources {
         versions: &mut Versions,
     ) -> Result<FoundComponent, SourceError> {
         let (name, key) = (source.name.to_string(), source.key.clone());
-        let found = self.get::<ConfigMap>("ConfigMap", &name, place).await?;
+        let found = self.read_config_map(&name, place).await?;
         let namespace = place.namespace.to_owned();
-        let Some(mut map) = found else {
+        let Some((mut map, room)) = found else {
             let field = "spec.plugin.configMap.name";
             return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
         };
@@ -173,10 +186,44 @@ impl Sources {
             return Err(SourceError::NoKey { namespace, name, key, found });
         };
         let source = format!("ConfigMap {namespace}/{name} {key}");
-        Ok(FoundComponent { wasm: gunzip(value.0, &source, place.account().budget.component_bytes)?, source })
+        let wasm = gunzip(value.0, &source, place.account().budget.component_bytes)?;
+        Ok(FoundComponent { wasm, source, room })
     }
 
-    async fn builtin(&self, name: &str) -> Result<FoundComponent, SourceError> {
+    /// Read a ConfigMap, if it is there. Room is taken when the API server has begun to answer: one that hangs takes none.
+    async fn read_config_map(
+        &self,
+        name: &str,
+        place: &Place<'_>,
+    ) -> Result<Option<(ConfigMap, FairSlot)>, SourceError> {
+        let what = || format!(r#"ConfigMap "{}/{name}""#, place.namespace);
+        let failed = |error: String| SourceError::Unanswered { what: what(), error };
+        let request = Request::new(ConfigMap::url_path(&(), Some(place.namespace)))
+            .get(name, &GetParams::default())
+            .map_err(|error| failed(error.to_string()))?;
+        let turn = self.api.turn(&place.owner).await;
+        let begun = async {
+            match self.api.client.request_stream(request).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+                answer => answer.map(Some),
+            }
+        };
+        let Some(answer) = read(begun, what()).await? else { return Ok(None) };
+        let room = self.rooms.acquire(&place.owner).await;
+        let mut bytes = Vec::new();
+        let mut answer = std::pin::pin!(answer.take(MAX_OBJECT));
+        match timeout(READ_TIMEOUT, answer.read_to_end(&mut bytes)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(failed(error.to_string())),
+            Err(_elapsed) => return Err(failed(too_late())),
+        }
+        drop(turn);
+        let map = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+        Ok(Some((map, room)))
+    }
+
+    async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
+        let room = self.rooms.acquire(&place.owner).await;
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();
         let folder = self.builtins.display().to_string();
@@ -188,7 +235,7 @@ impl Sources {
             if stem == name {
                 let what = format!("the builtin plugin \"{name}\"");
                 let wasm = tokio::fs::read(&path).await.map_err(unreadable(&what))?;
-                return Ok(FoundComponent { wasm, source: format!("builtin {name}") });
+                return Ok(FoundComponent { wasm, source: format!("builtin {name}"), room });
             }
             names.push(stem);
         }
@@ -203,7 +250,7 @@ impl Sources {
         name: &str,
         place: &Place<'_>,
     ) -> Result<(SecretData, Version), SourceError> {
-        let found = self.get::<Secret>("Secret", name, place).await?;
+        let found = self.read_secret(name, place).await?;
         let (name, namespace) = (name.to_owned(), place.namespace.to_owned());
         let Some(secret) = found else {
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
@@ -218,15 +265,12 @@ impl Sources {
         Ok((SecretData { namespace, name, values: data }, version))
     }
 
-    /// Read an object, if it is there. Waiting for the turn is no part of the time that the API server has, and needs no
-    /// room for what comes after it.
-    async fn get<K>(&self, kind: &str, name: &str, place: &Place<'_>) -> Result<Option<K>, SourceError>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-    {
-        let api: Api<K> = Api::namespaced(self.api.client.clone(), place.namespace);
+    /// Read a Secret, if it is there. Waiting for the turn is no part of the time that the API server has, and needs no room
+    /// for what comes after it.
+    async fn read_secret(&self, name: &str, place: &Place<'_>) -> Result<Option<Secret>, SourceError> {
+        let api: Api<Secret> = Api::namespaced(self.api.client.clone(), place.namespace);
         let _turn = self.api.turn(&place.owner).await;
-        read(Box::pin(api.get_opt(name)), format!(r#"{kind} "{}/{name}""#, place.namespace)).await
+        read(Box::pin(api.get_opt(name)), format!(r#"Secret "{}/{name}""#, place.namespace)).await
     }
 }
 
@@ -236,11 +280,12 @@ async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -
             Err(SourceError::Unreadable { what, error: status.to_string() })
         }
         Ok(read) => read.map_err(|error| SourceError::Unanswered { what, error: error.to_string() }),
-        Err(_elapsed) => {
-            let error = format!("no answer within {} s", READ_TIMEOUT.as_secs());
-            Err(SourceError::Unanswered { what, error })
-        }
+        Err(_elapsed) => Err(SourceError::Unanswered { what, error: too_late() }),
     }
+}
+
+fn too_late() -> String {
+    format!("no answer within {} s", READ_TIMEOUT.as_secs())
 }
 
 fn unreadable(what: &str) -> impl Fn(std::io::Error) -> SourceError {

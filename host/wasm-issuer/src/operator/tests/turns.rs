@@ -152,9 +152,9 @@ async fn a_digest_that_does_not_compile_is_not_tried_for_each_issuer() {
     assert_eq!(bench.plugins.compiling(), ["invalid"]);
 }
 
-/// At a start, all Issuers of a tenant want to read their plugins.
+/// At a start, all Issuers of a tenant want to read their plugins. Neither others nor its own wait for those that hang.
 #[tokio::test(start_paused = true)]
-async fn reads_that_hang_leave_a_turn_to_others() {
+async fn reads_that_hang_keep_nobody_waiting() {
     let bench = Bench::start();
     for n in 0..20 {
         let name = format!("hangs-{n}");
@@ -163,7 +163,9 @@ async fn reads_that_hang_leave_a_turn_to_others() {
         bench.issuer("greedy", &name, "x");
     }
     sleep(Duration::from_secs(1)).await;
-    let began = Instant::now();
-    bench.until_ready(&bench.issuer("modest", "warm", "warm")).await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    for namespace in ["modest", "greedy"] {
+        let began = Instant::now();
+        bench.until_ready(&bench.issuer(namespace, "warm", "warm")).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{namespace}: {:?}", began.elapsed());
+    }
 }
