@@ -5,7 +5,7 @@ use std::time::Duration;
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 
-use super::extensions::Extensions;
+use super::extensions::{self, Extension, Extensions};
 use super::parse::{self, Envelope};
 use super::{KeyUsage, PublicKey, SignatureError, name};
 use crate::text;
@@ -29,6 +29,8 @@ pub struct Certificate<'a> {
     spki: &'a [u8],
     /// The extensions that are judged, parsed.
     pub extensions: Extensions<'a>,
+    /// All of them, as they stand.
+    pub all_extensions: Vec<Extension<'a>>,
 }
 
 impl<'a> Certificate<'a> {
@@ -55,6 +57,12 @@ impl<'a> Certificate<'a> {
             let _subject_unique_id = parse::optional_field(reader, 2, false)?;
             let extensions = parse::optional_field(reader, 3, true)?;
             let v3 = version == Some(&[2, 1, 2]);
+            // RFC 5280 section 4.1.2.9: extensions need version 3.
+            if extensions.is_some() && !v3 {
+                return Err(Tag::Integer.value_error().into());
+            }
+            let all_extensions = extensions.map(extensions::list).transpose()?.unwrap_or_default();
+            extensions::refuse_repeated(&all_extensions)?;
             Ok(Self {
                 der,
                 v3,
@@ -64,12 +72,8 @@ impl<'a> Certificate<'a> {
                 not_before,
                 not_after,
                 spki,
-                extensions: match extensions {
-                    Some(list) if v3 => Extensions::parse(list)?,
-                    // RFC 5280 section 4.1.2.9: extensions need version 3.
-                    Some(_) => return Err(Tag::Integer.value_error().into()),
-                    None => Extensions::default(),
-                },
+                extensions: extensions.map(Extensions::parse).transpose()?.unwrap_or_default(),
+                all_extensions,
                 envelope,
             })
         })
@@ -110,6 +114,17 @@ impl<'a> Certificate<'a> {
         text::short_hex(self.serial, SERIAL_BYTES)
     }
 
+    /// The serial number as it stands: the content of an INTEGER.
+    pub fn serial_bytes(&self) -> &'a [u8] {
+        self.serial
+    }
+
+    /// Whether it vouches for itself by its names, as a root does and a CA's new key under the old one (RFC 5280
+    /// section 3.2).
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
     /// Subject and serial number, for messages.
     pub fn describe(&self) -> String {
         format!("{} (serial {})", name::quoted(self.subject), self.serial())
@@ -123,7 +138,7 @@ impl<'a> Certificate<'a> {
     /// Whether it may sign certificates (RFC 5280 section 6.1.4 (k) and (n)). Roots from before version 3 may: trust
     /// in them comes from elsewhere.
     pub fn may_sign_certificates(&self) -> bool {
-        let ca = self.is_ca() || (!self.v3 && self.issuer == self.subject);
+        let ca = self.is_ca() || (!self.v3 && self.is_self_issued());
         ca && self.extensions.key_usage.is_none_or(|usage| usage.contains(KeyUsage::CERT_SIGN))
     }
 
@@ -137,7 +152,7 @@ impl<'a> Certificate<'a> {
     /// from self-signed. But nothing rests on a root's own signature, and many old ones have one with SHA-1, so a
     /// signature of a kind that is not accepted elsewhere counts here.
     pub fn is_self_signed(&self) -> bool {
-        self.issuer == self.subject
+        self.is_self_issued()
             && matches!(self.verify_signed_by(self), Ok(()) | Err(SignatureError::UnsupportedAlgorithm(_)))
     }
 }

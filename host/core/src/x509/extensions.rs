@@ -1,6 +1,7 @@
 //! The extensions that CSRs ask for and certificates have (RFC 5280 section 4.2).
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280;
@@ -10,6 +11,7 @@ use der::{Reader, Tag, Tagged};
 use super::general_name::GeneralNames;
 use super::parse::sequence;
 use super::usages::KeyUsage;
+use crate::text;
 
 /// BasicConstraints (RFC 5280 section 4.2.1.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,60 @@ pub struct BasicConstraints {
     pub ca: bool,
     /// How many intermediate CA certificates may follow.
     pub path_len: Option<u32>,
+}
+
+/// An extension as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'a> {
+    /// The content of its OID, which may be longer than `ObjectIdentifier` holds.
+    id: &'a [u8],
+    /// Whether whoever does not know it is to refuse the certificate.
+    pub critical: bool,
+    /// Its value, DER.
+    pub value: &'a [u8],
+}
+
+impl Extension<'_> {
+    /// Whether it has this id.
+    pub fn is(&self, id: ObjectIdentifier) -> bool {
+        self.id == id.as_bytes()
+    }
+}
+
+/// The id, for messages.
+impl fmt::Display for Extension<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match ObjectIdentifier::from_bytes(self.id) {
+            Ok(id) => id.fmt(f),
+            Err(_too_long) => f.write_str(&text::short_hex(self.id, 40)),
+        }
+    }
+}
+
+/// Reads `Extensions`, the SEQUENCE OF itself, without a look at the values.
+pub(super) fn list(der: &[u8]) -> der::Result<Vec<Extension<'_>>> {
+    sequence(der, |list| {
+        let mut extensions = Vec::new();
+        while !list.is_finished() {
+            extensions.push(list.sequence(|extension| {
+                let id = extension.decode::<AnyRef<'_>>()?;
+                id.tag().assert_eq(Tag::ObjectIdentifier)?;
+                let critical = extension.decode::<Option<bool>>()?.unwrap_or(false);
+                let value = extension.decode::<&OctetStringRef>()?.as_bytes();
+                Ok::<_, der::Error>(Extension { id: id.value(), critical, value })
+            })?);
+        }
+        Ok(extensions)
+    })
+}
+
+/// Refuses a list with an extension that is there twice (RFC 5280 section 4.2).
+pub(super) fn refuse_repeated(list: &[Extension<'_>]) -> der::Result<()> {
+    let mut seen = BTreeSet::new();
+    match list.iter().all(|extension| seen.insert(extension.id)) {
+        true => Ok(()),
+        false => Err(Tag::Sequence.value_error().into()),
+    }
 }
 
 /// The extensions that are judged; all others are skipped.
@@ -37,19 +93,7 @@ impl<'a> Extensions<'a> {
     /// Reads `Extensions`, the SEQUENCE OF itself.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         let mut found = Self::default();
-        sequence(der, |list| {
-            while !list.is_finished() {
-                list.sequence(|extension| {
-                    // An OID longer than `ObjectIdentifier` holds is none of those judged here.
-                    let id = extension.decode::<AnyRef<'a>>()?;
-                    id.tag().assert_eq(Tag::ObjectIdentifier)?;
-                    let _critical = extension.decode::<Option<bool>>()?;
-                    let value = extension.decode::<&'a OctetStringRef>()?.as_bytes();
-                    found.add(id.value(), value)
-                })?;
-            }
-            Ok(())
-        })?;
+        list(der)?.iter().try_for_each(|extension| found.add(extension.id, extension.value))?;
         Ok(found)
     }
 

@@ -76,6 +76,14 @@ pub fn extension(id: &str, value: &[u8]) -> Vec<u8> {
     tlv(SEQUENCE, &[&oid(id), &tlv(4, &[value])])
 }
 
+pub fn critical(id: &str, value: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[&oid(id), &[1, 1, 0xff], &tlv(4, &[value])])
+}
+
+pub fn critical_san(names: &[Vec<u8>]) -> Vec<u8> {
+    critical("2.5.29.17", &joined(SEQUENCE, names))
+}
+
 pub fn san(names: &[Vec<u8>]) -> Vec<u8> {
     extension("2.5.29.17", &joined(SEQUENCE, names))
 }

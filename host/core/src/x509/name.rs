@@ -72,6 +72,17 @@ impl<'a> Name<'a> {
                 && self.rdns.iter().zip(&other.rdns).all(|(left, right)| keys(left) == keys(right)))
     }
 
+    /// Whether it is `base` or below it (RFC 5280 section 7.1): the case of ASCII letters says nothing here.
+    pub fn is_within(&self, base: &Name<'_>) -> bool {
+        let folded = |rdn: &[Attribute<'_>]| {
+            let mut keys: Vec<_> = rdn.iter().map(Attribute::folded_key).collect();
+            keys.sort_unstable();
+            keys
+        };
+        base.rdns.len() <= self.rdns.len()
+            && base.rdns.iter().zip(&self.rdns).all(|(base, own)| folded(base) == folded(own))
+    }
+
     /// The attributes that `other` does not have.
     pub fn beyond(&self, other: &Name<'_>) -> Vec<Attribute<'a>> {
         let other: std::collections::BTreeSet<_> = other.attributes().map(|a| a.key()).collect();
@@ -112,6 +123,29 @@ impl<'a> Attribute<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the value is a string of a type that everybody reads, with the characters of that type and no others.
+    pub fn is_well_formed(&self) -> bool {
+        let value = self.value.value();
+        match self.value.tag() {
+            Tag::Utf8String => std::str::from_utf8(value).is_ok(),
+            // Go allows two more than the standard, as many CAs have.
+            Tag::PrintableString => {
+                value.iter().all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(c))
+            }
+            Tag::Ia5String => value.is_ascii(),
+            Tag::NumericString => value.iter().all(|c| c.is_ascii_digit() || *c == b' '),
+            Tag::TeletexString => true,
+            Tag::BmpString => value.len() % 2 == 0,
+            _ => false,
+        }
+    }
+
+    fn folded_key(&self) -> (ObjectIdentifier, Vec<u8>) {
+        let value = self.value.value();
+        let text = self.text().map(|text| text.trim().to_ascii_lowercase().into_bytes());
+        (self.oid, text.unwrap_or_else(|| value.to_vec()))
     }
 
     /// What decides whether two attributes are the same.
