@@ -56,13 +56,14 @@ refused "{$builtin, retry: {minBackoff: 10m, maxBackoff: 1m}}" "minBackoff must 
 refused "{plugin: {}}" "spec.plugin: Invalid value: exactly one of configMap, image and builtin must be set"
 refused "{$builtin, authSecretName: ../../other/secrets/x}" "spec.authSecretName in body should match"
 refused "{$builtin, secrets: {reveal: [a, a]}}" 'spec.secrets.reveal[1]: Duplicate value: "a"'
-refused "{$builtin, verification: strict}" 'supported values: "Reported", "Strict"'
+refused "{$builtin, verification: {mode: strict}}" 'supported values: "Reported", "Strict"'
+refused "{$builtin, verification: {mode: Strict, allow: [Subject]}}" "mode Strict allows no difference: allow must be empty"
 refused "{$builtin, configs: {}}" 'unknown field "spec.configs"'
 
 # Defaults are written into the object.
 got=$(kubectl create --dry-run=server -o jsonpath='{.spec}' -f - <<<"{
 	apiVersion: wasm-issuer.dev/v1alpha1, kind: WasmIssuer, metadata: {name: x}, spec: {$builtin}}")
-want='{"checkInterval":"1m","config":{},"limits":{"memory":"64Mi","timeout":"10s"},"plugin":{"builtin":"a"},"verification":"Reported"}'
+want='{"checkInterval":"1m","config":{},"limits":{"memory":"64Mi","timeout":"10s"},"plugin":{"builtin":"a"},"verification":{"mode":"Reported"}}'
 [ "$got" = "$want" ] || fail "defaults: $got"
 
 exit $failed

@@ -43,7 +43,7 @@ pub use kind::{IssuerKey, IssuerKind, UnknownKind};
 pub use name::{ObjectName, is_data_key};
 pub use plugin::{ConfigMapSource, ImageSource, NotOneSource, PinMismatch, PluginSource, PluginSpec};
 pub use quantity::Quantity;
-pub use spec::{HttpSpec, IssuerSpec, LimitsSpec, RetrySpec, SecretsSpec};
+pub use spec::{HttpSpec, IssuerSpec, LimitsSpec, RetrySpec, SecretsSpec, VerificationSpec};
 
 /// The API version of the Issuer kinds.
 pub const VERSION: &str = "v1alpha1";

@@ -15,9 +15,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
 use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, GrantError, Scheme};
 
-use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, ranges};
+use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, VerificationSpec, ranges};
 
 /// The policy: a YAML file, unknown fields refused. What it leaves out keeps its default.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -50,6 +51,10 @@ pub struct Bounds {
     pub deny_addresses: Vec<IpNet>,
     /// Whether `spec.secrets.reveal` may name keys.
     pub reveal: bool,
+    /// How strictly certificates are compared with their requests at the least, whatever `spec.verification.mode` says.
+    pub verification: Mode,
+    /// What `spec.verification.allow` may name.
+    pub allow_differences: Vec<Difference>,
     /// The most that `spec.limits.timeout` may be.
     pub max_timeout: GoDuration,
     /// The most that `spec.limits.memory` may be.
@@ -109,6 +114,8 @@ impl Default for Policy {
             allow_addresses: vec![],
             deny_addresses: vec![],
             reveal: false,
+            verification: Mode::Reported,
+            allow_differences: vec![],
             max_timeout: GoDuration::from_secs(30),
             max_memory: Quantity::mebibytes(256),
         };
@@ -116,6 +123,7 @@ impl Default for Policy {
             allowed_hosts: vec![HostBound::any(Scheme::Https), HostBound::any(Scheme::Http)],
             private_addresses: true,
             reveal: true,
+            allow_differences: Difference::ALL.to_vec(),
             max_timeout: *ranges::TIMEOUT.end(),
             max_memory: *ranges::MEMORY.end(),
             ..tenant.clone()
@@ -162,6 +170,16 @@ impl Policy {
         if let Some(key) = spec.secrets.reveal.first().filter(|_| !bounds.reveal) {
             return refuse("reveal", format!("{key:?} in spec.secrets.reveal"), "none".into());
         }
+        let verification = &spec.verification;
+        let beyond = verification.allow.iter().find(|it| !bounds.allow_differences.contains(it));
+        if let Some(difference) = beyond {
+            let wish = format!("{difference} in spec.verification.allow");
+            return refuse("allowDifferences", wish, list(&bounds.allow_differences));
+        }
+        if let Some(difference) = verification.allow.first().filter(|_| bounds.verification == Mode::Strict) {
+            let wish = format!("{difference} in spec.verification.allow");
+            return refuse("verification", wish, "none".into());
+        }
         if spec.limits.timeout.0 > bounds.max_timeout.0 {
             let wish = format!("{} for spec.limits.timeout", spec.limits.timeout);
             return refuse("maxTimeout", wish, format!("up to {}", bounds.max_timeout));
@@ -188,6 +206,11 @@ impl Policy {
 }
 
 impl Bounds {
+    /// How the certificates of an Issuer are compared with their requests: as its spec says, or more strictly.
+    pub fn verification(&self, spec: &VerificationSpec) -> Verification {
+        Verification { mode: spec.mode.max(self.verification), allow: spec.allow.clone() }
+    }
+
     /// Which addresses plugins may reach.
     pub fn addresses(&self) -> AddressPolicy {
         AddressPolicy {

@@ -20,6 +20,8 @@ const POLL: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from
 const MAX_POLL: Duration = Duration::from_secs(3600);
 /// A delay that the CA asks for is worth a write from here on; a restart takes as long as a shorter one.
 const LASTING: Duration = Duration::from_secs(10);
+/// How many refused certificates a request may bring before it fails for good.
+const MAX_REFUSALS: u32 = 3;
 /// How many conditions a plugin may add to a request: every write carries them all.
 const MAX_CONDITIONS: usize = 4;
 
@@ -34,10 +36,18 @@ pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Time
     if !verified.warnings.is_empty() {
         let all: Vec<String> = verified.warnings.iter().map(ToString::to_string).collect();
         let note = format!(
-            "The certificate differs from the request (spec.verification: Strict would refuse it): {}",
+            "The certificate differs from the request (spec.verification.mode: Strict would refuse it): {}",
             all.join("; ")
         );
         events.push(Notice::warning("CertificateDiffers", SYNCED, &note));
+    }
+    if !verified.dropped.is_empty() {
+        let note = format!(
+            "CA certificates that the plugin returned are not published, as the chain does not lead to them and they are \
+             in none of the Issuer's Secrets (spec.authSecretName, spec.verification.caSecretName): {}",
+            text::list(verified.dropped.iter(), 600)
+        );
+        events.push(Notice::warning("CaCertificatesDropped", SYNCED, &note));
     }
     Plan { status: Some(status), events, next: Next::Settled, remember }
 }
@@ -69,14 +79,24 @@ fn failed(view: &RequestView, message: &str, remember: Tries, now: Timestamp) ->
     }
 }
 
-/// What it means that a certificate was refused: the plugin or its CA does what nobody asked for, and asking once more
-/// would leave one more such certificate at the CA.
-pub fn refused(why: &Mismatch) -> Failure {
-    Failure {
-        kind: FailureKind::Permanent,
-        message: format!("the certificate that the plugin returned was refused: {why}"),
-        condition: None,
-    }
+/// The plan for a request whose certificate was refused, at the `now` of `moment`. A CA's clock or a stale answer may be
+/// at fault, so it is asked for again, though not for long: each try leaves one more such certificate at the CA.
+pub fn refused(
+    view: &RequestView,
+    why: &Mismatch,
+    policy: &RetryPolicy,
+    issuer_ready_since: Option<Timestamp>,
+    tries: Tries,
+    moment: Moment,
+) -> RequestPlan {
+    let tries = Tries { refusals: tries.refusals.saturating_add(1), ..tries };
+    let kind = if tries.refusals < MAX_REFUSALS {
+        FailureKind::Retry { after: None }
+    } else {
+        FailureKind::Permanent
+    };
+    let message = format!("the certificate that the plugin returned was refused: {why}");
+    failure(view, &Failure { kind, message, condition: None }, policy, issuer_ready_since, tries, moment)
 }
 
 /// The plan for a request whose signing did not succeed.

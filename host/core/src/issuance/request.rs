@@ -101,6 +101,8 @@ pub struct RetryPolicy {
 pub struct Tries {
     /// Failures in a row that were not `pending`.
     pub failures: u32,
+    /// Certificates that were refused.
+    pub refusals: u32,
     /// Answers of `pending` in a row.
     pub polls: u32,
     /// Whether the missing approval was reported.

@@ -1,37 +1,28 @@
 //! What a plugin returns is checked against the request before anybody sees it.
 //!
-//! Some rules always hold, or nothing is published: the key is the CSR's; it has every requested subject alternative
-//! name, and no other except the CSR's common name; it is a CA certificate if and only if one was requested; the chain
-//! links up in order; everything is valid now; sizes are bounded. Where a certificate has no subject alternative name
-//! its subject is all that it says about its holder (a Kubernetes client's user and groups, for instance), so then the
-//! subject may hold nothing that the CSR's does not.
+//! There are three kinds of rules. Some always hold, or nothing is published: [`form`] (what clients cannot read), [`leaf`]
+//! (the key, the names, the powers of a CA), [`chain`] (it links up, is valid now, and keeps the constraints of the
+//! CAs in it). Others are about what gives the holder more than was asked for: a [`Difference`], refused unless the
+//! Issuer allows it by name. The rest is the CA's to decide by its profile, and reported. [`Mode::Strict`] refuses
+//! whatever differs. `docs/verification.md` has the table.
 //!
-//! Others are the CA's to decide by its profile, so they are reported, and enforced only with [`Verification::Strict`]:
-//! the subject, the key usages, the duration.
-//!
-//! Not judged: name constraints, revocation, extensions beyond those named here.
+//! Not judged: revocation, policies, which extended key usages a CA above allows.
 
+mod authorities;
 pub mod chain;
+mod differences;
+mod form;
 mod leaf;
 mod mismatch;
+mod profile;
 
-use std::slice;
-
+pub use authorities::TrustedCas;
+pub use differences::{Difference, Mode, Verification};
 use jiff::Timestamp;
-pub use mismatch::{CA, CHAIN, Mismatch, VALIDITY};
-use serde::{Deserialize, Serialize};
+pub use mismatch::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY};
 
 use super::signer::{SignRequest, Signed};
-
-/// What happens when a certificate's key usages or lifetime differ from the request's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
-pub enum Verification {
-    /// The certificate is published; an Event and a metric tell the difference.
-    #[default]
-    Reported,
-    /// The certificate is refused.
-    Strict,
-}
+use crate::x509::Certificate;
 
 /// A certificate that may be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +33,8 @@ pub struct Verified {
     pub ca: Option<String>,
     /// Where the CA decided otherwise than requested.
     pub warnings: Vec<Mismatch>,
+    /// The CA certificates that the plugin returned and that are not published, by subject and serial number.
+    pub dropped: Vec<String>,
     /// The leaf's serial number in hexadecimal.
     pub serial: String,
     /// When the leaf starts to be valid.
@@ -50,41 +43,43 @@ pub struct Verified {
     pub not_after: Timestamp,
 }
 
-/// Checks what a plugin returned for `request`. The error is the first rule that does not hold; with
-/// [`Verification::Strict`] every difference is one.
+/// Checks what a plugin returned for `request`. The error is the first rule that does not hold. `trusted` are the CA
+/// certificates of the Issuer's own Secrets.
 pub fn verify(
     request: &SignRequest,
     signed: &Signed,
+    trusted: &TrustedCas,
     now: Timestamp,
-    policy: Verification,
+    verification: &Verification,
 ) -> Result<Verified, Mismatch> {
     let ders = chain::decode(CHAIN, &signed.chain)?;
     let whole = chain::parse(CHAIN, &ders)?;
     let leaf = whole.first().ok_or_else(Mismatch::empty)?;
-
-    leaf::enforce(request, leaf)?;
-    let warnings = leaf::compare(request, leaf)?;
-    if let (Verification::Strict, Some(first)) = (policy, warnings.first()) {
-        return Err(first.clone());
-    }
-
-    chain::check_validity(&whole, now)?;
-    chain::check_links(&whole)?;
     let (published, root) = chain::split_root(&whole);
-    let ca = match &signed.ca {
-        Some(given) => {
-            let ders = chain::decode(CA, given)?;
-            let authorities = chain::parse(CA, &ders)?;
-            chain::anchor(published, &authorities, now)?;
-            Some(chain::encode(&authorities))
-        }
-        None => root.map(|root| chain::encode(slice::from_ref(root))),
-    };
 
+    leaf::check(request, leaf)?;
+    chain::check_validity(&whole, now)?;
+    form::check_leaf(leaf)?;
+    published.iter().try_for_each(form::check)?;
+    chain::check_links(&whole)?;
+
+    let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
+    let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
+    let given = given.as_deref().or_else(|| root.map(std::slice::from_ref));
+    let trusted_cas = trusted.parsed();
+    let above = authorities::way_up(published, given, &trusted_cas, now)?;
+    let path: Vec<_> = published.iter().chain(above).collect();
+    chain::check_name_constraints(&path)?;
+    let (kept, dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);
+    kept.iter().try_for_each(|it| form::check_readable(it))?;
+
+    let above = path.get(1..).unwrap_or_default();
+    let warnings = verification.judge(profile::compare(request, leaf, above)?)?;
     Ok(Verified {
         certificate: chain::encode(published),
-        ca,
+        ca: given.map(|_| chain::encode(kept)),
         warnings,
+        dropped: dropped.into_iter().map(Certificate::describe).collect(),
         serial: leaf.serial(),
         not_before: chain::timestamp(leaf.not_before()),
         not_after: chain::timestamp(leaf.not_after()),

@@ -4,6 +4,7 @@
 use kube_cel::{Validator, apply_defaults};
 use regex::Regex;
 use serde_json::{Value, json};
+use wasm_issuer_core::issuance::verify::Difference;
 use wasm_issuer_runtime::egress::GrantEntry;
 
 use super::name::{DATA_KEY_PATTERN, is_data_key};
@@ -121,9 +122,11 @@ fn valid_specs_are_accepted() {
     accepted(with("http", json!({"caBundleSecretName": "root", "clientCertSecretName": "mtls"})));
     accepted(with("checkInterval", json!("1m30s")));
     accepted(with("limits", json!({"timeout": "500ms", "memory": "67108864"})));
-    accepted(with("verification", json!("Strict")));
+    accepted(with("verification", json!({"mode": "Strict", "caSecretName": "roots"})));
+    accepted(with("verification", json!({"mode": "Strict", "allow": []})));
+    accepted(with("verification", json!({"allow": Difference::ALL})));
     accepted(with("retry", json!({"maxDuration": "720h", "minBackoff": "1s", "maxBackoff": "1h30m"})));
-    for empty in ["limits", "retry", "http", "secrets"] {
+    for empty in ["limits", "retry", "http", "secrets", "verification"] {
         accepted(with(empty, json!({})));
     }
 }
@@ -152,7 +155,11 @@ fn names_and_digests_have_their_form() {
     refused(with("config", json!([1])), "/config type");
     refused(with("authSecretName", json!("../../other/secrets/x")), "/authSecretName pattern");
     refused(with("secrets", json!({"reveal": vec!["a"; 17]})), "/secrets/reveal maxItems");
-    refused(with("verification", json!("strict")), "/verification enum");
+    refused(with("verification", json!("Strict")), "/verification type");
+    refused(with("verification", json!({"mode": "strict"})), "/verification/mode enum");
+    refused(with("verification", json!({"allow": ["Names"]})), "/verification/allow/0 enum");
+    let both = with("verification", json!({"mode": "Strict", "allow": ["Subject"]}));
+    refused(both, "verification: mode Strict allows no difference: allow must be empty");
     for (key, fits) in [("tls.crt", true), (".dockerconfigjson", true), ("a/b", false), ("", false)] {
         assert_eq!(is_data_key(key), fits);
         let spec = with("secrets", json!({"reveal": [key]}));

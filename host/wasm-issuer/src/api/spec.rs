@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use wasm_issuer_core::issuance::verify::Verification;
+use wasm_issuer_core::issuance::verify::{Difference, Mode};
 
 use super::name::{DATA_KEY_PATTERN, MAX_DATA_KEY};
 use super::{GoDuration, ObjectName, PluginSpec, Quantity, ranges};
@@ -53,13 +53,39 @@ pub struct IssuerSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry: RetrySpec,
 
-    /// What happens when a certificate's subject, key usages or lifetime differ from the request's: `Reported` publishes the
-    /// certificate with a warning Event and counts it, because a CA's profile may rightly decide them; `Strict` refuses
-    /// it. The other checks hold in both modes, and a certificate that fails one is never published: the public key and
-    /// the names are the CSR's, no CA flag that was not requested, an unbroken chain, valid now. Default: Reported.
+    /// How the certificates that the plugin returns are compared with their requests.
     #[serde(default)]
-    #[schemars(schema_with = "verification_schema")]
-    pub verification: Verification,
+    pub verification: VerificationSpec,
+}
+
+/// How the certificates that the plugin returns are compared with their requests. Whatever is set here, none is published
+/// with another key or other names than the CSR's, as a CA that was not asked for, or with a chain that clients would
+/// refuse.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.mode != 'Strict' || !has(self.allow) || size(self.allow) == 0")
+    .message("mode Strict allows no difference: allow must be empty"))]
+pub struct VerificationSpec {
+    /// `Reported` publishes a certificate whose key usages or lifetime are not as requested, or whose subject has less,
+    /// with a warning Event, because a CA's profile may rightly decide them. `Strict` refuses every difference. The
+    /// operator's policy may demand `Strict`. Default: Reported.
+    #[serde(default)]
+    #[schemars(schema_with = "mode_schema")]
+    pub mode: Mode,
+
+    /// Differences that give the holder more than was requested, and that are published nevertheless, with a warning
+    /// Event: `Subject` (attributes beyond the CSR's, a common name that is none of the names), `ExtendedKeyUsages`
+    /// (beyond server auth and client auth), `OutlivesIssuer` (valid for longer than the CA), `Extensions` (that the
+    /// operator does not know). The operator's policy must allow them too. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "allow_schema")]
+    pub allow: Vec<Difference>,
+
+    /// A Secret whose certificates, under any key, may stand in the CA certificates that are published (`ca.crt`)
+    /// beside the one that the chain leads to, such as an old root and a new one. Those in the Secret of
+    /// `authSecretName` may too. All others that the plugin returns are dropped. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_name: Option<ObjectName>,
 }
 
 /// What the plugin may do with the Secret beyond using it.
@@ -155,7 +181,7 @@ impl IssuerSpec {
             check_interval: default_check_interval(),
             limits: LimitsSpec::default(),
             retry: RetrySpec::default(),
-            verification: Verification::default(),
+            verification: VerificationSpec::default(),
         }
     }
 }
@@ -203,8 +229,17 @@ fn allowed_hosts_schema(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Without the variants' descriptions, which a structural schema has no place for.
-fn verification_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "enum": ["Reported", "Strict"]})
+fn mode_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": [Mode::Reported, Mode::Strict]})
+}
+
+fn allow_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": Difference::ALL.len(),
+        "items": {"type": "string", "enum": Difference::ALL},
+        "x-kubernetes-list-type": "set",
+    })
 }
 
 #[cfg(test)]
@@ -221,7 +256,7 @@ mod tests {
         assert_eq!(spec, IssuerSpec::new(PluginSpec::builtin("in-memory-ca")));
         assert_eq!(spec.check_interval, GoDuration::from_secs(60));
         assert_eq!(spec.limits.memory.bytes, 64 << 20);
-        assert_eq!(spec.verification, Verification::Reported);
+        assert_eq!(spec.verification, VerificationSpec::default());
     }
 
     #[test]
@@ -239,7 +274,7 @@ mod tests {
             "checkInterval": "1m30s",
             "limits": {"timeout": "500ms", "memory": "128Mi"},
             "retry": {"maxDuration": "1h", "minBackoff": "1s", "maxBackoff": "1m"},
-            "verification": "Strict",
+            "verification": {"mode": "Reported", "allow": ["Subject", "Extensions"], "caSecretName": "roots"},
         });
         assert_eq!(serde_json::to_value(read(spec.clone())).unwrap(), spec);
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use wasm_issuer_core::issuance::condition::{Condition, TRUE};
 use wasm_issuer_core::issuance::request::{AskedIssuer, IssuerNews, IssuerView, RetryPolicy};
-use wasm_issuer_core::issuance::verify::Verification;
+use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
 
 use super::signer::Signer;
 use crate::api::IssuerKey;
@@ -20,6 +20,8 @@ pub struct Serving {
     pub retry: RetryPolicy,
     /// How strictly certificates are compared with their requests.
     pub verification: Verification,
+    /// The CA certificates in the Issuer's Secrets.
+    pub trusted: TrustedCas,
 }
 
 /// What signing tells the Issuer's side.

@@ -14,4 +14,4 @@ mod store;
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
-pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};
+pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};

@@ -6,6 +6,7 @@ mod health;
 mod issuers;
 mod outages;
 mod publishing;
+mod refusals;
 mod requests;
 mod turns;
 mod waking;

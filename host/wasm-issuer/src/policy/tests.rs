@@ -46,6 +46,43 @@ fn tenants_may_not_reveal_nor_speak_plain_http_and_admins_may() {
 }
 
 #[test]
+fn tenants_may_allow_no_difference_and_admins_may() {
+    let mut policy = Policy::default();
+    let mut allowing = spec();
+    allowing.verification.allow = vec![Difference::Subject, Difference::Extensions];
+    assert_eq!(
+        refusal(&policy, Namespaced, &allowing),
+        "the operator's policy does not allow Subject in spec.verification.allow; it allows none \
+         (wasmIssuers.allowDifferences in the policy)"
+    );
+    assert_eq!(policy.check(Cluster, &allowing), Ok(()));
+    policy.wasm_issuers.allow_differences = vec![Difference::Subject];
+    let said = refusal(&policy, Namespaced, &allowing);
+    assert!(
+        said.contains("does not allow Extensions in spec.verification.allow; it allows Subject"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_policy_may_demand_strict_whatever_a_spec_says() {
+    let policy = Policy::parse("wasmClusterIssuers: {verification: Strict}").unwrap();
+    let (plain, mut strict) = (spec(), spec());
+    strict.verification.mode = Mode::Strict;
+    let mode = |kind, spec: &IssuerSpec| policy.bounds(kind).verification(&spec.verification).mode;
+    assert_eq!((mode(Namespaced, &plain), mode(Namespaced, &strict)), (Mode::Reported, Mode::Strict));
+    assert_eq!((mode(Cluster, &plain), mode(Cluster, &strict)), (Mode::Strict, Mode::Strict));
+    let mut allowing = spec();
+    allowing.verification.allow = vec![Difference::Subject];
+    assert_eq!(
+        refusal(&policy, Cluster, &allowing),
+        "the operator's policy does not allow Subject in spec.verification.allow; it allows none \
+         (wasmClusterIssuers.verification in the policy)"
+    );
+    assert_eq!(policy.check(Cluster, &plain), Ok(()));
+}
+
+#[test]
 fn limits_are_bounded() {
     let mut slow = spec();
     slow.limits.timeout = GoDuration::from_secs(31);

@@ -212,7 +212,7 @@ fn a_csr_and_an_issuer_from_files_are_used() {
     cli.write(
         "issuer.yaml",
         "apiVersion: wasm-issuer.dev/v1alpha1\nkind: WasmIssuer\nmetadata: {name: my-ca, namespace: team-a}\n\
-         spec: {plugin: {builtin: in-memory-ca}, config: {commonName: Team A}, verification: Strict}\n",
+         spec: {plugin: {builtin: in-memory-ca}, config: {commonName: Team A}, verification: {mode: Strict}}\n",
     );
     let args = ["sign", "PLUGIN", "--issuer", "issuer.yaml", "--csr", "a.csr", "--annotation", "a=b"];
     let report = cli.json(0, &args);
@@ -241,6 +241,7 @@ fn what_a_plugin_gets_wrong_is_named() {
         ("other-key", 1, "refused", "verification"),
         ("extra-san", 1, "refused", "verification"),
         ("garbage-pem", 1, "refused", "verification"),
+        ("other-subject", 1, "refused", "verification"),
     ];
     for (behaviour, code, result, kind) in cases {
         cli.write("config.yaml", format!("behaviour: {behaviour}"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wasm_issuer_e2e::component::signing;
 use wasm_issuer_e2e::der::attribute::CN;
 use wasm_issuer_e2e::der::{self};
-use wasm_issuer_e2e::{Csr, Key, Kind, Test, UNDISTURBED, cluster_issuer_ref, e2e, issuer_ref};
+use wasm_issuer_e2e::{Csr, Key, Kind, SOON, Test, UNDISTURBED, cluster_issuer_ref, e2e, issuer_ref};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 
@@ -49,7 +49,7 @@ async fn each_is(t: &Test, outcome: &str, cases: &[(&str, &str)]) {
     let hostile = join_all(cases.iter().map(async |(behaviour, why)| {
         issuer(t, behaviour, behaviour, json!({})).await;
         t.approved_request(behaviour, issuer_ref(behaviour), &csr(), json!({})).await;
-        let request = t.settles(REQUEST, behaviour, &format!("{outcome}{why}")).await;
+        let request = t.wait_ready(REQUEST, behaviour, SOON, &format!("{outcome}{why}")).await;
         assert_eq!(request["status"].get("certificate"), None, "{behaviour}");
     }));
     futures::join!(neighbour_notices_nothing(t), hostile);
@@ -129,6 +129,14 @@ fn a_certificate_that_was_not_asked_for_is_not_published() {
             ("not-yet-valid", r#"validity: "CN=web" (serial …"#),
             ("wrong-order", r#"chain: certificate 1, "CN=web" (serial …"#),
             ("unrelated-chain", r#"chain: certificate 1, "CN=web" (serial …"#),
+            (
+                "other-subject",
+                "subject: the request has CN=web; the certificate has CN=somebody else (spec.verification.allow …",
+            ),
+            (
+                "code-signing",
+                "extendedKeyUsage: the request has none; the certificate has code signing (spec.verification.allow …",
+            ),
         ];
         let refused = "False Failed: Failed permanently to sign CertificateRequest: the certificate that the plugin returned was refused: ";
         each_is(t, refused, &cases).await;
@@ -139,28 +147,56 @@ fn a_certificate_that_was_not_asked_for_is_not_published() {
 fn what_a_cas_profile_decides_is_reported_or_refused_as_the_issuer_wants() {
     e2e(async |t| {
         let cases = [
-            ("other-subject", "subject: the request has CN=web; the certificate has CN=somebody else"),
             ("wrong-usages", "keyUsage: the request has digital signature; the certificate has crl sign"),
             ("longer-duration", "duration: the request has 2160h; the certificate has 21600h"),
         ];
         join_all(cases.iter().map(async |(behaviour, why)| {
             let strict = format!("strict-{behaviour}");
-            issuer(t, &strict, behaviour, json!({"verification": "Strict"})).await;
+            issuer(t, &strict, behaviour, json!({"verification": {"mode": "Strict"}})).await;
             t.approved_request(&strict, issuer_ref(&strict), &csr(), json!({})).await;
             let refused = format!(
                 "False Failed: Failed permanently to sign CertificateRequest: the certificate that the plugin returned was refused: {why}"
             );
-            t.settles(REQUEST, &strict, &refused).await;
+            t.wait_ready(REQUEST, &strict, SOON, &refused).await;
 
             issuer(t, behaviour, behaviour, json!({})).await;
             t.approved_request(behaviour, issuer_ref(behaviour), &csr(), json!({})).await;
             t.issued(behaviour).await.verify_chain();
             let warning = format!(
-                "Warning CertificateDiffers Synced: The certificate differs from the request (spec.verification: Strict would refuse it): {why}…"
+                "Warning CertificateDiffers Synced: The certificate differs from the request (spec.verification.mode: Strict would refuse it): {why}…"
             );
             t.wait_event(REQUEST, behaviour, &warning).await;
         }))
         .await;
+    });
+}
+
+#[test]
+fn more_than_was_asked_for_is_published_where_the_issuer_and_the_policy_allow_it() {
+    e2e(async |t| {
+        let spec = json!({
+            "plugin": {"builtin": "hostile"}, "config": {"behaviour": "other-subject"},
+            "verification": {"allow": ["Subject"]},
+        });
+        t.apply(Kind::WasmClusterIssuer, &t.namespace, json!({"spec": spec})).await;
+        t.approved_request("web", cluster_issuer_ref(&t.namespace), &csr(), json!({})).await;
+        t.issued("web").await.verify_chain();
+        t.issuer("tenant", spec).await;
+        let refused = "False Failed: Failed permanently: the operator's policy does not allow Subject in \
+                       spec.verification.allow; …";
+        t.settles(Kind::WasmIssuer, "tenant", refused).await;
+    });
+}
+
+#[test]
+fn a_root_that_the_chain_does_not_lead_to_reaches_no_client() {
+    e2e(async |t| {
+        issuer(t, "ca", "second-root", json!({})).await;
+        t.approved_request("web", issuer_ref("ca"), &csr(), json!({})).await;
+        let issued = t.issued("web").await;
+        issued.verify_chain();
+        assert_eq!(issued.ca.len(), 1);
+        t.wait_event(REQUEST, "web", "Warning CaCertificatesDropped Synced: CA certificates that the plugin returned are not published…").await;
     });
 }
 

@@ -74,7 +74,11 @@ fn certificates_of_every_key_are_issued_by_both_kinds_of_issuer() {
 #[test]
 fn what_a_certificate_asks_for_is_in_its_secret() {
     with_cert_manager(async |t| {
-        t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}, "verification": "Strict"})).await;
+        t.ready_issuer(
+            "ca",
+            json!({"plugin": {"builtin": "in-memory-ca"}, "verification": {"mode": "Strict"}}),
+        )
+        .await;
         let key = json!({"algorithm": "ECDSA", "rotationPolicy": "Always"});
 
         let issued = certificate(

@@ -20,7 +20,8 @@ use wasm_issuer_e2e::{
 const CHECKED: &str = "True Checked: Succeeded checking the issuer";
 
 async fn ca(t: &Test) {
-    t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}, "verification": "Strict"})).await;
+    t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}, "verification": {"mode": "Strict"}}))
+        .await;
 }
 
 #[test]

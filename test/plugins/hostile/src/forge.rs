@@ -35,8 +35,10 @@ pub fn certificate(behaviour: Behaviour, request: &Request) -> Result<Certificat
         Behaviour::Expired => right.validity(now - HOUR - duration, now - HOUR),
         Behaviour::NotYetValid => right.validity(now + HOUR, now + HOUR + duration),
         Behaviour::OtherSubject => right.subject(common_name("somebody else")?),
-        Behaviour::WrongUsages => right.usages(Usages::from_names(&["code signing", "crl sign"])?),
+        Behaviour::WrongUsages => right.usages(Usages::from_names(&["client auth", "crl sign"])?),
+        Behaviour::CodeSigning => right.usages(Usages::from_names(&["digital signature", "code signing"])?),
         Behaviour::LongerDuration => right.valid_for(10 * duration),
+        Behaviour::SecondRoot => return second_root(&ca, right),
         _ => right,
     };
     Ok(ca.certificate(&forged.sign(&ca)?))
@@ -57,6 +59,13 @@ fn one_more_name(request: &Request) -> Result<Vec<u8>, Failure> {
         names.to_der()
     };
     encode("unasked.example").map_err(|e: Error| Failure::permanent(e))
+}
+
+/// The right certificate, and a root of somebody else's beside its own.
+fn second_root(ca: &Authority, leaf: CertificateBuilder) -> Result<Certificate, Failure> {
+    let own = ca.certificate(&leaf.sign(ca)?);
+    let other = authority("another root")?.certificate(&[]).ca;
+    Ok(Certificate { ca: Some([own.ca, other].into_iter().flatten().collect()), ..own })
 }
 
 /// An intermediate below a CA, as DER and as a CA.

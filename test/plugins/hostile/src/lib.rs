@@ -138,8 +138,12 @@ enum Behaviour {
     OtherSubject,
     /// A certificate with other usages.
     WrongUsages,
+    /// A certificate that is for signing code, too.
+    CodeSigning,
     /// A certificate that is valid for ten times as long.
     LongerDuration,
+    /// The right certificate, and one more root for clients to trust.
+    SecondRoot,
 }
 
 struct Hostile;

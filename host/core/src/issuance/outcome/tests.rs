@@ -22,6 +22,7 @@ fn verified() -> Verified {
         certificate: "leaf".into(),
         ca: Some("root".into()),
         warnings: vec![],
+        dropped: vec![],
         serial: "01".into(),
         not_before: at(0),
         not_after: at(100),
@@ -255,12 +256,43 @@ fn conditions_of_others_are_never_written() {
 }
 
 #[test]
-fn a_refused_certificate_is_not_asked_for_again() {
-    let why = Mismatch { field: "public key", message: "it is not the request's".into() };
-    let failure = refused(&why);
-    assert_eq!((failure.kind, failure.condition), (FailureKind::Permanent, None));
+fn a_refused_certificate_is_asked_for_twice_more() {
+    let why = Mismatch { field: "publicKey", message: "the request has a; the certificate has b".into() };
+    let view = view(&[approved()]);
+    let refused_with = |tries, second| refused(&view, &why, &POLICY, Some(at(0)), tries, moment(second));
+    let said = "the certificate that the plugin returned was refused: publicKey: the request has a; the certificate has b";
+    let mut tries = Tries::default();
+    for second in [1, 2] {
+        let plan = refused_with(tries, second);
+        let told = format!("False Pending: Failed to sign CertificateRequest, will retry: {said}");
+        assert_eq!(written(&plan), told);
+        assert!(matches!(plan.next, Next::WithIssuerOrAfter(_)), "{:?}", plan.next);
+        // What comes between does not count as another answer.
+        tries = failed_with(&view, FailureKind::Issuer, plan.remember, second).remember;
+    }
+    let plan = refused_with(tries, 3);
     assert_eq!(
-        failure.message,
-        "the certificate that the plugin returned was refused: public key: it is not the request's"
+        written(&plan),
+        format!("False Failed: Failed permanently to sign CertificateRequest: {said}")
+    );
+    assert_eq!(plan.next, Next::Settled);
+    // Nor is it asked for beyond the time that any passing failure has.
+    let late = refused_with(Tries::default(), 3601);
+    assert!(written(&late).starts_with("False Failed: "), "{}", written(&late));
+}
+
+#[test]
+fn ca_certificates_that_are_dropped_are_told() {
+    let dropped = vec!["\"CN=Evil\" (serial 2a)".to_owned()];
+    let plan = issued(&view(&[approved()]), Verified { dropped, ..verified() }, Tries::default(), at(9));
+    let events = told(&plan);
+    assert_eq!(events.len(), 2);
+    assert!(
+        events[1].starts_with("Warning CaCertificatesDropped Synced: ")
+            && events[1].ends_with(
+                "Secrets (spec.authSecretName, spec.verification.caSecretName): \"CN=Evil\" (serial 2a)"
+            ),
+        "{}",
+        events[1]
     );
 }

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use const_oid::db::rfc5280;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::mismatch::{CA, CHAIN, Mismatch, VALIDITY};
+use super::mismatch::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY};
 use crate::text;
-use crate::x509::{Certificate, name, pem};
+use crate::x509::{Certificate, NameConstraints, name, pem};
 
 /// How many certificates a chain, or the CA certificates, may have.
 const MAX_CERTIFICATES: usize = 10;
@@ -50,8 +51,8 @@ pub(super) fn parse<'a>(
 }
 
 /// The PEM of certificates, encoded anew.
-pub(super) fn encode(certificates: &[Certificate<'_>]) -> String {
-    certificates.iter().map(|certificate| pem::encode("CERTIFICATE", certificate.der())).collect()
+pub(super) fn encode<'c, 'a: 'c>(certificates: impl IntoIterator<Item = &'c Certificate<'a>>) -> String {
+    certificates.into_iter().map(|certificate| pem::encode("CERTIFICATE", certificate.der())).collect()
 }
 
 /// Refuses a chain of which a certificate is not valid at `now`. One that starts in the next five minutes is: a CA's
@@ -78,10 +79,10 @@ fn invalid_now(certificate: &Certificate<'_>, now: Timestamp) -> Option<String> 
 /// Refuses a chain, leaf first, in which a certificate is not signed by the next, or the next may not sign it. One that
 /// is alone has no links.
 pub fn check_links(chain: &[Certificate<'_>]) -> Result<(), Mismatch> {
+    let chain: Vec<_> = chain.iter().collect();
     for (at, pair) in chain.windows(2).enumerate() {
         if let [certificate, issuer] = pair {
-            let below = chain.get(1..=at).unwrap_or_default();
-            check_link(certificate, issuer, below).map_err(|reason| {
+            check_link(certificate, issuer, chain.get(1..=at).unwrap_or_default()).map_err(|reason| {
                 let (child, parent) = (certificate.describe(), issuer.describe());
                 Mismatch::new(
                     CHAIN,
@@ -100,7 +101,7 @@ pub fn check_links(chain: &[Certificate<'_>]) -> Result<(), Mismatch> {
 fn check_link(
     certificate: &Certificate<'_>,
     issuer: &Certificate<'_>,
-    below: &[Certificate<'_>],
+    below: &[&Certificate<'_>],
 ) -> Result<(), String> {
     if certificate.issuer_der() != issuer.subject_der() {
         return Err(format!("its issuer is {}", name::quoted(certificate.issuer_der())));
@@ -109,7 +110,7 @@ fn check_link(
         return Err("the latter is no CA certificate that may sign others".to_owned());
     }
     // RFC 5280 section 4.2.1.9: self-issued certificates do not count.
-    let depth = below.iter().filter(|ca| ca.issuer_der() != ca.subject_der()).count();
+    let depth = below.iter().filter(|ca| !ca.is_self_issued()).count();
     let allowed = issuer.extensions.basic_constraints.and_then(|constraints| constraints.path_len);
     if allowed.is_some_and(|allowed| usize::try_from(allowed).is_ok_and(|allowed| depth > allowed)) {
         return Err(format!("{depth} intermediates are more than the latter's pathLenConstraint allows"));
@@ -132,19 +133,21 @@ pub(super) fn split_root<'c, 'a>(
 /// The authority that a chain, leaf first, leads to at `now`: the one that signed its last certificate, or is that
 /// certificate, because where the root is not at hand an intermediate is what clients get to trust.
 pub fn anchor<'c, 'a>(
-    chain: &[Certificate<'_>],
-    authorities: &'c [Certificate<'a>],
+    chain: &[&Certificate<'_>],
+    authorities: &[&'c Certificate<'a>],
     now: Timestamp,
 ) -> Result<&'c Certificate<'a>, Mismatch> {
     let (top, _) = chain.split_last().ok_or_else(Mismatch::empty)?;
     let below = chain.get(1..).unwrap_or_default();
     // Not the leaf itself, which vouches for nothing.
-    let same = authorities.iter().find(|authority| !below.is_empty() && authority.der() == top.der());
+    let same =
+        authorities.iter().copied().find(|authority| !below.is_empty() && authority.der() == top.der());
     if let Some(same) = same {
         return Ok(same);
     }
     let mut reason = format!("its issuer is {}", name::quoted(top.issuer_der()));
-    for authority in authorities.iter().filter(|authority| authority.subject_der() == top.issuer_der()) {
+    let named = authorities.iter().copied().filter(|authority| authority.subject_der() == top.issuer_der());
+    for authority in named {
         match check_link(top, authority, below).and_then(|()| invalid_now(authority, now).map_or(Ok(()), Err))
         {
             Ok(()) => return Ok(authority),
@@ -160,6 +163,29 @@ pub fn anchor<'c, 'a>(
             top.describe()
         ),
     ))
+}
+
+/// Refuses a path, leaf first, in which a name lies outside of what a certificate above allows (RFC 5280 section 6.1.3
+/// (b) and (c)).
+pub fn check_name_constraints(path: &[&Certificate<'_>]) -> Result<(), Mismatch> {
+    for (at, issuer) in path.iter().enumerate() {
+        let mut extensions = issuer.all_extensions.iter();
+        let Some(extension) = extensions.find(|it| it.is(rfc5280::ID_CE_NAME_CONSTRAINTS)) else { continue };
+        let wrong = |message: String| {
+            Err(Mismatch::new(NAME_CONSTRAINTS, format!("those of {} {message}", issuer.describe())))
+        };
+        let Ok(constraints) = NameConstraints::parse(extension.value) else {
+            return wrong("are malformed".to_owned());
+        };
+        let below = path.get(..at).unwrap_or_default().iter().enumerate();
+        // A CA's own new key is bound by what the leaf below it is.
+        for (_, certificate) in below.filter(|(at, it)| *at == 0 || !it.is_self_issued()) {
+            if let Some(name) = constraints.refused_name(certificate) {
+                return wrong(format!("do not allow {name} in {}", certificate.describe()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A certificate's time, given since the Unix epoch. Those without an end (RFC 5280 section 4.1.2.5: 99991231235959Z) are past what `Timestamp`

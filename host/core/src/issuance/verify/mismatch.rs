@@ -6,6 +6,8 @@ use std::fmt::Display;
 pub const CHAIN: &str = "chain";
 /// The field of one about the CA certificates.
 pub const CA: &str = "ca";
+/// The field of one about names that a CA above may not give.
+pub const NAME_CONSTRAINTS: &str = "nameConstraints";
 /// The field of one about the time.
 pub const VALIDITY: &str = "validity";
 

@@ -6,8 +6,10 @@ use crate::keys::{Algorithm, PrivateKey};
 use crate::x509::fixtures::{self, *};
 use crate::x509::{Csr, pem};
 
+mod authorities;
 mod chains;
 mod leaves;
+mod rules;
 
 const INTERMEDIATE: &str = "Intermediate";
 const ROOT: &str = "Root";
@@ -20,6 +22,7 @@ struct World {
     request: SignRequest,
     leaf: Template,
     policy: Verification,
+    trusted: TrustedCas,
 }
 
 /// The extension keyUsage: digitalSignature.
@@ -49,8 +52,16 @@ impl World {
         };
         let mut leaf = Template::new(subject.to_vec(), key.public_key_der(), cn(INTERMEDIATE));
         leaf.extensions = [extensions, vec![usage()]].concat();
-        let policy = Verification::Strict;
-        Self { key, intermediate_key: fixtures::key(), root_key: fixtures::key(), request, leaf, policy }
+        let (policy, trusted) = (Verification::strict(), TrustedCas::default());
+        Self {
+            key,
+            intermediate_key: fixtures::key(),
+            root_key: fixtures::key(),
+            request,
+            leaf,
+            policy,
+            trusted,
+        }
     }
 
     fn leaf(&self) -> Vec<u8> {
@@ -76,7 +87,7 @@ impl World {
     }
 
     fn verify_text(&self, signed: &Signed) -> Result<Verified, Mismatch> {
-        verify(&self.request, signed, now(), self.policy)
+        verify(&self.request, signed, &self.trusted, now(), &self.policy)
     }
 }
 

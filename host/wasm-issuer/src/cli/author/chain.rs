@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, VALIDITY, chain as rules};
+use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY, chain as rules};
 use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::input::{self, quoted};
@@ -103,9 +103,16 @@ pub fn verify(
         _ => format!("{} certificates, each signed by the next", chain.len()),
     });
     let mut findings = vec![Finding::of(CHAIN, linked)];
+    let mut path: Vec<_> = chain.iter().collect();
     if let Some(authorities) = authorities {
-        findings.push(Finding::of(CA, anchored(chain, authorities, now)));
+        let anchor = anchored(&path, authorities, now);
+        path.extend(anchor.as_ref().ok().filter(|anchor| path.iter().all(|it| it.der() != anchor.der())));
+        let anchor = anchor.map(|anchor| format!("leads to {}", anchor.describe()));
+        findings.push(Finding::of(CA, anchor));
     }
+    let named =
+        rules::check_name_constraints(&path).map(|()| "the names are those that the CAs may give".into());
+    findings.push(Finding::of(NAME_CONSTRAINTS, named));
     let valid = rules::check_validity(chain, now).map(|()| "valid now".to_owned());
     findings.push(Finding::of(VALIDITY, valid));
     findings
@@ -113,16 +120,16 @@ pub fn verify(
 
 /// Which authority a chain leads to. Unlike a plugin's answer, what somebody looks at may be a CA certificate alone, and
 /// leads to itself.
-fn anchored(
-    chain: &[Certificate<'_>],
-    authorities: &[Certificate<'_>],
+fn anchored<'c, 'a>(
+    chain: &[&Certificate<'_>],
+    authorities: &'c [Certificate<'a>],
     now: Timestamp,
-) -> Result<String, Mismatch> {
+) -> Result<&'c Certificate<'a>, Mismatch> {
     let top = chain.last().map(|top| top.der());
     let is_ca = |it: &Certificate<'_>| it.may_sign_certificates() || it.is_self_signed();
     match authorities.iter().find(|authority| Some(authority.der()) == top && is_ca(authority)) {
-        Some(same) => Ok(format!("{} itself", same.describe())),
-        None => rules::anchor(chain, authorities, now).map(|by| format!("signed by {}", by.describe())),
+        Some(same) => Ok(same),
+        None => rules::anchor(chain, &authorities.iter().collect::<Vec<_>>(), now),
     }
 }
 
@@ -163,19 +170,25 @@ mod tests {
         let (ok, refused) = (Ruling::Ok, Ruling::Refused);
         let chain = [leaf, ca];
         let root = [root];
-        assert_eq!(results(&chain, Some(&root), now), [("chain", ok), ("ca", ok), ("validity", ok)]);
-        assert_eq!(results(&chain, None, now), [("chain", ok), ("validity", ok)]);
-        assert_eq!(results(&chain, Some(&chain), now), [("chain", ok), ("ca", ok), ("validity", ok)]);
+        assert_eq!(
+            results(&chain, Some(&root), now),
+            [("chain", ok), ("ca", ok), ("nameConstraints", ok), ("validity", ok)]
+        );
+        assert_eq!(results(&chain, None, now), [("chain", ok), ("nameConstraints", ok), ("validity", ok)]);
+        assert_eq!(
+            results(&chain, Some(&chain), now),
+            [("chain", ok), ("ca", ok), ("nameConstraints", ok), ("validity", ok)]
+        );
         assert_eq!(results(&chain, Some(&[other]), now)[1], ("ca", refused));
         assert_eq!(results(&chain[..1], Some(&root), now)[1], ("ca", refused));
         assert_eq!(results(&root, Some(&root), now)[1], ("ca", ok));
         assert_eq!(results(&chain[..1], Some(&chain[..1]), now)[1], ("ca", refused));
         let later = now + SignedDuration::from_hours(90 * 24);
-        assert_eq!(results(&chain, None, later)[1], ("validity", refused));
+        assert_eq!(results(&chain, None, later)[2], ("validity", refused));
         // The operator allows for the clock of a CA that is ahead, so this does.
         let start: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(4))[1], ("validity", ok));
-        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(6))[1], ("validity", refused));
+        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(4))[2], ("validity", ok));
+        assert_eq!(results(&chain, None, start - SignedDuration::from_mins(6))[2], ("validity", refused));
         let [leaf, ca] = chain;
         assert_eq!(results(&[ca, leaf], None, now)[0], ("chain", refused));
     }

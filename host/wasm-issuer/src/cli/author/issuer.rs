@@ -1,5 +1,6 @@
 //! The Issuer that a plugin is run for: made up from arguments, or read from a file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
+use wasm_issuer_core::issuance::verify::{Mode, TrustedCas};
 use wasm_issuer_runtime::egress::HttpGrant;
 use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SecretData, Session, SessionInit};
 
 use super::http::{HttpArgs, Reporter};
 use super::input::quoted;
 use super::issuer_file::{self, IssuerFile};
-use super::secret;
+use super::secret::{self, SecretValues};
 use crate::api::{GoDuration, IssuerKey, IssuerKind, IssuerSpec, ObjectName, PluginSpec, Quantity, ranges};
 
 /// The Issuer that the plugin is run for. What is left out comes from --issuer, or from the defaults of the API.
@@ -30,6 +32,9 @@ pub struct IssuerArgs {
     /// What stands for the Secret that spec.authSecretName names: each file in the folder is a key.
     #[arg(long, value_name = "FOLDER")]
     secret: Option<PathBuf>,
+    /// What stands for the Secret that spec.verification.caSecretName names.
+    #[arg(long, value_name = "FOLDER")]
+    ca_secret: Option<PathBuf>,
     /// A key of the Secret that the plugin may read (spec.secrets.reveal). Repeatable.
     #[arg(long, value_name = "KEY", requires = "secret")]
     reveal: Vec<String>,
@@ -60,6 +65,8 @@ pub struct Issuer {
     pub request_namespace: String,
     /// The spec, with what the arguments say in it.
     pub spec: IssuerSpec,
+    /// The CA certificates in its Secrets.
+    pub trusted: TrustedCas,
     secret: Option<SecretData>,
     http: HttpGrant,
 }
@@ -88,15 +95,29 @@ impl IssuerArgs {
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let secret =
             lent_secret(self.secret.as_deref(), &spec.auth_secret_name, self.issuer.as_deref(), &namespace)?;
+        let cas = trusted_cas(self.ca_secret.as_deref(), spec.verification.ca_secret_name.as_ref())?;
+        let values = secret.iter().map(|secret| &secret.values).chain(&cas).flat_map(BTreeMap::values);
+        let trusted = TrustedCas::among(values.map(|value| value.as_slice()));
         let own_namespace = (kind == IssuerKind::Namespaced).then(|| namespace.clone());
         let key = IssuerKey { kind, namespace: own_namespace, name };
-        Ok(Issuer { key, request_namespace: namespace, spec, secret, http })
+        Ok(Issuer { key, request_namespace: namespace, spec, trusted, secret, http })
     }
 }
 
 fn kinds() -> impl TypedValueParser<Value = IssuerKind> {
     PossibleValuesParser::new(IssuerKind::ALL.map(IssuerKind::as_str))
         .try_map(|kind| kind.parse::<IssuerKind>())
+}
+
+/// The Secret that is to hold CA certificates, made of `folder`.
+fn trusted_cas(folder: Option<&Path>, name: Option<&ObjectName>) -> anyhow::Result<Option<SecretValues>> {
+    match (folder, name) {
+        (None, Some(name)) => bail!(
+            "the Issuer names the Secret {name:?} in spec.verification.caSecretName: give its keys with \
+             --ca-secret FOLDER"
+        ),
+        (folder, _) => folder.map(secret::read).transpose(),
+    }
 }
 
 /// The Secret of that name, made of `folder`; `issuer` is the file that names none.
@@ -158,6 +179,10 @@ fn check_limits(spec: &IssuerSpec) -> anyhow::Result<()> {
         ranges::MEMORY.contains(&memory),
         "a memory limit of {memory} is not accepted by the API: from {least} to {most} (--memory, spec.limits.memory)"
     );
+    ensure!(
+        spec.verification.mode != Mode::Strict || spec.verification.allow.is_empty(),
+        "spec.verification: mode Strict allows no difference: allow must be empty"
+    );
     Ok(())
 }
 
@@ -184,7 +209,7 @@ fn file_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use wasm_issuer_core::issuance::verify::Verification;
+    use wasm_issuer_core::issuance::verify::Difference;
 
     use super::*;
 
@@ -222,7 +247,7 @@ spec:
   plugin: {builtin: in-memory-ca}
   config: {anything: {nested: true}}
   limits: {timeout: 5s}
-  verification: Strict
+  verification: {allow: [Subject]}
 ";
 
     #[test]
@@ -237,7 +262,7 @@ spec:
         let read = issuer(WHOLE, &["--issuer", "FILE"]).unwrap();
         assert_eq!(read.key.to_string(), "WasmIssuer team-a/my-ca");
         assert_eq!(read.spec.limits.timeout, GoDuration::from_secs(5));
-        assert_eq!(read.spec.verification, Verification::Strict);
+        assert_eq!(read.spec.verification.allow, [Difference::Subject]);
         let args = ["--issuer", "FILE", "--kind", "WasmClusterIssuer", "--name", "b", "--timeout", "1s"];
         let read = issuer(WHOLE, &args).unwrap();
         assert_eq!(
@@ -250,7 +275,7 @@ spec:
     #[test]
     fn wrong_files_and_values_say_what_is_wrong() {
         let secret = WHOLE.replace("  limits", "  authSecretName: keys\n  limits");
-        let cases: [(&str, &[&str], &str); 15] = [
+        let cases: [(&str, &[&str], &str); 17] = [
             ("", &["--config", "FILE"], "is empty: `{}` is the empty config"),
             ("[1]", &["--config", "FILE"], "is to be an object"),
             ("a: [", &["--config", "FILE"], "is neither YAML nor JSON"),
@@ -270,6 +295,12 @@ spec:
             ),
             (&WHOLE.replace("5s", "5x"), &["--issuer", "FILE"], "spec: not a duration"),
             (&WHOLE.replace("5s", "2m"), &["--issuer", "FILE"], "from 100ms to 1m"),
+            (&WHOLE.replace("{allow", "{mode: Strict, allow"), &["--issuer", "FILE"], "allow must be empty"),
+            (
+                &WHOLE.replace("{allow", "{caSecretName: a, allow"),
+                &["--issuer", "FILE"],
+                "--ca-secret FOLDER",
+            ),
             (WHOLE, &["--issuer", "FILE", "--secret", "SECRET"], "set spec.authSecretName"),
             (&secret, &["--issuer", "FILE"], "give its keys with --secret FOLDER"),
             ("", &["--memory", "2Gi"], "from 1Mi to 1Gi"),

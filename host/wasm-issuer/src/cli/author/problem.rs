@@ -62,8 +62,8 @@ impl Problem {
 
     /// A certificate that is not what was asked for.
     pub fn refused(mismatch: &Mismatch) -> Box<Self> {
-        let operator =
-            "publishes nothing and makes the request Failed, which cert-manager tries again after an hour";
+        let operator = "publishes nothing and asks again; the third refusal makes the request Failed, which \
+                        cert-manager tries again after an hour";
         let message = format!("the certificate was refused: {mismatch}");
         Box::new(Self { reason: Some(mismatch.field), ..Self::new("verification", message, operator) })
     }

@@ -12,8 +12,11 @@ use crate::api::is_data_key;
 /// What a Secret holds at most.
 const MAX_SECRET: u64 = 1 << 20;
 
+/// The values of a Secret by their keys.
+pub type SecretValues = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
 /// The keys and values of the folder. A mounted volume's `..data` and the folders that it points to are no keys.
-pub fn read(folder: &Path) -> anyhow::Result<BTreeMap<String, Zeroizing<Vec<u8>>>> {
+pub fn read(folder: &Path) -> anyhow::Result<SecretValues> {
     let what = || format!("cannot read the secret folder {}", quoted(folder));
     let mut data = BTreeMap::new();
     let mut total = 0;

@@ -7,7 +7,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use wasm_issuer_core::issuance::signer::SignRequest;
-use wasm_issuer_core::issuance::verify::{self, Mismatch, Verification, Verified};
+use wasm_issuer_core::issuance::verify::{self, Mismatch, Mode, Verification, Verified};
+use wasm_issuer_core::text::list;
 use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::chain::{self, Finding, Ruling};
@@ -20,6 +21,7 @@ use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::request::{Made, Request, RequestArgs};
 use super::verdict::Verdict;
+use crate::api::VerificationSpec;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +52,7 @@ pub struct SignArgs {
     request: RequestArgs,
     #[command(flatten)]
     issuer: IssuerArgs,
-    /// Refuse a certificate whose subject, usages or lifetime differ from the request's (spec.verification: Strict).
+    /// Refuse a certificate that differs from the request in anything (spec.verification.mode: Strict).
     #[arg(long, help_heading = "The Issuer")]
     strict: bool,
     /// Do not call `check` first.
@@ -109,7 +111,7 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
     let file = PluginFile::read(&args.plugin)?;
     let mut issuer = args.issuer.validate(&args.plugin)?;
     if args.strict {
-        issuer.spec.verification = Verification::Strict;
+        issuer.spec.verification.mode = Mode::Strict;
     }
     let Request { sign, made } = args.request.validate(issuer.request_namespace.clone(), &issuer.key.name)?;
     let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
@@ -155,7 +157,8 @@ async fn ask(
     check: bool,
     timings: &mut Timings,
 ) -> anyhow::Result<Answer> {
-    let policy = issuer.spec.verification;
+    let (VerificationSpec { mode, allow, .. }, trusted) = (&issuer.spec.verification, issuer.trusted.clone());
+    let verification = Verification { mode: *mode, allow: allow.clone() };
     let ready = match prepare(file, issuer, timings).await? {
         Ok(ready) => ready,
         Err(problem) => return Ok(Answer::Failed(Call::Check, problem)),
@@ -171,7 +174,7 @@ async fn ask(
         Err(error) => return Ok(Answer::Failed(Call::Sign, Problem::of(Call::Sign, error))),
     };
     let started = Instant::now();
-    let verified = verify::verify(request, &signed, Timestamp::now(), policy);
+    let verified = verify::verify(request, &signed, &trusted, Timestamp::now(), &verification);
     timings.add("verify", started.elapsed());
     Ok(match verified {
         Ok(verified) => Answer::Issued(verified),
@@ -247,20 +250,31 @@ fn findings(verified: &Verified) -> Vec<Finding> {
         ("publicKey", "the CSR's"),
         ("subjectAltName", "all that the CSR asks for, and no others"),
         ("basicConstraints", "a CA if and only if one was asked for"),
+        ("serialNumber", "positive, of 20 octets at most"),
         ("chain", "each certificate is signed by the next"),
+        ("nameConstraints", "the names are those that the CAs above may give"),
         ("ca", "leads to the CA certificate that goes with it"),
-        ("validity", "all are valid now"),
+        ("validity", "all are valid now, and the certificate for no longer than its CA"),
         ("subject", "the CSR's"),
         ("keyUsage", "as requested"),
         ("extendedKeyUsage", "as requested"),
         ("duration", "as requested, within 30 s"),
+        ("extensions", "none beyond the ordinary ones"),
     ];
     let finding =
         |(rule, detail): (&'static str, &str)| match verified.warnings.iter().find(|w| w.field == rule) {
             Some(warning) => Finding::new(rule, Ruling::Warning, &warning.message),
             None => Finding::new(rule, Ruling::Ok, detail),
         };
-    holds.into_iter().filter(|(rule, _)| *rule != "ca" || verified.ca.is_some()).map(finding).collect()
+    let mut findings: Vec<_> =
+        holds.into_iter().filter(|(rule, _)| *rule != "ca" || verified.ca.is_some()).map(finding).collect();
+    if !verified.dropped.is_empty() {
+        let dropped = list(verified.dropped.iter(), 600);
+        let detail =
+            format!("not published, as the chain does not lead there and no Secret has it: {dropped}");
+        findings.push(Finding::new("ca", Ruling::Warning, detail));
+    }
+    findings
 }
 
 fn text(report: &Report, plugin: &str, made: Option<&Made>) -> String {

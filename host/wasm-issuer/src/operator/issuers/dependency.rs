@@ -18,6 +18,8 @@ pub enum Dependency {
     CaBundle,
     /// `spec.http.clientCertSecretName`
     ClientCert,
+    /// `spec.verification.caSecretName`
+    TrustedCas,
 }
 
 /// The versions in which the objects were read. One that could not be read counts as absent.
@@ -31,6 +33,7 @@ impl Dependency {
             (Self::AuthSecret, &spec.auth_secret_name),
             (Self::CaBundle, &spec.http.ca_bundle_secret_name),
             (Self::ClientCert, &spec.http.client_cert_secret_name),
+            (Self::TrustedCas, &spec.verification.ca_secret_name),
         ];
         let secrets = secrets
             .into_iter()
@@ -45,13 +48,15 @@ impl Dependency {
             Self::AuthSecret => "spec.authSecretName",
             Self::CaBundle => "spec.http.caBundleSecretName",
             Self::ClientCert => "spec.http.clientCertSecretName",
+            Self::TrustedCas => "spec.verification.caSecretName",
         }
     }
 }
 
 /// Whether all Secrets were read in the same versions.
 pub fn same_secrets(old: &Versions, new: &Versions) -> bool {
-    let secrets = [Dependency::AuthSecret, Dependency::CaBundle, Dependency::ClientCert];
+    let secrets =
+        [Dependency::AuthSecret, Dependency::CaBundle, Dependency::ClientCert, Dependency::TrustedCas];
     secrets.iter().all(|secret| old.get(secret) == new.get(secret))
 }
 

@@ -1,6 +1,7 @@
 //! What an Issuer lends its plugin besides the configuration: its Secrets and a way to the network.
 
 use wasm_issuer_core::issuance::issuer::CheckFailure;
+use wasm_issuer_core::issuance::verify::TrustedCas;
 use wasm_issuer_runtime::SecretData;
 use wasm_issuer_runtime::egress::{ClientIdentity, Grant, HttpGrant, Roots, ValueLocation};
 
@@ -14,6 +15,8 @@ use crate::policy::Bounds;
 pub struct Lent {
     /// The Secret that the plugin uses through handles.
     pub secret: Option<SecretData>,
+    /// The CA certificates in the Issuer's Secrets.
+    pub trusted: TrustedCas,
     /// What the plugin may reach over HTTP, and as whom.
     pub http: HttpGrant,
 }
@@ -36,7 +39,10 @@ pub async fn lend(
     let auth = secret(Dependency::AuthSecret, &spec.auth_secret_name).await?;
     let bundle = secret(Dependency::CaBundle, &spec.http.ca_bundle_secret_name).await?;
     let client = secret(Dependency::ClientCert, &spec.http.client_cert_secret_name).await?;
+    let cas = secret(Dependency::TrustedCas, &spec.verification.ca_secret_name).await?;
+    let values = [&auth, &cas].into_iter().flatten().flat_map(|secret| secret.values.values());
     Ok(Lent {
+        trusted: TrustedCas::among(values.map(|value| value.as_slice())),
         secret: auth,
         http: HttpGrant {
             allowed: Grant::parse(&spec.http.allowed_hosts).map_err(CheckFailure::permanent)?,

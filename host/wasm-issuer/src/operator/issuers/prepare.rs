@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_core::keys::EphemeralKeys;
 use wasm_issuer_runtime::{Breakage, CallError, CallLimits, IssuerIdentity, SessionInit};
 
@@ -185,7 +186,10 @@ impl Preparer {
         let (serving, loaded_at) = match unchanged {
             // The session stays, with its cache and its parsed keys.
             Some(old) => (old.serving.clone(), old.loaded_at),
-            None => (self.serving(object, &plugin, config, lent), Timestamp::now()),
+            None => {
+                let verification = bounds.verification(&spec.verification);
+                (self.serving(object, &plugin, config, lent, verification), Timestamp::now())
+            }
         };
         Ok(Prepared {
             serving,
@@ -205,11 +209,13 @@ impl Preparer {
         plugin: &Arc<dyn Loaded>,
         config: String,
         lent: Lent,
+        verification: Verification,
     ) -> Arc<Serving> {
         Arc::new(Serving {
+            trusted: lent.trusted.clone(),
             signer: plugin.clone().open(self.session(object, config, lent)),
             retry: retry_policy(&object.spec, self.retry),
-            verification: object.spec.verification,
+            verification,
         })
     }
 

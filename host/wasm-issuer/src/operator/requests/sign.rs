@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, AskedIssuer, Gate, RequestPlan, Tries, is_publishable};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
-use wasm_issuer_core::issuance::verify::{self, Verification, Verified};
+use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
 use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
 use wasm_issuer_core::issuance::{condition, outcome};
 use wasm_issuer_runtime::CallError;
@@ -105,27 +105,32 @@ impl Signing {
         let started = Instant::now();
         let signed = self.call(current, serving, &request).await;
         let took = started.elapsed();
-        let verified = signed.and_then(|signed| self.verify(&request, &signed, serving.verification));
-        self.metrics.signed(outcome_label(&verified), took);
-        match verified {
-            Ok(verified) => {
-                // The channel is full only if the Issuer is busy, and then this news is not needed.
-                let _ = entry.feedback.try_send(Feedback::Signed);
-                outcome::issued(&current.view, verified, tries, now())
+        let since = entry.ready_since();
+        let failure = match signed {
+            Ok(signed) => {
+                let verified = self.verify(&request, &signed, serving);
+                self.metrics.signed(if verified.is_ok() { "issued" } else { "refused" }, took);
+                return match verified {
+                    Ok(verified) => {
+                        // The channel is full only if the Issuer is busy, and then this news is not needed.
+                        let _ = entry.feedback.try_send(Feedback::Signed);
+                        outcome::issued(&current.view, verified, tries, now())
+                    }
+                    Err(why) => outcome::refused(&current.view, &why, &serving.retry, since, tries, moment()),
+                };
             }
-            Err(failure) => {
-                if failure.kind == FailureKind::Issuer {
-                    let _ = entry.feedback.try_send(Feedback::Failed {
-                        serving: serving.clone(),
-                        message: failure.message.clone(),
-                        namespace: current.key.namespace.clone(),
-                        request: current.uid().to_owned(),
-                    });
-                }
-                let since = entry.ready_since();
-                outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
-            }
+            Err(failure) => failure,
+        };
+        self.metrics.signed(label(&failure.kind), took);
+        if failure.kind == FailureKind::Issuer {
+            let _ = entry.feedback.try_send(Feedback::Failed {
+                serving: serving.clone(),
+                message: failure.message.clone(),
+                namespace: current.key.namespace.clone(),
+                request: current.uid().to_owned(),
+            });
         }
+        outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
     }
 
     /// Check what the plugin returned, and count where it differs from the request.
@@ -133,14 +138,15 @@ impl Signing {
         &self,
         request: &SignRequest,
         signed: &Signed,
-        policy: Verification,
-    ) -> Result<Verified, Failure> {
-        let verified = verify::verify(request, signed, Timestamp::now(), policy);
+        serving: &Serving,
+    ) -> Result<Verified, Mismatch> {
+        let now = Timestamp::now();
+        let verified = verify::verify(request, signed, &serving.trusted, now, &serving.verification);
         match &verified {
             Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
             Err(mismatch) => self.metrics.mismatch(mismatch.field, true),
         }
-        verified.map_err(|why| outcome::refused(&why))
+        verified
     }
 
     /// Call the plugin. A call that takes longer than the grace time is announced in the status.
@@ -288,14 +294,13 @@ impl Handled {
     }
 }
 
-/// What came of a call, for metrics.
-fn outcome_label<T>(outcome: &Result<T, Failure>) -> &'static str {
-    match outcome.as_ref().map_err(|failure| &failure.kind) {
-        Ok(_) => "issued",
-        Err(FailureKind::Retry { .. }) => "retry",
-        Err(FailureKind::Permanent) => "permanent",
-        Err(FailureKind::Issuer) => "issuer",
-        Err(FailureKind::Pending { .. }) => "pending",
+/// What came of a call that failed, for metrics.
+fn label(kind: &FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Retry { .. } => "retry",
+        FailureKind::Permanent => "permanent",
+        FailureKind::Issuer => "issuer",
+        FailureKind::Pending { .. } => "pending",
     }
 }
 

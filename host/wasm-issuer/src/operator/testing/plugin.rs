@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt as _};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -21,7 +22,8 @@ use crate::operator::signer::{Loaded, Loader, Signer};
 
 /// One answer of `sign` or `check`.
 pub struct Answer {
-    result: Result<(), CallError>,
+    /// What makes the certificate, or why there is none.
+    result: Result<fn() -> Signed, CallError>,
     after: Duration,
     meanwhile: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -29,7 +31,17 @@ pub struct Answer {
 impl Answer {
     /// A new certificate, or a check that passed.
     pub fn good() -> Self {
-        Self { result: Ok(()), after: Duration::ZERO, meanwhile: None }
+        Self { result: Ok(certificate), after: Duration::ZERO, meanwhile: None }
+    }
+
+    /// A certificate for a name that nobody asked for.
+    pub fn forged() -> Self {
+        Self { result: Ok(forgery), ..Self::good() }
+    }
+
+    /// A new certificate, and with its CA another one.
+    pub fn with_another_ca() -> Self {
+        Self { result: Ok(certificate_with_another_ca), ..Self::good() }
     }
 
     /// The CA works on it; `resume` is to be handed back.
@@ -58,12 +70,12 @@ impl Answer {
         Self { meanwhile: Some(Box::new(act)), ..self }
     }
 
-    async fn give(self) -> Result<(), CallError> {
+    async fn give(self) -> Result<Signed, CallError> {
         if let Some(act) = self.meanwhile {
             act();
         }
         sleep(self.after).await;
-        self.result
+        self.result.map(|make| make())
     }
 }
 
@@ -122,7 +134,7 @@ impl Signer for ScriptedSigner {
         async {
             *self.0.checked.lock().unwrap() += 1;
             let answer = self.0.checks.lock().unwrap().pop_front();
-            answer.unwrap_or_else(Answer::good).give().await
+            answer.unwrap_or_else(Answer::good).give().await.map(|_| ())
         }
         .boxed()
     }
@@ -135,8 +147,7 @@ impl Signer for ScriptedSigner {
                 Some(kind) => Answer::failure(kind),
                 None => self.0.signs.lock().unwrap().pop_front().unwrap_or_else(Answer::good),
             };
-            answer.give().await?;
-            Ok(certificate())
+            answer.give().await
         }
         .boxed()
     }
@@ -272,10 +283,34 @@ static CA: LazyLock<Ca> = LazyLock::new(|| {
     Ca { certificate, issuer: Issuer::new(params, key) }
 });
 
-/// A new certificate, with a serial number of its own, for the tests' requests.
+/// A new certificate for the tests' requests.
 fn certificate() -> Signed {
-    static SERIALS: AtomicU64 = AtomicU64::new(1);
+    signed(params())
+}
+
+fn forgery() -> Signed {
     let mut params = params();
+    params.subject_alt_names.push(SanType::DnsName("evil.example.com".try_into().unwrap()));
+    signed(params)
+}
+
+fn certificate_with_another_ca() -> Signed {
+    let Signed { chain, ca } = certificate();
+    Signed { chain, ca: ca.map(|ca| ANOTHER_CA.clone() + &ca) }
+}
+
+/// A CA certificate, PEM, that has signed nothing.
+pub static ANOTHER_CA: LazyLock<String> = LazyLock::new(|| {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "Another CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.serial_number = Some(7.into());
+    params.self_signed(&*KEY).unwrap().pem()
+});
+
+/// A certificate with a serial number of its own.
+fn signed(mut params: CertificateParams) -> Signed {
+    static SERIALS: AtomicU64 = AtomicU64::new(1);
     params.serial_number = Some(SERIALS.fetch_add(1, Ordering::Relaxed).into());
     let leaf = params.signed_by(&*KEY, &CA.issuer).unwrap().pem();
     Signed { chain: leaf, ca: Some(CA.certificate.clone()) }

@@ -13,7 +13,7 @@ use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::FailureKind;
-use wasm_issuer_core::issuance::verify::Verification;
+use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
 
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
@@ -95,7 +95,8 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
             max_duration: Duration::from_secs(3600),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         },
-        verification: Verification::Reported,
+        verification: Verification::default(),
+        trusted: TrustedCas::default(),
     };
     let entry = IssuerEntry {
         uid: "issuer".to_owned(),

@@ -1,0 +1,158 @@
+//! What a CA's profile may decide: the leaf against the request, and against the certificates above it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use const_oid::ObjectIdentifier;
+use const_oid::db::{rfc4519, rfc5280};
+use jiff::SignedDuration;
+
+use super::chain::timestamp;
+use super::differences::{Difference, Found};
+use super::mismatch::Mismatch;
+use crate::issuance::signer::SignRequest;
+use crate::text;
+use crate::x509::{Certificate, Extension, Name, Usages, general_name, usages};
+
+const SUBJECT: &str = "subject";
+const KEY_USAGE: &str = "keyUsage";
+const EXT_KEY_USAGE: &str = "extendedKeyUsage";
+const DURATION: &str = "duration";
+const VALIDITY: &str = "validity";
+const EXTENSIONS: &str = "extensions";
+
+/// How far a lifetime may be off: CAs round to seconds and back-date a little.
+const DURATION_TOLERANCE: Duration = Duration::from_secs(30);
+/// How many characters of a list a message shows.
+const LIST_CHARS: usize = 400;
+
+/// Extended key usages that every CA of servers and clients may give.
+const ORDINARY_PURPOSES: [ObjectIdentifier; 2] = [rfc5280::ID_KP_SERVER_AUTH, rfc5280::ID_KP_CLIENT_AUTH];
+
+/// Extensions that are judged by rules of their own.
+const JUDGED: [ObjectIdentifier; 4] = [
+    rfc5280::ID_CE_KEY_USAGE,
+    rfc5280::ID_CE_SUBJECT_ALT_NAME,
+    rfc5280::ID_CE_BASIC_CONSTRAINTS,
+    rfc5280::ID_CE_EXT_KEY_USAGE,
+];
+/// Extensions that say who issued a certificate, by which rules, and where its revocation is told.
+const ORDINARY: [ObjectIdentifier; 8] = [
+    rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER,
+    rfc5280::ID_CE_AUTHORITY_KEY_IDENTIFIER,
+    rfc5280::ID_CE_ISSUER_ALT_NAME,
+    rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS,
+    rfc5280::ID_CE_FRESHEST_CRL,
+    rfc5280::ID_CE_CERTIFICATE_POLICIES,
+    rfc5280::ID_PE_AUTHORITY_INFO_ACCESS,
+    // Signed certificate timestamps (RFC 6962).
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2"),
+];
+/// Extensions that narrow what a CA may do.
+const NARROWING: [ObjectIdentifier; 4] = [
+    rfc5280::ID_CE_NAME_CONSTRAINTS,
+    rfc5280::ID_CE_POLICY_MAPPINGS,
+    rfc5280::ID_CE_POLICY_CONSTRAINTS,
+    rfc5280::ID_CE_INHIBIT_ANY_POLICY,
+];
+
+/// Every difference, those of the request first. `above` are the certificates that the leaf depends on. An error where
+/// what was asked for, or what was given, cannot be read, or where no profile may decide.
+pub(super) fn compare(
+    request: &SignRequest,
+    leaf: &Certificate<'_>,
+    above: &[&Certificate<'_>],
+) -> Result<Vec<Found>, Mismatch> {
+    let wanted =
+        Usages::parse(&request.usages).map_err(|error| Mismatch::new(KEY_USAGE, error.to_string()))?;
+    let differences = [
+        subject(request, leaf)?,
+        key_usage(&wanted, leaf),
+        ext_key_usage(request, wanted.extended, leaf),
+        duration(request.duration, leaf),
+        outlives(leaf, above),
+        extensions(request.is_ca, leaf),
+    ];
+    Ok(differences.into_iter().flatten().collect())
+}
+
+/// Where a certificate has no alternative name, its subject is all that it says about its holder (a Kubernetes client's
+/// user and groups, for instance): then it has nothing beyond the CSR's, and nothing can allow it.
+fn subject(request: &SignRequest, leaf: &Certificate<'_>) -> Result<Option<Found>, Mismatch> {
+    let malformed = |error: der::Error| Mismatch::new(SUBJECT, format!("it is malformed: {error}"));
+    let found = Name::parse(leaf.subject_der()).map_err(malformed)?;
+    let requested = Name::parse(request.csr.subject_der()).map_err(malformed)?;
+    if found.matches(&requested) {
+        return Ok(None);
+    }
+    let names = leaf.extensions.subject_alt_name.as_ref().map(|names| names.keys()).unwrap_or_default();
+    let repeats_a_name =
+        |common_name: &str| general_name::repeating(common_name).any(|name| names.contains(&name));
+    let is_beyond = found.beyond(&requested).iter().any(|attribute| {
+        attribute.oid != rfc4519::COMMON_NAME || !attribute.text().is_some_and(|cn| repeats_a_name(&cn))
+    });
+    let mismatch = Mismatch::between(SUBJECT, &requested, &found);
+    match (is_beyond, names.is_empty()) {
+        (false, _) => Ok(Some(Found::told(mismatch))),
+        (true, false) => Ok(Some(Found::needing(Difference::Subject, mismatch))),
+        (true, true) => Err(mismatch),
+    }
+}
+
+fn key_usage(wanted: &Usages, leaf: &Certificate<'_>) -> Option<Found> {
+    let found = leaf.extensions.key_usage.unwrap_or_default();
+    (found != wanted.key_usage).then(|| Found::told(Mismatch::between(KEY_USAGE, wanted.key_usage, found)))
+}
+
+fn ext_key_usage(
+    request: &SignRequest,
+    mut wanted: BTreeSet<ObjectIdentifier>,
+    leaf: &Certificate<'_>,
+) -> Option<Found> {
+    // A CSR may ask for purposes that cert-manager's API has no name for.
+    wanted.extend(request.csr.ext_key_usage().into_iter().flatten());
+    let found = leaf.extensions.ext_key_usage.clone().unwrap_or_default();
+    if found == wanted {
+        return None;
+    }
+    let list = |purposes: &BTreeSet<_>| text::list(purposes.iter().map(usages::extended_name), LIST_CHARS);
+    let mismatch = Mismatch::between(EXT_KEY_USAGE, list(&wanted), list(&found));
+    let is_beyond = |purpose: &ObjectIdentifier| !ORDINARY_PURPOSES.contains(purpose);
+    Some(if found.difference(&wanted).any(is_beyond) {
+        Found::needing(Difference::ExtendedKeyUsages, mismatch)
+    } else {
+        Found::told(mismatch)
+    })
+}
+
+fn duration(wanted: Duration, leaf: &Certificate<'_>) -> Option<Found> {
+    let found = leaf.not_after().saturating_sub(leaf.not_before());
+    let readable = |duration| {
+        SignedDuration::try_from(duration).map_or("an endless one".to_owned(), |d| format!("{d:#}"))
+    };
+    (found.abs_diff(wanted) > DURATION_TOLERANCE)
+        .then(|| Found::told(Mismatch::between(DURATION, readable(wanted), readable(found))))
+}
+
+fn outlives(leaf: &Certificate<'_>, above: &[&Certificate<'_>]) -> Option<Found> {
+    let first = above.iter().min_by_key(|issuer| issuer.not_after())?;
+    (leaf.not_after() > first.not_after()).then(|| {
+        let (own, issuers) = (timestamp(leaf.not_after()), timestamp(first.not_after()));
+        let message =
+            format!("the certificate expires at {own}; {}, above it, at {issuers}", first.describe());
+        Found::needing(Difference::OutlivesIssuer, Mismatch::new(VALIDITY, message))
+    })
+}
+
+fn extensions(is_ca: bool, leaf: &Certificate<'_>) -> Option<Found> {
+    let is_ordinary = |extension: &Extension<'_>| {
+        let is = |id: &ObjectIdentifier| extension.is(*id);
+        JUDGED.iter().chain(&ORDINARY).any(is) || (is_ca && NARROWING.iter().any(is))
+    };
+    let further: Vec<_> = leaf.all_extensions.iter().filter(|extension| !is_ordinary(extension)).collect();
+    (!further.is_empty()).then(|| {
+        let further = text::list(further.into_iter(), LIST_CHARS);
+        let mismatch = Mismatch::between(EXTENSIONS, "none beyond the ordinary ones", further);
+        Found::needing(Difference::Extensions, mismatch)
+    })
+}
