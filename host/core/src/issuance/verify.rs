@@ -67,7 +67,7 @@ pub fn verify(
     let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
     let given = given.as_deref().or_else(|| root.map(std::slice::from_ref));
     let trusted_cas = trusted.parsed();
-    let above = authorities::way_up(published, given, &trusted_cas, now)?;
+    let above = authorities::way_up(published, given, (trusted, &trusted_cas), now)?;
     let path: Vec<_> = published.iter().chain(above).collect();
     chain::check_name_constraints(&path)?;
     let (kept, dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);

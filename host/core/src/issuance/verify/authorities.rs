@@ -46,7 +46,7 @@ fn certificates(value: &[u8]) -> Vec<Vec<u8>> {
 pub(super) fn way_up<'c, 'a>(
     published: &'c [Certificate<'a>],
     given: Option<&'c [Certificate<'a>]>,
-    trusted: &'c [Certificate<'a>],
+    (trusted, trusted_cas): (&TrustedCas, &'c [Certificate<'a>]),
     now: Timestamp,
 ) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
     let mut path: Vec<_> = published.iter().collect();
@@ -56,7 +56,7 @@ pub(super) fn way_up<'c, 'a>(
             path.push(anchor);
         }
     }
-    let all = preferred(given.unwrap_or_default().iter().chain(trusted), trusted);
+    let all = preferred(given.unwrap_or_default().iter().chain(trusted_cas), trusted);
     while path.last().is_some_and(|top| !top.is_self_signed()) {
         let others: Vec<_> =
             all.iter().copied().filter(|it| path.iter().all(|passed| passed.der() != it.der())).collect();
@@ -70,13 +70,11 @@ pub(super) fn way_up<'c, 'a>(
 
 fn preferred<'c, 'a>(
     candidates: impl Iterator<Item = &'c Certificate<'a>>,
-    trusted: &[Certificate<'_>],
+    trusted: &TrustedCas,
 ) -> Vec<&'c Certificate<'a>> {
     let mut sorted: Vec<_> = candidates.collect();
-    sorted.sort_by_cached_key(|it| {
-        let is_trusted = trusted.iter().any(|other| other.der() == it.der());
-        std::cmp::Reverse((is_trusted, it.is_self_issued(), it.not_after()))
-    });
+    sorted
+        .sort_by_cached_key(|it| std::cmp::Reverse((trusted.holds(it), it.is_self_issued(), it.not_after())));
     sorted
 }
 

@@ -32,7 +32,7 @@ pub enum Difference {
     Subject,
     /// Extended key usages beyond `server auth` and `client auth` that were not asked for.
     ExtendedKeyUsages,
-    /// It expires after a certificate that it depends on.
+    /// It expires after its issuer.
     OutlivesIssuer,
     /// Further extensions than those that say who issued it and where its revocation is told.
     Extensions,

@@ -134,14 +134,14 @@ fn duration(wanted: Duration, leaf: &Certificate<'_>) -> Option<Found> {
         .then(|| Found::told(Mismatch::between(DURATION, readable(wanted), readable(found))))
 }
 
+/// Whether the leaf expires after its issuer; or, which its issuer has brought about, after one above that.
 fn outlives(leaf: &Certificate<'_>, above: &[&Certificate<'_>]) -> Option<Found> {
-    let first = above.iter().min_by_key(|issuer| issuer.not_after())?;
-    (leaf.not_after() > first.not_after()).then(|| {
-        let (own, issuers) = (timestamp(leaf.not_after()), timestamp(first.not_after()));
-        let message =
-            format!("the certificate expires at {own}; {}, above it, at {issuers}", first.describe());
-        Found::needing(Difference::OutlivesIssuer, Mismatch::new(VALIDITY, message))
-    })
+    let expires_later = |issuer: &&&Certificate<'_>| leaf.not_after() > issuer.not_after();
+    let (at, first) = above.iter().enumerate().find(|(_, issuer)| expires_later(issuer))?;
+    let (own, issuers) = (timestamp(leaf.not_after()), timestamp(first.not_after()));
+    let message = format!("the certificate expires at {own}; {}, above it, at {issuers}", first.describe());
+    let mismatch = Mismatch::new(VALIDITY, message);
+    Some(if at == 0 { Found::needing(Difference::OutlivesIssuer, mismatch) } else { Found::told(mismatch) })
 }
 
 fn extensions(is_ca: bool, leaf: &Certificate<'_>) -> Option<Found> {
