@@ -17,8 +17,8 @@ unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
 HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
-# The test cluster and the CFSSL servers, which lock each other out.
-GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh; } >/dev/null
+# The test cluster, the CFSSL servers and the oracle, which lock each other out.
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh && test/oracle/build.sh; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made
@@ -37,7 +37,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	$(call say,building)
 	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) --no-print-directory test-unit test-cluster
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-cluster
 
 .PHONY: test-all
 test-all: lint-tools lint demo test ## Run everything, also what needs tools that are built first
@@ -46,6 +46,12 @@ test-all: lint-tools lint demo test ## Run everything, also what needs tools tha
 test-unit: plugins test-plugins ## Run the tests that need no cluster
 	$(call say,unit tests and plugin tests)
 	$(CARGO) test $(HOST)
+
+.PHONY: test-oracle
+test-oracle: setup-go ## Compare what is said of CSRs with cert-manager's own code (ORACLE_SEED, ORACLE_MUTATIONS)
+	$(call say,what this operator and cert-manager say of the same CSRs)
+	@test/oracle/build.sh >/dev/null
+	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored --nocapture go_and_ | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 
 .PHONY: test-cluster
 test-cluster: build plugins test-plugins cluster ## Run the tests against a real API server

@@ -15,6 +15,7 @@ mod parse;
 pub mod pem;
 pub mod signature;
 pub mod usages;
+pub mod well_formed;
 
 #[cfg(test)]
 pub mod fixtures;
@@ -29,3 +30,4 @@ pub(crate) use name_constraints::is_host_name;
 pub(crate) use parse::sequence;
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};
+pub use well_formed::NameError;

@@ -165,6 +165,11 @@ impl RequestView {
         self.holds(APPROVED) && !self.holds(DENIED)
     }
 
+    /// Whether nobody has approved or denied it yet.
+    pub fn awaits_approval(&self) -> bool {
+        !self.is_finished() && !self.holds(APPROVED) && !self.holds(DENIED)
+    }
+
     /// The plugin's token of the last `pending`.
     pub fn resume(&self) -> Option<&str> {
         condition::find(&self.conditions, RESUME).map(|c| c.message.as_str())

@@ -62,7 +62,6 @@ impl<'a> Certificate<'a> {
                 return Err(Tag::Integer.value_error().into());
             }
             let all_extensions = extensions.map(extensions::list).transpose()?.unwrap_or_default();
-            extensions::refuse_repeated(&all_extensions)?;
             Ok(Self {
                 der,
                 v3,
@@ -72,7 +71,7 @@ impl<'a> Certificate<'a> {
                 not_before,
                 not_after,
                 spki,
-                extensions: extensions.map(Extensions::parse).transpose()?.unwrap_or_default(),
+                extensions: extensions.map(Extensions::parse).transpose()?.unwrap_or_default().all_purposes_known()?,
                 all_extensions,
                 envelope,
             })
@@ -153,7 +152,10 @@ impl<'a> Certificate<'a> {
     /// signature of a kind that is not accepted elsewhere counts here.
     pub fn is_self_signed(&self) -> bool {
         self.is_self_issued()
-            && matches!(self.verify_signed_by(self), Ok(()) | Err(SignatureError::UnsupportedAlgorithm(_)))
+            && matches!(
+                self.verify_signed_by(self),
+                Ok(()) | Err(SignatureError::UnsupportedAlgorithm(_) | SignatureError::Parameters(_))
+            )
     }
 }
 

@@ -12,7 +12,8 @@ use der::{Reader, SliceReader, Tag, Tagged};
 use super::extensions::Extensions;
 use super::parse::{self, Envelope};
 use super::pem::{self, PemError};
-use super::{GeneralNames, KeyUsage, Name, PublicKey, SignatureError, Usages};
+use super::well_formed::{self, NameError};
+use super::{GeneralNames, KeyUsage, Name, PublicKey, SignatureError, Usages, usages};
 
 /// The largest CSR that is read, PEM or DER. One with 100 names and an RSA key of 4096 bits takes 6 KiB.
 pub const MAX_CSR_BYTES: usize = 64 * 1024;
@@ -37,6 +38,9 @@ pub enum CsrError {
     /// Its key or its signature.
     #[error("the CSR's self-signature is refused: {0}")]
     Signature(#[from] SignatureError),
+    /// Names that no certificate may hold.
+    #[error("the CSR's names are refused: {0}")]
+    Names(#[from] NameError),
 }
 
 impl From<der::Error> for CsrError {
@@ -61,7 +65,7 @@ struct Inner {
 }
 
 impl Csr {
-    /// Reads a request and verifies that its key signed it.
+    /// Reads a request, the first PEM block or DER, verifies that its key signed it, and checks its names.
     pub fn from_pem_or_der(bytes: &[u8]) -> Result<Self, CsrError> {
         if bytes.len() > MAX_CSR_BYTES {
             return Err(CsrError::TooLarge(bytes.len()));
@@ -70,11 +74,11 @@ impl Csr {
         if bytes.first() == Some(&0x30) {
             return Self::from_der(bytes.to_vec());
         }
-        let block = pem::single_block(bytes)?;
+        let (block, mut der) = pem::first_block(bytes)?;
         if !matches!(block.label, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
             return Err(CsrError::Label(block.printable_label()));
         }
-        Self::from_der(std::mem::take(&mut *block.decode()?))
+        Self::from_der(std::mem::take(&mut *der))
     }
 
     fn from_der(der: Vec<u8>) -> Result<Self, CsrError> {
@@ -87,7 +91,9 @@ impl Csr {
             let start = part.as_ptr().addr() - der.as_ptr().addr();
             start..start + part.len()
         };
-        let Extensions { basic_constraints, key_usage, ext_key_usage, subject_alt_name } = info.extensions;
+        let Extensions { basic_constraints, key_usage, ext_key_usage, subject_alt_name, .. } =
+            info.extensions;
+        well_formed::check(&subject, subject_alt_name.as_ref())?;
         Ok(Self(Arc::new(Inner {
             subject: within(info.subject),
             spki: within(info.spki),
@@ -141,19 +147,24 @@ impl Csr {
         self.0.key_usage
     }
 
-    /// The requested extKeyUsage extension, if there is one.
+    /// The requested extKeyUsage extension, if there is one, without OIDs that an `ObjectIdentifier` cannot hold.
     pub fn ext_key_usage(&self) -> Option<&BTreeSet<ObjectIdentifier>> {
         self.0.ext_key_usage.as_ref()
     }
 
-    /// What the CSR's own extensions ask for that the request around it contradicts: cert-manager refuses a CSR whose
-    /// BasicConstraints, key usages or extended key usages are there and differ.
+    /// What the CSR's own extensions ask for that the request around it contradicts, as cert-manager has it. Where the
+    /// CSR has key usages or extended key usages, both count, and purposes that cert-manager does not know are skipped.
     pub fn contradiction(&self, is_ca: bool, usages: &Usages) -> Option<&'static str> {
         if self.is_ca().is_some_and(|own| own != is_ca) {
-            Some("the CSR's BasicConstraints differ from the request's isCA")
-        } else if self.key_usage().is_some_and(|own| own != usages.key_usage) {
+            return Some("the CSR's BasicConstraints differ from the request's isCA");
+        }
+        if self.key_usage().is_none() && self.ext_key_usage().is_none() {
+            return None;
+        }
+        let purposes = self.ext_key_usage().into_iter().flatten().filter(|oid| usages::is_compared(oid));
+        if self.key_usage().unwrap_or_default() != usages.key_usage {
             Some("the CSR's key usages differ from the request's")
-        } else if self.ext_key_usage().is_some_and(|own| *own != usages.extended) {
+        } else if !purposes.eq(&usages.extended) {
             Some("the CSR's extended key usages differ from the request's")
         } else {
             None
@@ -184,10 +195,8 @@ struct Info<'a> {
 impl<'a> Info<'a> {
     fn parse(der: &'a [u8]) -> der::Result<Self> {
         parse::sequence(der, |reader| {
-            let version: u8 = reader.decode()?;
-            if version != 0 {
-                return Err(Tag::Integer.value_error().into());
-            }
+            // Some write 1 or 2, where v1 is 0: there is only one version, and Go reads every number.
+            let _version: u8 = reader.decode()?;
             let subject = reader.tlv_bytes()?;
             let spki = reader.tlv_bytes()?;
             // Required by RFC 2986, left out by some when empty.
@@ -197,25 +206,28 @@ impl<'a> Info<'a> {
     }
 }
 
-/// The one extensionRequest attribute (RFC 2985 section 5.4.2) among the attributes; the others are skipped.
+/// What all extensionRequest attributes (RFC 2985 section 5.4.2) ask for together, as Go reads them. Others are skipped,
+/// also those that are no attributes: some write their challengePassword without a set.
 fn requested_extensions(attributes: &[u8]) -> der::Result<Extensions<'_>> {
     let mut reader = SliceReader::new(attributes)?;
-    let mut found = None;
+    let mut found = Extensions::default();
     while !reader.is_finished() {
-        let (id, values) = reader.sequence(|attribute| {
-            Ok::<_, der::Error>((attribute.decode::<AnyRef<'_>>()?, attribute.decode::<AnyRef<'_>>()?))
-        })?;
-        id.tag().assert_eq(Tag::ObjectIdentifier)?;
+        let attribute: AnyRef<'_> = reader.decode()?;
+        let mut parts = SliceReader::new(attribute.value())?;
+        let is_request = attribute.tag() == Tag::Sequence
+            && parse::object_identifier(&mut parts).is_ok_and(|id| id == ID_EXTENSION_REQ.as_bytes());
+        if !is_request {
+            continue;
+        }
+        let values: AnyRef<'_> = parts.decode()?;
         values.tag().assert_eq(Tag::Set)?;
-        if id.value() == ID_EXTENSION_REQ.as_bytes() {
-            // SINGLE VALUE TRUE: the set holds exactly one list, and a second attribute would be a second value.
-            let extensions = Extensions::parse(values.value())?;
-            if found.replace(extensions).is_some() {
-                return Err(Tag::Set.value_error().into());
-            }
+        parts.finish()?;
+        // SINGLE VALUE TRUE: which of two lists counts would be for every reader to guess.
+        if !values.value().is_empty() {
+            found.add_all(values.value())?;
         }
     }
-    Ok(found.unwrap_or_default())
+    Ok(found)
 }
 
 #[cfg(test)]

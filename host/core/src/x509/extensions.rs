@@ -5,11 +5,11 @@ use std::fmt;
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280;
-use der::asn1::{AnyRef, OctetStringRef};
-use der::{Reader, Tag, Tagged};
+use der::asn1::OctetStringRef;
+use der::{Reader, Tag};
 
 use super::general_name::GeneralNames;
-use super::parse::sequence;
+use super::parse::{object_identifier, sequence};
 use super::usages::KeyUsage;
 use crate::text;
 
@@ -56,24 +56,14 @@ pub(super) fn list(der: &[u8]) -> der::Result<Vec<Extension<'_>>> {
         let mut extensions = Vec::new();
         while !list.is_finished() {
             extensions.push(list.sequence(|extension| {
-                let id = extension.decode::<AnyRef<'_>>()?;
-                id.tag().assert_eq(Tag::ObjectIdentifier)?;
+                let id = object_identifier(extension)?;
                 let critical = extension.decode::<Option<bool>>()?.unwrap_or(false);
                 let value = extension.decode::<&OctetStringRef>()?.as_bytes();
-                Ok::<_, der::Error>(Extension { id: id.value(), critical, value })
+                Ok::<_, der::Error>(Extension { id, critical, value })
             })?);
         }
         Ok(extensions)
     })
-}
-
-/// Refuses a list with an extension that is there twice (RFC 5280 section 4.2).
-pub(super) fn refuse_repeated(list: &[Extension<'_>]) -> der::Result<()> {
-    let mut seen = BTreeSet::new();
-    match list.iter().all(|extension| seen.insert(extension.id)) {
-        true => Ok(()),
-        false => Err(Tag::Sequence.value_error().into()),
-    }
 }
 
 /// The extensions that are judged; all others are skipped.
@@ -83,41 +73,50 @@ pub struct Extensions<'a> {
     pub basic_constraints: Option<BasicConstraints>,
     /// RFC 5280 section 4.2.1.3.
     pub key_usage: Option<KeyUsage>,
-    /// RFC 5280 section 4.2.1.12: the purposes' OIDs.
+    /// RFC 5280 section 4.2.1.12: the purposes' OIDs, without those of [`Self::long_purposes`].
     pub ext_key_usage: Option<BTreeSet<ObjectIdentifier>>,
+    /// Whether there are purposes whose OIDs are longer than an `ObjectIdentifier` can be. Nobody knows such a one.
+    pub long_purposes: bool,
     /// RFC 5280 section 4.2.1.6.
     pub subject_alt_name: Option<GeneralNames<'a>>,
+    /// The OIDs of all extensions, known or not.
+    ids: BTreeSet<&'a [u8]>,
 }
 
 impl<'a> Extensions<'a> {
     /// Reads `Extensions`, the SEQUENCE OF itself.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         let mut found = Self::default();
-        list(der)?.iter().try_for_each(|extension| found.add(extension.id, extension.value))?;
+        found.add_all(der)?;
         Ok(found)
     }
 
-    /// RFC 5280 section 4.2: a certificate has no extension twice.
-    fn add(&mut self, id: &[u8], value: &'a [u8]) -> der::Result<()> {
+    /// Adds those of another `Extensions`. RFC 5280 section 4.2: there is none twice.
+    pub(super) fn add_all(&mut self, der: &'a [u8]) -> der::Result<()> {
+        list(der)?.iter().try_for_each(|extension| self.add(extension.id, extension.value))
+    }
+
+    /// Refuses purposes that cannot be compared.
+    pub(super) fn all_purposes_known(self) -> der::Result<Self> {
+        if self.long_purposes { Err(Tag::ObjectIdentifier.length_error().into()) } else { Ok(self) }
+    }
+
+    fn add(&mut self, id: &'a [u8], value: &'a [u8]) -> der::Result<()> {
+        if !self.ids.insert(id) {
+            return Err(Tag::Sequence.value_error().into());
+        }
         let is = |oid: ObjectIdentifier| id == oid.as_bytes();
         if is(rfc5280::ID_CE_BASIC_CONSTRAINTS) {
-            set_once(&mut self.basic_constraints, basic_constraints(value)?)
+            self.basic_constraints = Some(basic_constraints(value)?);
         } else if is(rfc5280::ID_CE_KEY_USAGE) {
-            set_once(&mut self.key_usage, KeyUsage::from_der(value)?)
+            self.key_usage = Some(KeyUsage::from_der(value)?);
         } else if is(rfc5280::ID_CE_EXT_KEY_USAGE) {
-            set_once(&mut self.ext_key_usage, ext_key_usage(value)?)
+            let (purposes, long) = ext_key_usage(value)?;
+            (self.ext_key_usage, self.long_purposes) = (Some(purposes), long);
         } else if is(rfc5280::ID_CE_SUBJECT_ALT_NAME) {
-            set_once(&mut self.subject_alt_name, GeneralNames::parse(value)?)
-        } else {
-            Ok(())
+            self.subject_alt_name = Some(GeneralNames::parse(value)?);
         }
-    }
-}
-
-fn set_once<T>(slot: &mut Option<T>, value: T) -> der::Result<()> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Tag::Sequence.value_error().into()),
+        Ok(())
     }
 }
 
@@ -128,12 +127,16 @@ fn basic_constraints(der: &[u8]) -> der::Result<BasicConstraints> {
     })
 }
 
-fn ext_key_usage(der: &[u8]) -> der::Result<BTreeSet<ObjectIdentifier>> {
+/// The purposes, and whether there are some that an `ObjectIdentifier` does not hold.
+fn ext_key_usage(der: &[u8]) -> der::Result<(BTreeSet<ObjectIdentifier>, bool)> {
     sequence(der, |reader| {
-        let mut usages = BTreeSet::new();
+        let (mut usages, mut long) = (BTreeSet::new(), false);
         while !reader.is_finished() {
-            usages.insert(reader.decode()?);
+            match ObjectIdentifier::from_bytes(object_identifier(reader)?) {
+                Ok(usage) => _ = usages.insert(usage),
+                Err(_) => long = true,
+            }
         }
-        Ok(usages)
+        Ok((usages, long))
     })
 }

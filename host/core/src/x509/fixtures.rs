@@ -112,7 +112,7 @@ pub fn signed(tbs: &[u8], key: &PrivateKey) -> Vec<u8> {
     signed_as(tbs, &signature_algorithm(key), key)
 }
 
-fn signed_as(tbs: &[u8], algorithm: &[u8], key: &PrivateKey) -> Vec<u8> {
+pub fn signed_as(tbs: &[u8], algorithm: &[u8], key: &PrivateKey) -> Vec<u8> {
     let signature = key.sign(tbs).unwrap();
     tlv(SEQUENCE, &[tbs, algorithm, &tlv(3, &[&[0], &signature])])
 }

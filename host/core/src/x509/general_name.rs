@@ -53,19 +53,20 @@ impl<'a> GeneralNames<'a> {
 /// One name: its tag number says which kind.
 #[derive(Clone, Copy, Debug)]
 pub struct GeneralName<'a> {
-    number: u32,
-    value: &'a [u8],
+    pub(super) number: u32,
+    pub(super) value: &'a [u8],
 }
 
 /// What two names are compared by: the tag number and the content.
 pub type Key<'a> = (u32, Cow<'a, [u8]>);
 
-const OTHER: u32 = 0;
-const EMAIL: u32 = 1;
-const DNS: u32 = 2;
-const DIRECTORY: u32 = 4;
-const URI: u32 = 6;
-const IP: u32 = 7;
+pub(super) const OTHER: u32 = 0;
+pub(super) const EMAIL: u32 = 1;
+pub(super) const DNS: u32 = 2;
+pub(super) const DIRECTORY: u32 = 4;
+pub(super) const URI: u32 = 6;
+pub(super) const IP: u32 = 7;
+pub(super) const REGISTERED_ID: u32 = 8;
 
 impl<'a> GeneralName<'a> {
     fn parse(any: AnyRef<'a>) -> der::Result<Self> {

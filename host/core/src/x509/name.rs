@@ -26,9 +26,9 @@ pub struct Name<'a> {
 /// One attribute of a relative distinguished name.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute<'a> {
-    /// What the value is, such as `2.5.4.3` for a common name.
-    pub oid: ObjectIdentifier,
-    value: AnyRef<'a>,
+    /// What the value is: the content of an OID, such as that of `2.5.4.3` for a common name.
+    oid: &'a [u8],
+    pub(super) value: AnyRef<'a>,
 }
 
 impl<'a> Name<'a> {
@@ -56,12 +56,19 @@ impl<'a> Name<'a> {
 
     /// The common names that are text, in their order.
     pub fn common_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
-        self.attributes().filter(|attribute| attribute.oid == rfc4519::COMMON_NAME).filter_map(|cn| cn.text())
+        self.attributes()
+            .filter(|attribute| attribute.oid == rfc4519::COMMON_NAME.as_bytes())
+            .filter_map(|cn| cn.text())
     }
 
     /// All attributes, whatever relative name they are in.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> {
         self.rdns.iter().flatten().copied()
+    }
+
+    /// The relative names in their order.
+    pub(super) fn relative_names(&self) -> impl Iterator<Item = &[Attribute<'a>]> {
+        self.rdns.iter().map(Vec::as_slice)
     }
 
     /// Whether both are the same name as RFC 5280 section 7.1 has it, short of folding case: the same attributes in
@@ -90,8 +97,11 @@ impl<'a> Name<'a> {
     }
 }
 
+/// The type of an attribute, the type of its value where that counts, and the value.
+type Key<'a> = (&'a [u8], Option<Tag>, &'a [u8]);
+
 /// RFC 5280 section 7.1 compares attributes of a multi-valued relative name as a set.
-fn keys<'a>(rdn: &[Attribute<'a>]) -> Vec<(ObjectIdentifier, Option<Tag>, &'a [u8])> {
+fn keys<'a>(rdn: &[Attribute<'a>]) -> Vec<Key<'a>> {
     let mut keys: Vec<_> = rdn.iter().map(Attribute::key).collect();
     keys.sort_unstable();
     keys
@@ -103,7 +113,7 @@ fn relative_name(set: AnyRef<'_>) -> der::Result<Vec<Attribute<'_>>> {
     let mut attributes = Vec::new();
     while !reader.is_finished() {
         attributes.push(reader.sequence(|pair| {
-            Ok::<_, der::Error>(Attribute { oid: pair.decode()?, value: pair.decode()? })
+            Ok::<_, der::Error>(Attribute { oid: parse::object_identifier(pair)?, value: pair.decode()? })
         })?);
     }
     Ok(attributes)
@@ -149,7 +159,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// What decides whether two attributes are the same.
-    fn key(&self) -> (ObjectIdentifier, Option<Tag>, &'a [u8]) {
+    fn key(&self) -> Key<'a> {
         let tag = self.value.tag();
         (self.oid, (!is_byte_string(tag)).then_some(tag), self.value.value())
     }
@@ -165,9 +175,12 @@ fn is_byte_string(tag: Tag) -> bool {
 
 impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match short_name(&self.oid) {
-            Some(name) => write!(f, "{name}=")?,
-            None => write!(f, "{}=", self.oid)?,
+        match ObjectIdentifier::from_bytes(self.oid) {
+            Ok(oid) => match short_name(&oid) {
+                Some(name) => write!(f, "{name}=")?,
+                None => write!(f, "{oid}=")?,
+            },
+            Err(_) => write!(f, "OID {}=", text::short_hex(self.oid, VALUE_CHARS / 2))?,
         }
         match self.text() {
             Some(value) => {

@@ -1,7 +1,7 @@
 //! What every structure here is read with: a sequence, an optional field, the signed envelope (RFC 5280 section 4.1.1).
 
 use der::asn1::{AnyRef, BitStringRef};
-use der::{Reader, SliceReader, Tag, TagNumber};
+use der::{Reader, SliceReader, Tag, TagNumber, Tagged};
 use spki::AlgorithmIdentifierRef;
 
 /// Reads a value that is one SEQUENCE and nothing after it.
@@ -26,6 +26,25 @@ pub fn optional_field<'a>(
         return Ok(None);
     }
     Ok(Some(reader.decode::<AnyRef<'a>>()?.value()))
+}
+
+/// The content of an OBJECT IDENTIFIER of any length, as far as Go reads it: each arc below 2^31, in its shortest form.
+pub fn object_identifier<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    let any: AnyRef<'a> = reader.decode()?;
+    any.tag().assert_eq(Tag::ObjectIdentifier)?;
+    let malformed = || Tag::ObjectIdentifier.value_error().into();
+    let (mut arc, mut within) = (0_u64, false);
+    for byte in any.value() {
+        if !within && *byte == 0x80 {
+            return Err(malformed());
+        }
+        arc = if within { arc << 7 } else { 0 } | u64::from(byte & 0x7f);
+        within = byte & 0x80 != 0;
+        if arc > i32::MAX as u64 {
+            return Err(malformed());
+        }
+    }
+    if within || any.value().is_empty() { Err(malformed()) } else { Ok(any.value()) }
 }
 
 /// The envelope that certificates and CSRs share: something to be signed, the algorithm, the signature.

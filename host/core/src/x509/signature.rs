@@ -13,7 +13,7 @@ use super::parse;
 use crate::text;
 
 /// What a person can do about a refused key.
-const ACCEPTED_KEYS: &str = "accepted are RSA keys of 2048 to 4096 bits, P-256, P-384, P-521 and Ed25519";
+const ACCEPTED_KEYS: &str = "accepted are RSA keys of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519";
 /// What a person can do about a refused signature algorithm.
 const ACCEPTED_SIGNATURES: &str = "accepted are RSA (PKCS #1 v1.5 or PSS) and ECDSA with SHA-256, SHA-384 or \
                                    SHA-512, and Ed25519";
@@ -33,6 +33,9 @@ pub enum SignatureError {
     /// A weak or unknown signature algorithm.
     #[error("the signature algorithm {0} is not accepted; {ACCEPTED_SIGNATURES}")]
     UnsupportedAlgorithm(String),
+    /// An accepted signature algorithm with parameters that it does not have.
+    #[error("the signature algorithm {0} has parameters; it takes none")]
+    Parameters(String),
     /// An algorithm for another kind of key.
     #[error("the signature algorithm {0} does not go with a key of kind {1}")]
     OtherKind(String, KeyKind),
@@ -44,7 +47,7 @@ pub enum SignatureError {
 /// The kinds of keys that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// RSA, 2048 to 4096 bits.
+    /// RSA, 2048 to 8192 bits.
     Rsa,
     /// NIST P-256, which is secp256r1 (RFC 5480 section 2.1.1.1).
     P256,
@@ -117,16 +120,25 @@ impl<'a> PublicKey<'a> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), SignatureError> {
-        let verifier = verifier(self.kind, algorithm).ok_or_else(|| {
-            let name = algorithm_name(&algorithm.oid);
-            let others = [KeyKind::Rsa, KeyKind::P256, KeyKind::Ed25519];
-            if others.iter().any(|other| verifier(*other, algorithm).is_some()) {
-                SignatureError::OtherKind(name, self.kind)
-            } else {
-                SignatureError::UnsupportedAlgorithm(name)
-            }
-        })?;
+        let verifier = verifier(self.kind, algorithm).ok_or_else(|| self.unverifiable(algorithm))?;
         verifier.verify_sig(self.key, message, signature).map_err(|_error| SignatureError::Invalid)
+    }
+
+    /// What is wrong with an algorithm that nothing here verifies with this key.
+    fn unverifiable(&self, algorithm: &AlgorithmIdentifierRef<'_>) -> SignatureError {
+        let known = |algorithm: &AlgorithmIdentifierRef<'_>| {
+            [KeyKind::Rsa, KeyKind::P256, KeyKind::Ed25519]
+                .iter()
+                .any(|kind| verifier(*kind, algorithm).is_some())
+        };
+        let name = algorithm_name(&algorithm.oid);
+        if known(algorithm) {
+            SignatureError::OtherKind(name, self.kind)
+        } else if known(&AlgorithmIdentifierRef { parameters: None, ..*algorithm }) {
+            SignatureError::Parameters(name)
+        } else {
+            SignatureError::UnsupportedAlgorithm(name)
+        }
     }
 }
 
@@ -154,7 +166,7 @@ fn kind(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<KeyKind, SignatureErro
 /// Bounds the modulus before any arithmetic is done with it.
 fn check_rsa(key: &[u8]) -> Result<(), SignatureError> {
     let bits = modulus_bits(key).map_err(|_error| SignatureError::MalformedKey("no RSAPublicKey"))?;
-    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
+    if (2048..=8192).contains(&bits) { Ok(()) } else { Err(SignatureError::RsaSize(bits)) }
 }
 
 /// The length of the modulus of an RSAPublicKey (RFC 8017 appendix A.1.1).
@@ -193,9 +205,10 @@ fn verifier(
     algorithm: &AlgorithmIdentifierRef<'_>,
 ) -> Option<&'static dyn VerificationAlgorithm> {
     use Hash::{Sha256, Sha384, Sha512};
-    let ecdsa = |hash| ecdsa(key, hash).filter(|_| algorithm.parameters.is_none());
-    // RFC 4055 section 5: generators write NULL, readers take absent parameters too.
+    // RSA's are NULL, and readers take absent ones too (RFC 4055 section 5). ECDSA's are absent (RFC 5758 section 3.2),
+    // and some write NULL: what is signed is the same, and Go and OpenSSL verify it.
     let plain = algorithm.parameters.is_none_or(|parameters| parameters.is_null());
+    let ecdsa = |hash| ecdsa(key, hash).filter(|_| plain);
     let pkcs1 = |hash| pkcs1(hash).filter(|_| plain && key == KeyKind::Rsa);
     match algorithm.oid {
         rfc5912::ECDSA_WITH_SHA_256 => ecdsa(Sha256),
@@ -234,9 +247,14 @@ fn pkcs1(hash: Hash) -> Option<&'static dyn VerificationAlgorithm> {
 }
 
 /// RSASSA-PSS in the three forms that TLS 1.3 has (RFC 8446 section 4.2.3): one hash throughout, a salt of its length.
+/// The hashes have NULL as parameters or none (RFC 4055 section 2.1).
 fn pss(algorithm: &AlgorithmIdentifierRef<'_>) -> Option<&'static dyn VerificationAlgorithm> {
     let parameters = algorithm.parameters?.to_der().ok()?;
-    let is = |hash, salt| parameters == pss_parameters(hash, salt);
+    let is = |hash, salt| {
+        [(true, true), (true, false), (false, true), (false, false)]
+            .iter()
+            .any(|nulls| parameters == pss_parameters(hash, salt, *nulls))
+    };
     if is(1, 32) {
         Some(&lc::RSA_PSS_2048_8192_SHA256)
     } else if is(2, 48) {
@@ -248,18 +266,21 @@ fn pss(algorithm: &AlgorithmIdentifierRef<'_>) -> Option<&'static dyn Verificati
     }
 }
 
-/// The DER of RSASSA-PSS-params (RFC 4055 section 3.1), as everybody writes it. `hash` is the last arc of
-/// 2.16.840.1.101.3.4.2.
-fn pss_parameters(hash: u8, salt: u8) -> [u8; 54] {
-    [
-        0x30, 52, // SEQUENCE
-        0xa0, 15, // hashAlgorithm
-        0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, hash, 5, 0, //
-        0xa1, 28, // maskGenAlgorithm: MGF1 with the same hash
-        0x30, 26, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8, //
-        0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, hash, 5, 0, //
-        0xa2, 3, 2, 1, salt, // saltLength
-    ]
+/// The DER of RSASSA-PSS-params (RFC 4055 section 3.1), with or without the NULL of the message's hash and of MGF1's.
+/// `hash` is the last arc of 2.16.840.1.101.3.4.2.
+fn pss_parameters(hash: u8, salt: u8, nulls: (bool, bool)) -> Vec<u8> {
+    let tlv = |tag: u8, content: &[u8]| [&[tag, content.len() as u8], content].concat();
+    let digest = |null| {
+        let oid = [6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, hash];
+        tlv(0x30, &[&oid[..], if null { &[5, 0] } else { &[] }].concat())
+    };
+    let mgf1 = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
+    let fields = [
+        tlv(0xa0, &digest(nulls.0)),
+        tlv(0xa1, &tlv(0x30, &[&mgf1[..], &digest(nulls.1)].concat())),
+        tlv(0xa2, &[2, 1, salt]),
+    ];
+    tlv(0x30, &fields.concat())
 }
 
 /// The SHA-256 of a SubjectPublicKeyInfo, which tells keys apart in messages.

@@ -21,6 +21,11 @@ impl KeyUsage {
     /// Reads `KeyUsage`, a named bit list.
     pub(super) fn from_der(der: &[u8]) -> der::Result<Self> {
         let bits = BitStringRef::from_der(der)?;
+        // X.690 section 11.2.1: the bits that fill the last octet are 0, and Go insists on it.
+        let fill = (1_u8 << bits.unused_bits()) - 1;
+        if bits.raw_bytes().last().is_some_and(|last| last & fill != 0) {
+            return Err(der::Tag::BitString.value_error().into());
+        }
         Ok(Self((0..9).filter(|bit| bits.get(*bit) == Some(true)).fold(0, |set, bit| set | 1 << bit)))
     }
 
@@ -91,6 +96,23 @@ const EXTENDED: [(&str, ObjectIdentifier); 13] = [
     ("netscape sgc", ObjectIdentifier::new_unwrap("2.16.840.1.113730.4.1")),
 ];
 
+/// The purposes that cert-manager knows and its API has no name for, so that no request can ask for them: Microsoft's
+/// commercial and kernel code signing.
+const NAMELESS: [ObjectIdentifier; 2] = [
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.22"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.61.1.1"),
+];
+
+/// Whether cert-manager compares the purpose where a CSR asks for it. It lets all others pass.
+pub(super) fn is_compared(oid: &ObjectIdentifier) -> bool {
+    NAMELESS.contains(oid) || name_of(oid).is_some()
+}
+
+/// cert-manager's name of an extended key usage, where it has one.
+pub fn name_of(oid: &ObjectIdentifier) -> Option<&'static str> {
+    EXTENDED.iter().find(|(_, known)| known == oid).map(|(name, _)| *name)
+}
+
 impl Usages {
     /// Reads a `spec.usages` as it is: defaults are somebody else's business.
     pub fn parse(names: &[String]) -> Result<Self, UnknownUsage> {
@@ -117,10 +139,7 @@ impl fmt::Display for KeyUsage {
 
 /// cert-manager's name of an extended key usage, or its OID.
 pub fn extended_name(oid: &ObjectIdentifier) -> String {
-    EXTENDED
-        .iter()
-        .find(|(_, known)| known == oid)
-        .map_or_else(|| oid.to_string(), |(name, _)| (*name).to_owned())
+    name_of(oid).map_or_else(|| oid.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -172,5 +191,6 @@ mod tests {
         assert_eq!(KeyUsage::from_der(&[3, 2, 1, 0x06]).unwrap().to_string(), "cert sign, crl sign");
         assert_eq!(KeyUsage::from_der(&[3, 3, 7, 0, 0x80]).unwrap().to_string(), "decipher only");
         assert!(KeyUsage::from_der(&[3, 0]).is_err());
+        assert!(KeyUsage::from_der(&[3, 2, 1, 0x07]).is_err(), "a bit in the filling");
     }
 }

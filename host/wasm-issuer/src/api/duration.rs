@@ -23,6 +23,9 @@ pub enum DurationError {
     /// Not in Go's syntax.
     #[error("not a duration such as 90s, 1m30s or 500ms")]
     Syntax,
+    /// A number with a unit that Go does not have, such as days.
+    #[error("a duration's units are h, m, s, ms, us and ns: 90 days are 2160h")]
+    Unit,
     /// Below zero.
     #[error("a duration must not be negative")]
     Negative,
@@ -106,7 +109,10 @@ fn leading_part(text: &str) -> Result<(u64, &str), DurationError> {
         "\u{b5}s" | "\u{3bc}s" => "us", // the micro sign and the Greek letter
         unit => unit,
     };
-    let (_, scale) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(DurationError::Syntax)?;
+    let (_, scale) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(match unit {
+        "d" | "day" | "days" | "w" | "mo" | "M" | "y" | "Y" => DurationError::Unit,
+        _ => DurationError::Syntax,
+    })?;
 
     let number = |digits: &str| if digits.is_empty() { Ok(0) } else { digits.parse::<u64>() };
     let whole =
@@ -197,14 +203,20 @@ mod tests {
 
     #[test]
     fn refuses_what_go_refuses() {
-        use DurationError::{Negative, Syntax, TooLong};
+        use DurationError::{Negative, Syntax, TooLong, Unit};
         for (text, expected) in [
             ("", Syntax),
             ("+", Syntax),
             (".", Syntax),
             (".s", Syntax),
             ("3", Syntax),
-            ("1d", Syntax),
+            ("1d", Unit),
+            ("90d", Unit),
+            ("1y2w", Unit),
+            ("12h90days", Unit),
+            ("P90D", Syntax),
+            ("90", Syntax),
+            (" 90s", Syntax),
             ("1 s", Syntax),
             ("s", Syntax),
             ("1m-30s", Syntax),

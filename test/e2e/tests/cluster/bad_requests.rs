@@ -31,7 +31,7 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
         let crl_sign = [0x03, 0x02, 0x01, 0x02];
         let code_signing = der::sequence(&[&der::oid("1.3.6.1.5.5.7.3.3")]);
         let names: Vec<Vec<u8>> = (0..3000).map(|i| der::dns(&format!("host-{i}.example"))).collect();
-        let cases: [(&str, String, Value, &str); 16] = [
+        let cases: [(&str, String, Value, &str); 18] = [
             ("text", text("hello"), json!({}), "spec.request: the CSR is not PEM: it holds no PEM block"),
             (
                 "large",
@@ -47,10 +47,16 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
                 r#"spec.request: the CSR is a PEM block "CERTIFICATE"; accepted are "CERTIFICATE REQUEST" and "NEW CERTIFICATE REQUEST""#,
             ),
             (
-                "two",
-                text(&rsa_1024.repeat(2)),
+                "no-names",
+                csr().subject(der::sequence(&[])).names(&[]).base64(),
                 json!({}),
-                "spec.request: the CSR is not PEM: it holds more PEM blocks than 1",
+                "spec.request: the CSR's names are refused: the list of subject alternative names is empty",
+            ),
+            (
+                "address-with-a-mask",
+                csr().names(&[der::tlv(0x87, &[10, 0, 0, 0, 255, 0, 0, 0])]).base64(),
+                json!({}),
+                "spec.request: the CSR's names are refused: subject alternative name [7]:0a000000ff000000: an iPAddress has 4 or 16 octets",
             ),
             (
                 "no-base64",
@@ -68,7 +74,7 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
                 "weak-key",
                 text(rsa_1024),
                 json!({}),
-                "spec.request: the CSR's self-signature is refused: the public key is RSA of 1024 bits; accepted are RSA keys of 2048 to 4096 bits, P-256, P-384, P-521 and Ed25519",
+                "spec.request: the CSR's self-signature is refused: the public key is RSA of 1024 bits; accepted are RSA keys of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519",
             ),
             (
                 "signed-by-another",
@@ -91,7 +97,7 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
             (
                 "wants-purpose",
                 csr().extension("2.5.29.37", &code_signing).base64(),
-                json!({}),
+                json!({"usages": ["server auth"]}),
                 "encoded CSR error: the CSR's extended key usages differ from the request's",
             ),
             (
@@ -99,6 +105,12 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
                 csr().base64(),
                 json!({"duration": "soon"}),
                 "spec.duration: not a duration such as 90s, 1m30s or 500ms",
+            ),
+            (
+                "days",
+                csr().base64(),
+                json!({"duration": "90d"}),
+                "spec.duration: a duration's units are h, m, s, ms, us and ns: 90 days are 2160h",
             ),
             (
                 "negative",
@@ -120,7 +132,8 @@ fn whatever_cannot_be_signed_fails_and_says_why() {
             ),
         ];
         // One whose duration cannot be read would stop cert-manager's own watch of all requests.
-        let cases = cases.iter().filter(|(name, ..)| *name != "duration" || !cert_manager_runs());
+        let cases =
+            cases.iter().filter(|(name, ..)| !["duration", "days"].contains(name) || !cert_manager_runs());
         join_all(cases.map(async |(name, request, more, why)| {
             t.raw_request(name, issuer_ref("ca"), request, more.clone()).await;
             t.approve(name).await;

@@ -1,3 +1,7 @@
+mod cases;
+mod names;
+mod oracle;
+
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -71,7 +75,7 @@ fn weak_and_odd_cryptography_is_refused_with_what_is_accepted() {
     let said = |pem: &str| read(pem.as_bytes()).unwrap_err().to_string();
     let message = said(include_str!("../testdata/rsa-1024.pem"));
     assert!(
-        message.contains("RSA of 1024 bits; accepted are RSA keys of 2048 to 4096 bits, P-256"),
+        message.contains("RSA of 1024 bits; accepted are RSA keys of 2048 to 8192 bits, P-256"),
         "{message}"
     );
     let message = said(include_str!("../testdata/sha1.pem"));
@@ -115,8 +119,6 @@ fn pem_may_look_as_go_accepts_it() {
         assert_eq!(read(text.as_bytes()).unwrap().der(), der, "{text}");
     }
     let refused = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
-    assert_eq!(refused(&format!("{pem}{pem}")), "the CSR is not PEM: it holds more PEM blocks than 1");
-    assert_eq!(refused(&format!("{pem}more")), "the CSR is not PEM: text follows the PEM block");
     assert_eq!(refused(""), "the CSR is not PEM: it holds no PEM block");
     assert_eq!(
         refused(&pem.replace("END CERT", "END DIRT")),
@@ -197,8 +199,6 @@ fn malformed_parts_are_refused() {
     assert!(with(extension("2.5.29.15", &[3, 0])).is_err());
     let no_attributes = tlv(SEQUENCE, &[&[2, 1, 0], &cn("a"), key.public_key_der()]);
     assert!(read(&signed(&no_attributes, &key)).is_ok());
-    let version_2 = tlv(SEQUENCE, &[&[2, 1, 1], &cn("a"), key.public_key_der(), &tlv(0xa0, &[])]);
-    assert!(read(&signed(&version_2, &key)).is_err());
 }
 
 #[test]

@@ -173,10 +173,11 @@ impl Made {
     }
 }
 
-/// What a CSR itself asks for.
+/// What a CSR itself asks for, as far as a request can: purposes without a name are left out.
 fn usages_of(csr: &Csr) -> Vec<String> {
     let key_usages = csr.key_usage().unwrap_or_default().names().map(str::to_owned);
-    key_usages.chain(csr.ext_key_usage().into_iter().flatten().map(usages::extended_name)).collect()
+    let purposes = csr.ext_key_usage().into_iter().flatten().filter_map(usages::name_of).map(str::to_owned);
+    key_usages.chain(purposes).collect()
 }
 
 fn read_csr(path: &Path) -> anyhow::Result<Csr> {
@@ -301,7 +302,7 @@ mod tests {
             (&["--dns", "a", "--annotation", "x"], "KEY=VALUE is expected"),
             (&["--dns", "a", "--resume", "t"], "--csr"),
             (&["--dns", "a", "--csr", "x"], "cannot be used with"),
-            (&["--dns", "a", "--duration", "1d"], "not a duration such as"),
+            (&["--dns", "a", "--duration", "1d"], "90 days are 2160h"),
             (
                 &["--dns", "a", "--duration", "500ms"],
                 "--duration: a certificate is valid for at least a second",

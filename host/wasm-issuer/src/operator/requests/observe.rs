@@ -13,6 +13,7 @@ use wasm_issuer_core::x509::Csr;
 use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
 };
+use crate::api::duration::DurationError;
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::apply::Target;
 
@@ -85,6 +86,17 @@ impl Observed {
             || self.annotations != newer.annotations
             || self.spec != newer.spec
             || self.view.differs(&newer.view)
+    }
+
+    /// Why nobody will ever approve it, if so. Approvers are written in Go, and a duration that Go cannot read, such as
+    /// `90d`, makes the whole object unreadable for them: it would wait for ever.
+    pub fn unapprovable(&self) -> Option<String> {
+        match self.spec.duration() {
+            Err(error) if self.view.awaits_approval() && error != DurationError::Negative => {
+                Some(format!("spec.duration: {error}"))
+            }
+            _ => None,
+        }
     }
 
     /// The request for the plugin, or why there can be none: the CSR or the spec is at fault.
@@ -239,6 +251,29 @@ mod tests {
         assert!(!old.differs(&own));
         assert!(old.differs(&observe(request(approved)).unwrap()));
         assert!(old.differs(&observe(request(json!([]))).unwrap()), "Ready was taken away: look again");
+    }
+
+    #[test]
+    fn a_duration_that_no_approver_can_read_is_not_waited_for() {
+        let asked = |duration: &str, conditions: Value| {
+            let mut request = request(conditions);
+            request.spec.duration = Some(duration.to_owned());
+            observe(request).unwrap().unapprovable()
+        };
+        for (duration, why) in
+            [("90d", "90 days are 2160h"), ("soon", "not a duration"), ("999999999h", "shorter")]
+        {
+            let message = asked(duration, json!([])).unwrap();
+            assert!(message.starts_with("spec.duration: ") && message.contains(why), "{message}");
+            for decided in ["Approved", "Denied"] {
+                assert_eq!(asked(duration, json!([{"type": decided, "status": "True"}])), None, "{decided}");
+            }
+            let failed = json!([{"type": "Ready", "status": "False", "reason": "Failed"}]);
+            assert_eq!(asked(duration, failed), None, "said already");
+        }
+        // Go reads this one; it is refused once it is approved.
+        assert_eq!(asked("-5s", json!([])), None);
+        assert_eq!(asked("2160h", json!([])), None);
     }
 
     #[test]

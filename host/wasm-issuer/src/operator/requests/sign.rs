@@ -72,6 +72,10 @@ impl Signing {
         if let Some(parked) = parked {
             return self.write_again(observed, parked, tries).await;
         }
+        if let Some(message) = observed.unapprovable() {
+            let plan = outcome::invalid(&observed.view, &message, tries, now());
+            return self.execute(observed, Parked { plan, asked: None, since: Instant::now() }, tries).await;
+        }
         let key = observed.issuer.as_ref();
         let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
         let mut current = observed;
