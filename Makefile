@@ -53,6 +53,10 @@ test-oracle: setup-go ## Compare what is said of CSRs with cert-manager's own co
 	@test/oracle/build.sh >/dev/null
 	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored --nocapture go_and_ | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for MINUTES (default 1); needs the nightly compiler and cargo-fuzz
+	@test/fuzz.sh
+
 .PHONY: test-cluster
 test-cluster: build plugins test-plugins cluster ## Run the tests against a real API server
 	$(call say,building the cluster tests)
