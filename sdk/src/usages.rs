@@ -60,6 +60,17 @@ impl fmt::Display for Usages {
     }
 }
 
+/// The purposes that cert-manager knows and its API has no name for: Microsoft's commercial and kernel code signing.
+const NAMELESS: [ObjectIdentifier; 2] = [
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.22"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.61.1.1"),
+];
+
+/// Whether cert-manager compares the purpose where a CSR asks for it. It lets all others pass.
+pub(crate) fn is_compared(oid: &ObjectIdentifier) -> bool {
+    NAMELESS.contains(oid) || EXTENDED.iter().any(|(_, known)| known == oid)
+}
+
 /// `KeyUsage` of cert-manager's API.
 const KEY: [(&str, KeyUsages); 10] = [
     ("signing", KeyUsages::DigitalSignature),
