@@ -206,8 +206,9 @@ pub(crate) mod tests {
 
     fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         let content = parts.concat();
-        assert!(content.len() < 128);
-        [&[tag, content.len() as u8], content.as_slice()].concat()
+        let length = u8::try_from(content.len()).unwrap();
+        let header = if length < 0x80 { vec![tag, length] } else { vec![tag, 0x81, length] };
+        [header, content].concat()
     }
 
     /// A CSR whose key and signature are nobody's, which is not looked at here.

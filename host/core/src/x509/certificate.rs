@@ -167,3 +167,25 @@ fn time(reader: &mut SliceReader<'_>) -> der::Result<Duration> {
         Ok(reader.decode::<GeneralizedTime>()?.to_unix_duration())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::x509::fixtures::*;
+
+    #[test]
+    fn what_cannot_be_compared_is_refused_in_a_certificate() {
+        let key = key();
+        let with = |extensions: &[Vec<u8>]| {
+            let mut template = Template::new(cn("a"), key.public_key_der(), cn("b"));
+            template.extensions = extensions.to_vec();
+            Certificate::parse(&template.sign(&key)).map(|_| ())
+        };
+        let purpose = |oid: &[u8]| extension("2.5.29.37", &tlv(SEQUENCE, &[oid]));
+        assert_eq!(with(&[purpose(&oid("1.2.3"))]), Ok(()));
+        // An ObjectIdentifier does not hold it, so that it could not be told from one that was asked for.
+        assert!(with(&[purpose(&tlv(6, &[&[0x2a], &[0x81, 0x01].repeat(30)]))]).is_err());
+        let unknown = extension("1.2.3", b"");
+        assert!(with(&[unknown.clone(), unknown]).is_err(), "Go cannot read an extension twice");
+    }
+}

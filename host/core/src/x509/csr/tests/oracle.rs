@@ -33,6 +33,7 @@ const fn accepted(gos: &'static str, why: &'static str) -> Difference {
 const DIFFERENCES: &[Difference] = &[
     refused("sha1WithRSAEncryption", "whoever collides SHA-1 has a CSR that nobody made"),
     refused("the public key is RSA of", "below 2048 bits it is factored; above 8192 cert-manager's API ends"),
+    refused("id-RSASSA-PSS", "DER leaves out what is the default, such as the trailer"),
     refused("elliptic curve secp224r1", "browsers and Java refuse certificates for P-224"),
     refused("the CSR is a PEM block", "a certificate or a key in the wrong place is better called so"),
     refused("neither a subject nor", "Java cannot read a certificate without any name"),
@@ -50,7 +51,10 @@ const DIFFERENCES: &[Difference] = &[
     accepted("sequence truncated", "some leave the attributes out, where RFC 2986 has an empty set"),
     accepted("do not match the expected ExtKeyUsages", "purposes are a set: their order means nothing"),
     // Go writes "name constraints" and "NameConstraints".
-    accepted("onstraints extension", "nobody here makes anything of them"),
+    accepted(
+        "onstraints extension",
+        "they are judged in the certificate, where somebody makes something of them",
+    ),
     refused("malformed (no SubjectPublicKeyInfo)", "DER that others refuse: Go skips what follows the key"),
     refused(
         "is no PKCS#10 request",
