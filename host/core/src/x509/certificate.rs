@@ -71,7 +71,11 @@ impl<'a> Certificate<'a> {
                 not_before,
                 not_after,
                 spki,
-                extensions: extensions.map(Extensions::parse).transpose()?.unwrap_or_default().all_purposes_known()?,
+                extensions: extensions
+                    .map(Extensions::parse)
+                    .transpose()?
+                    .unwrap_or_default()
+                    .all_purposes_known()?,
                 all_extensions,
                 envelope,
             })

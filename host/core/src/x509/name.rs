@@ -56,9 +56,7 @@ impl<'a> Name<'a> {
 
     /// The common names that are text, in their order.
     pub fn common_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
-        self.attributes()
-            .filter(|attribute| attribute.oid == rfc4519::COMMON_NAME.as_bytes())
-            .filter_map(|cn| cn.text())
+        self.attributes().filter(|attribute| attribute.is(rfc4519::COMMON_NAME)).filter_map(|cn| cn.text())
     }
 
     /// All attributes, whatever relative name they are in.
@@ -81,13 +79,8 @@ impl<'a> Name<'a> {
 
     /// Whether it is `base` or below it (RFC 5280 section 7.1): the case of ASCII letters says nothing here.
     pub fn is_within(&self, base: &Name<'_>) -> bool {
-        let folded = |rdn: &[Attribute<'_>]| {
-            let mut keys: Vec<_> = rdn.iter().map(Attribute::folded_key).collect();
-            keys.sort_unstable();
-            keys
-        };
         base.rdns.len() <= self.rdns.len()
-            && base.rdns.iter().zip(&self.rdns).all(|(base, own)| folded(base) == folded(own))
+            && base.rdns.iter().zip(&self.rdns).all(|(base, own)| folded_keys(base) == folded_keys(own))
     }
 
     /// The attributes that `other` does not have.
@@ -107,6 +100,12 @@ fn keys<'a>(rdn: &[Attribute<'a>]) -> Vec<Key<'a>> {
     keys
 }
 
+fn folded_keys<'a>(rdn: &[Attribute<'a>]) -> Vec<(&'a [u8], Vec<u8>)> {
+    let mut keys: Vec<_> = rdn.iter().map(Attribute::folded_key).collect();
+    keys.sort_unstable();
+    keys
+}
+
 fn relative_name(set: AnyRef<'_>) -> der::Result<Vec<Attribute<'_>>> {
     set.tag().assert_eq(Tag::Set)?;
     let mut reader = der::SliceReader::new(set.value())?;
@@ -120,6 +119,11 @@ fn relative_name(set: AnyRef<'_>) -> der::Result<Vec<Attribute<'_>>> {
 }
 
 impl<'a> Attribute<'a> {
+    /// Whether it is of this type.
+    pub fn is(&self, oid: ObjectIdentifier) -> bool {
+        self.oid == oid.as_bytes()
+    }
+
     /// The value where it is text.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         match self.value.tag() {
@@ -152,7 +156,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    fn folded_key(&self) -> (ObjectIdentifier, Vec<u8>) {
+    fn folded_key(&self) -> (&'a [u8], Vec<u8>) {
         let value = self.value.value();
         let text = self.text().map(|text| text.trim().to_ascii_lowercase().into_bytes());
         (self.oid, text.unwrap_or_else(|| value.to_vec()))

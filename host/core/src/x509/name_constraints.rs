@@ -99,7 +99,7 @@ fn names_of(certificate: &Certificate<'_>) -> Vec<(u32, Vec<u8>, String)> {
         let hosts = subject.common_names().filter(|name| name.contains('.') && is_host_name(name));
         names.extend(hosts.map(|name| (DNS, name.to_ascii_lowercase().into(), format!("CN={name}"))));
     }
-    for attribute in subject.attributes().filter(|attribute| attribute.oid == EMAIL_ADDRESS) {
+    for attribute in subject.attributes().filter(|attribute| attribute.is(EMAIL_ADDRESS)) {
         let address = attribute.text().unwrap_or_default().into_owned();
         names.push((EMAIL, address.into(), attribute.to_string()));
     }

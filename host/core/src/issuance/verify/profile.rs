@@ -89,7 +89,7 @@ fn subject(request: &SignRequest, leaf: &Certificate<'_>) -> Result<Option<Found
     let repeats_a_name =
         |common_name: &str| general_name::repeating(common_name).any(|name| names.contains(&name));
     let is_beyond = found.beyond(&requested).iter().any(|attribute| {
-        attribute.oid != rfc4519::COMMON_NAME || !attribute.text().is_some_and(|cn| repeats_a_name(&cn))
+        !attribute.is(rfc4519::COMMON_NAME) || !attribute.text().is_some_and(|cn| repeats_a_name(&cn))
     });
     let mismatch = Mismatch::between(SUBJECT, &requested, &found);
     match (is_beyond, names.is_empty()) {
