@@ -55,21 +55,15 @@ pub fn verify(
     let ders = chain::decode(CHAIN, &signed.chain)?;
     let whole = chain::parse(CHAIN, &ders)?;
     let leaf = whole.first().ok_or_else(Mismatch::empty)?;
-    let (published, root) = chain::split_root(&whole);
-
     leaf::check(request, leaf)?;
-    chain::check_validity(&whole, now)?;
-    form::check_leaf(leaf)?;
-    published.iter().try_for_each(form::check)?;
-    chain::check_links(&whole)?;
 
     let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
     let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
+    let (published, root) = chain::split_root(&whole);
     let given = given.as_deref().or_else(|| root.map(std::slice::from_ref));
     let trusted_cas = trusted.parsed();
-    let above = authorities::way_up(published, given, (trusted, &trusted_cas), now)?;
-    let path: Vec<_> = published.iter().chain(above).collect();
-    chain::check_name_constraints(&path)?;
+    let path = path(&whole, given, (trusted, &trusted_cas), now)?;
+    form::check_leaf(leaf)?;
     let (kept, dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);
     kept.iter().try_for_each(|it| form::check_readable(it))?;
 
@@ -84,6 +78,24 @@ pub fn verify(
         not_before: chain::timestamp(leaf.not_before()),
         not_after: chain::timestamp(leaf.not_after()),
     })
+}
+
+/// The rules that need no request: the certificates of a chain, leaf first, with those above it, all of which clients can
+/// read, link up, are valid and keep each other's constraints.
+fn path<'c, 'a>(
+    whole: &'c [Certificate<'a>],
+    given: Option<&'c [Certificate<'a>]>,
+    trusted: (&TrustedCas, &'c [Certificate<'a>]),
+    now: Timestamp,
+) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
+    chain::check_validity(whole, now)?;
+    let (published, _root) = chain::split_root(whole);
+    published.iter().try_for_each(form::check)?;
+    chain::check_links(whole)?;
+    let above = authorities::way_up(published, given, trusted, now)?;
+    let path: Vec<_> = published.iter().chain(above).collect();
+    chain::check_name_constraints(&path)?;
+    Ok(path)
 }
 
 #[cfg(test)]

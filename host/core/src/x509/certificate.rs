@@ -5,7 +5,7 @@ use std::time::Duration;
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 
-use super::extensions::{self, Extension, Extensions};
+use super::extensions::Extensions;
 use super::parse::{self, Envelope};
 use super::{KeyUsage, PublicKey, SignatureError, name};
 use crate::text;
@@ -29,8 +29,6 @@ pub struct Certificate<'a> {
     spki: &'a [u8],
     /// The extensions that are judged, parsed.
     pub extensions: Extensions<'a>,
-    /// All of them, as they stand.
-    pub all_extensions: Vec<Extension<'a>>,
 }
 
 impl<'a> Certificate<'a> {
@@ -61,7 +59,6 @@ impl<'a> Certificate<'a> {
             if extensions.is_some() && !v3 {
                 return Err(Tag::Integer.value_error().into());
             }
-            let all_extensions = extensions.map(extensions::list).transpose()?.unwrap_or_default();
             Ok(Self {
                 der,
                 v3,
@@ -71,12 +68,10 @@ impl<'a> Certificate<'a> {
                 not_before,
                 not_after,
                 spki,
-                extensions: extensions
-                    .map(Extensions::parse)
-                    .transpose()?
-                    .unwrap_or_default()
-                    .all_purposes_known()?,
-                all_extensions,
+                extensions: match extensions {
+                    Some(list) => Extensions::parse(list)?.all_purposes_known()?,
+                    None => Extensions::default(),
+                },
                 envelope,
             })
         })

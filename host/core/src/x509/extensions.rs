@@ -50,23 +50,7 @@ impl fmt::Display for Extension<'_> {
     }
 }
 
-/// Reads `Extensions`, the SEQUENCE OF itself, without a look at the values.
-pub(super) fn list(der: &[u8]) -> der::Result<Vec<Extension<'_>>> {
-    sequence(der, |list| {
-        let mut extensions = Vec::new();
-        while !list.is_finished() {
-            extensions.push(list.sequence(|extension| {
-                let id = object_identifier(extension)?;
-                let critical = extension.decode::<Option<bool>>()?.unwrap_or(false);
-                let value = extension.decode::<&OctetStringRef>()?.as_bytes();
-                Ok::<_, der::Error>(Extension { id, critical, value })
-            })?);
-        }
-        Ok(extensions)
-    })
-}
-
-/// The extensions that are judged; all others are skipped.
+/// The extensions; those that are judged here are parsed.
 #[derive(Clone, Debug, Default)]
 pub struct Extensions<'a> {
     /// RFC 5280 section 4.2.1.9.
@@ -79,7 +63,9 @@ pub struct Extensions<'a> {
     pub long_purposes: bool,
     /// RFC 5280 section 4.2.1.6.
     pub subject_alt_name: Option<GeneralNames<'a>>,
-    /// The OIDs of all extensions, known or not.
+    /// All extensions, known or not, in their order.
+    pub all: Vec<Extension<'a>>,
+    /// Their OIDs.
     ids: BTreeSet<&'a [u8]>,
 }
 
@@ -93,7 +79,19 @@ impl<'a> Extensions<'a> {
 
     /// Adds those of another `Extensions`. RFC 5280 section 4.2: there is none twice.
     pub(super) fn add_all(&mut self, der: &'a [u8]) -> der::Result<()> {
-        list(der)?.iter().try_for_each(|extension| self.add(extension.id, extension.value))
+        sequence(der, |list| {
+            while !list.is_finished() {
+                let extension = list.sequence(|extension| {
+                    // An OID longer than `ObjectIdentifier` holds is none of those judged here.
+                    let id = object_identifier(extension)?;
+                    let critical = extension.decode::<Option<bool>>()?.unwrap_or(false);
+                    let value = extension.decode::<&'a OctetStringRef>()?.as_bytes();
+                    Ok::<_, der::Error>(Extension { id, critical, value })
+                })?;
+                self.add(extension)?;
+            }
+            Ok(())
+        })
     }
 
     /// Refuses purposes that cannot be compared.
@@ -101,11 +99,13 @@ impl<'a> Extensions<'a> {
         if self.long_purposes { Err(Tag::ObjectIdentifier.length_error().into()) } else { Ok(self) }
     }
 
-    fn add(&mut self, id: &'a [u8], value: &'a [u8]) -> der::Result<()> {
+    fn add(&mut self, extension: Extension<'a>) -> der::Result<()> {
+        let Extension { id, value, .. } = extension;
         if !self.ids.insert(id) {
             return Err(Tag::Sequence.value_error().into());
         }
-        let is = |oid: ObjectIdentifier| id == oid.as_bytes();
+        self.all.push(extension);
+        let is = |oid: ObjectIdentifier| extension.is(oid);
         if is(rfc5280::ID_CE_BASIC_CONSTRAINTS) {
             self.basic_constraints = Some(basic_constraints(value)?);
         } else if is(rfc5280::ID_CE_KEY_USAGE) {

@@ -56,7 +56,9 @@ impl<'a> Name<'a> {
 
     /// The common names that are text, in their order.
     pub fn common_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
-        self.attributes().filter(|attribute| attribute.is(rfc4519::COMMON_NAME)).filter_map(|cn| cn.text())
+        self.attributes()
+            .filter(|attribute| attribute.oid == rfc4519::COMMON_NAME.as_bytes())
+            .filter_map(|cn| cn.text())
     }
 
     /// All attributes, whatever relative name they are in.
@@ -100,6 +102,7 @@ fn keys<'a>(rdn: &[Attribute<'a>]) -> Vec<Key<'a>> {
     keys
 }
 
+/// The same without the case of ASCII letters, and whatever the string type.
 fn folded_keys<'a>(rdn: &[Attribute<'a>]) -> Vec<(&'a [u8], Vec<u8>)> {
     let mut keys: Vec<_> = rdn.iter().map(Attribute::folded_key).collect();
     keys.sort_unstable();
@@ -119,11 +122,6 @@ fn relative_name(set: AnyRef<'_>) -> der::Result<Vec<Attribute<'_>>> {
 }
 
 impl<'a> Attribute<'a> {
-    /// Whether it is of this type.
-    pub fn is(&self, oid: ObjectIdentifier) -> bool {
-        self.oid == oid.as_bytes()
-    }
-
     /// The value where it is text.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         match self.value.tag() {
@@ -139,21 +137,9 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Whether the value is a string of a type that everybody reads, with the characters of that type and no others.
-    pub fn is_well_formed(&self) -> bool {
-        let value = self.value.value();
-        match self.value.tag() {
-            Tag::Utf8String => std::str::from_utf8(value).is_ok(),
-            // Go allows two more than the standard, as many CAs have.
-            Tag::PrintableString => {
-                value.iter().all(|c| c.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(c))
-            }
-            Tag::Ia5String => value.is_ascii(),
-            Tag::NumericString => value.iter().all(|c| c.is_ascii_digit() || *c == b' '),
-            Tag::TeletexString => true,
-            Tag::BmpString => value.len() % 2 == 0,
-            _ => false,
-        }
+    /// Whether it is of this type.
+    pub fn is(&self, id: ObjectIdentifier) -> bool {
+        self.oid == id.as_bytes()
     }
 
     fn folded_key(&self) -> (&'a [u8], Vec<u8>) {

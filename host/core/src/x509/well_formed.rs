@@ -35,9 +35,7 @@ pub fn check(subject: &Name<'_>, alternative: Option<&GeneralNames<'_>>) -> Resu
     if subject.relative_names().any(<[Attribute<'_>]>::is_empty) {
         return Err(NameError::EmptyRelative);
     }
-    for attribute in subject.attributes() {
-        text(&attribute).map_err(|wrong| NameError::Attribute(attribute.to_string(), wrong))?;
-    }
+    check_text(subject)?;
     let Some(alternative) = alternative else {
         return if subject.is_empty() { Err(NameError::None) } else { Ok(()) };
     };
@@ -48,6 +46,13 @@ pub fn check(subject: &Name<'_>, alternative: Option<&GeneralNames<'_>>) -> Resu
         general(&name).map_err(|wrong| NameError::Alternative(name.to_string(), wrong))?;
     }
     Ok(())
+}
+
+/// Checks the strings of a name.
+pub fn check_text(name: &Name<'_>) -> Result<(), NameError> {
+    name.attributes().try_for_each(|attribute| {
+        text(&attribute).map_err(|wrong| NameError::Attribute(attribute.to_string(), wrong))
+    })
 }
 
 /// The string types that Go reads in a certificate, each with what it may hold.

@@ -169,7 +169,7 @@ pub fn anchor<'c, 'a>(
 /// (b) and (c)).
 pub fn check_name_constraints(path: &[&Certificate<'_>]) -> Result<(), Mismatch> {
     for (at, issuer) in path.iter().enumerate() {
-        let mut extensions = issuer.all_extensions.iter();
+        let mut extensions = issuer.extensions.all.iter();
         let Some(extension) = extensions.find(|it| it.is(rfc5280::ID_CE_NAME_CONSTRAINTS)) else { continue };
         let wrong = |message: String| {
             Err(Mismatch::new(NAME_CONSTRAINTS, format!("those of {} {message}", issuer.describe())))

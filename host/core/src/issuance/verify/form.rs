@@ -7,7 +7,7 @@ use der::Reader;
 use super::chain::timestamp;
 use super::mismatch::{CHAIN, Mismatch, VALIDITY};
 use crate::text;
-use crate::x509::{Certificate, Extension, Name, NameConstraints, sequence};
+use crate::x509::{Certificate, Extension, Name, NameConstraints, sequence, well_formed};
 
 const SERIAL: &str = "serialNumber";
 const EXTENSIONS: &str = "extensions";
@@ -151,17 +151,15 @@ fn check_subject_and_issuer(certificate: &Certificate<'_>) -> Result<(), Mismatc
     let read = |field, der| {
         let name =
             Name::parse(der).map_err(|error| Mismatch::new(field, format!("it is malformed: {error}")))?;
-        let odd = name.attributes().find(|attribute| !attribute.is_well_formed());
-        match odd {
-            Some(odd) => Err(about(certificate, field, &format!("a string that is none of its type: {odd}"))),
-            None => Ok(name),
-        }
+        well_formed::check_text(&name)
+            .map_err(|error| about(certificate, field, &format!("a name that is none: {error}")))?;
+        Ok(name)
     };
     if read(ISSUER, certificate.issuer_der())?.is_empty() {
         return Err(about(certificate, ISSUER, "an empty name for its issuer"));
     }
     let names_are_critical =
-        certificate.all_extensions.iter().any(|it| it.critical && it.is(rfc5280::ID_CE_SUBJECT_ALT_NAME));
+        certificate.extensions.all.iter().any(|it| it.critical && it.is(rfc5280::ID_CE_SUBJECT_ALT_NAME));
     if read(SUBJECT, certificate.subject_der())?.is_empty() && !names_are_critical {
         return Err(about(certificate, SUBJECT, "an empty subject, and no critical subjectAltName"));
     }
@@ -170,7 +168,7 @@ fn check_subject_and_issuer(certificate: &Certificate<'_>) -> Result<(), Mismatc
 
 fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     let is_odd = |it: &&Extension<'_>| it.critical && !HONOURED.iter().any(|id| it.is(*id));
-    let odd: Vec<_> = certificate.all_extensions.iter().filter(is_odd).collect();
+    let odd: Vec<_> = certificate.extensions.all.iter().filter(is_odd).collect();
     if odd.is_empty() {
         return Ok(());
     }
@@ -181,7 +179,7 @@ fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
 fn check_parsed(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     let is_malformed =
         |it: &&Extension<'_>| PARSED.iter().any(|(id, form)| it.is(*id) && !form.holds(it.value));
-    match certificate.all_extensions.iter().find(is_malformed) {
+    match certificate.extensions.all.iter().find(is_malformed) {
         Some(odd) => Err(about(certificate, CHAIN, &format!("a malformed extension {odd}"))),
         None => Ok(()),
     }

@@ -149,7 +149,7 @@ fn extensions(is_ca: bool, leaf: &Certificate<'_>) -> Option<Found> {
         let is = |id: &ObjectIdentifier| extension.is(*id);
         JUDGED.iter().chain(&ORDINARY).any(is) || (is_ca && NARROWING.iter().any(is))
     };
-    let further: Vec<_> = leaf.all_extensions.iter().filter(|extension| !is_ordinary(extension)).collect();
+    let further: Vec<_> = leaf.extensions.all.iter().filter(|extension| !is_ordinary(extension)).collect();
     (!further.is_empty()).then(|| {
         let further = text::list(further.into_iter(), LIST_CHARS);
         let mismatch = Mismatch::between(EXTENSIONS, "none beyond the ordinary ones", further);
