@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod load;
+mod verify;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
@@ -12,6 +13,7 @@ use aws_lc_rs::signature::{
 };
 pub use ephemeral::{EphemeralKeys, MAX_EPHEMERAL_KEYS, MAX_KEY_NAME_BYTES};
 pub use load::MAX_KEY_PEM_BYTES;
+pub use verify::{VerifyError, verify};
 
 /// The largest message that is signed. The contract promises it; a TBSCertificate takes a few KiB.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;

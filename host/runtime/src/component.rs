@@ -17,7 +17,7 @@ const SIGNER_VERSION: (u64, u64) = (0, 1);
 
 /// What a plugin may import: the linker has nothing else.
 const IMPORTS: [(&str, (u64, u64), &[&str]); 8] = [
-    ("wasm-issuer:plugin", (0, 1), &["types", "secrets", "keys", "cache", "log"]),
+    ("wasm-issuer:plugin", (0, 1), &["types", "secrets", "keys", "certificates", "cache", "log"]),
     (
         "wasi:cli",
         (0, 2),

@@ -2,6 +2,7 @@
 //! that view, and how to add them to a linker. None knows what else there is in a call.
 
 pub mod cache;
+pub mod certificates;
 pub mod http;
 pub mod keys;
 pub mod log;

@@ -8,7 +8,7 @@ use wasmtime::component::{Component, ComponentNamedList, HasData, InstancePre, L
 use super::bindings::IssuerPluginPre;
 use super::bindings::wasm_issuer::plugin::types::{self, Certificate, CertificateRequest, Failure, Issuer};
 use super::error::LoadError;
-use super::imports::{cache, http, keys, log, secrets};
+use super::imports::{cache, certificates, http, keys, log, secrets};
 use super::state::CallState;
 
 const SIGNER: &str = "wasm-issuer:plugin/signer@0.1.0";
@@ -19,6 +19,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     types::add_to_linker::<_, HasTypes>(&mut linker, |_| ())?;
     cache::add_to_linker(&mut linker, CallState::cache_view)?;
+    certificates::add_to_linker(&mut linker)?;
     http::add_to_linker(&mut linker, CallState::http_view)?;
     keys::add_to_linker(&mut linker, CallState::keys_view)?;
     log::add_to_linker(&mut linker, CallState::log_view)?;

@@ -117,8 +117,12 @@ impl SecretValue {
             .map_err(|error| self.invalid(error))
     }
 
-    /// The certificates in its PEM text, DER each. A text that holds anything else is refused as a whole.
+    /// The certificates in its PEM text, DER each; none in an empty one. A text that holds anything else is refused as
+    /// a whole.
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, InvalidValue> {
+        if self.bytes.trim_ascii().is_empty() {
+            return Ok(Vec::new());
+        }
         let (blocks, _) = pem::blocks(&self.bytes, MAX_CERTIFICATES).map_err(|error| self.invalid(error))?;
         let der = |block: &pem::Block<'_>| match block.label {
             "CERTIFICATE" => block.decode().map(|der| der.to_vec()).map_err(|error| self.invalid(error)),

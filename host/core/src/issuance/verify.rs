@@ -16,6 +16,9 @@ mod leaf;
 mod mismatch;
 mod profile;
 
+use std::slice;
+use std::time::SystemTime;
+
 pub use authorities::TrustedCas;
 pub use differences::{Difference, Mode, Verification};
 use jiff::Timestamp;
@@ -60,7 +63,7 @@ pub fn verify(
     let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
     let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
     let (published, root) = chain::split_root(&whole);
-    let given = given.as_deref().or_else(|| root.map(std::slice::from_ref));
+    let given = given.as_deref().or_else(|| root.map(slice::from_ref));
     let trusted_cas = trusted.parsed();
     let path = path(&whole, given, (trusted, &trusted_cas), now)?;
     form::check_leaf(leaf)?;
@@ -78,6 +81,23 @@ pub fn verify(
         not_before: chain::timestamp(leaf.not_before()),
         not_after: chain::timestamp(leaf.not_after()),
     })
+}
+
+/// Judges an answer by the rules that need no request: whether one that holds this chain could be published at all. For a
+/// plugin's `check`, which is to find out before a request does. `trusted` are the CA certificates of the Issuer's own
+/// Secrets.
+pub fn judge(signed: &Signed, trusted: &TrustedCas, now: SystemTime) -> Result<(), Mismatch> {
+    let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
+    let ders = chain::decode(CHAIN, &signed.chain)?;
+    let whole = chain::parse(CHAIN, &ders)?;
+    let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
+    let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
+    let (_published, root) = chain::split_root(&whole);
+    let given = given.as_deref().or_else(|| root.map(slice::from_ref));
+    let trusted_cas = trusted.parsed();
+    let path = path(&whole, given, (trusted, &trusted_cas), now)?;
+    let (kept, _dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);
+    kept.iter().try_for_each(|it| form::check_readable(it))
 }
 
 /// The rules that need no request: the certificates of a chain, leaf first, with those above it, all of which clients can

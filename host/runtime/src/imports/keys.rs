@@ -1,6 +1,6 @@
 //! The `keys` import: private keys stay here, plugins hold handles.
 
-use wasm_issuer_core::keys::{Algorithm, EphemeralKeys, KeyError};
+use wasm_issuer_core::keys::{self, Algorithm, EphemeralKeys, KeyError, VerifyError};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::bindings::KeyHandle;
@@ -35,6 +35,16 @@ impl Host for KeysView<'_> {
             Ok(key) => Ok(Ok(self.table.push(key)?)),
             Err(error) => Ok(Err(error.into())),
         }
+    }
+
+    fn verify(
+        &mut self,
+        public_key: Vec<u8>,
+        algorithm: Vec<u8>,
+        message: Vec<u8>,
+        signature: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), wit::VerifyError>> {
+        Ok(keys::verify(&public_key, &algorithm, &message, &signature).map_err(Into::into))
     }
 }
 
@@ -92,6 +102,16 @@ impl From<KeyError> for wit::KeyError {
             KeyError::LimitExceeded(message) => Self::LimitExceeded(message),
             KeyError::Invalid(message) => Self::Other(message.to_owned()),
             KeyError::Failed => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<VerifyError> for wit::VerifyError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Key(message) => Self::Key(message),
+            VerifyError::Algorithm(message) => Self::Algorithm(message),
+            VerifyError::OtherKey => Self::OtherKey,
         }
     }
 }

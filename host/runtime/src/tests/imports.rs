@@ -12,13 +12,15 @@ use wasmtime_wasi::p2::OutputStream as _;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::bindings::wasm_issuer::plugin::keys::{HostSigningKey as _, KeyError};
+use crate::bindings::wasm_issuer::plugin::certificates::Host as _;
+use crate::bindings::wasm_issuer::plugin::keys::{Host as _, HostSigningKey as _, KeyError, VerifyError};
 use crate::bindings::wasm_issuer::plugin::secrets::{
     Encoding, Host as _, HostSecret as _, PlaceholderForm, SecretError,
 };
 use crate::bindings::wasm_issuer::plugin::types as wit;
 use crate::bindings::{KeyHandle, SecretHandle};
 use crate::egress::EgressConfig;
+use crate::imports::certificates::Judge;
 use crate::imports::secrets::SecretsView;
 use crate::log::{CallLog, CallName, LineStream, Stream};
 use crate::memory::MemoryPool;
@@ -141,15 +143,60 @@ fn certificates_and_nothing_else_is_handed_out() {
     let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&pair).unwrap();
     let chain = format!("# the root\n{}{}", certificate.pem(), certificate.pem());
     let both = format!("{}{}", certificate.pem(), pair.serialize_pem());
-    let mut store = state(&[("ca.crt", chain.as_bytes()), ("both", both.as_bytes()), ("none", b"")], &[]);
+    let values: [(&str, &[u8]); 4] =
+        [("ca.crt", chain.as_bytes()), ("both", both.as_bytes()), ("text", b"none"), ("empty", b" \n")];
+    let mut store = state(&values, &[]);
     let mut secrets = store.data_mut().secrets_view();
     let secret = secrets.secret("ca.crt");
     let found = secrets.certificates(secret).unwrap().unwrap();
     assert_eq!(found, [certificate.der().to_vec(), certificate.der().to_vec()]);
     let secret = secrets.secret("both");
     assert!(invalid(secrets.certificates(secret).unwrap()).contains("`PRIVATE KEY`"));
-    let secret = secrets.secret("none");
+    let secret = secrets.secret("text");
     invalid(secrets.certificates(secret).unwrap());
+    let secret = secrets.secret("empty");
+    assert!(secrets.certificates(secret).unwrap().unwrap().is_empty());
+}
+
+#[test]
+fn signatures_are_judged_as_the_hosts_own_verification_does() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = rcgen::PublicKeyData::subject_public_key_info(&pair);
+    let signature = rcgen::SigningKey::sign(&pair, b"message").unwrap();
+    let ecdsa_sha256 = [0x30, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let ecdsa_sha1 = [0x30, 0x09, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+    let rsa_sha256 = [0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b, 5, 0];
+    let mut store = state(&[], &[]);
+    let mut keys = store.data_mut().keys_view();
+    let mut verify = |key: &[u8], algorithm: &[u8], message: &[u8]| {
+        keys.verify(key.to_vec(), algorithm.to_vec(), message.to_vec(), signature.clone()).unwrap()
+    };
+    assert!(verify(&key, &ecdsa_sha256, b"message").is_ok());
+    assert!(matches!(verify(&key, &ecdsa_sha256, b"another"), Err(VerifyError::OtherKey)));
+    assert!(matches!(verify(&key, &rsa_sha256, b"message"), Err(VerifyError::OtherKey)));
+    assert!(matches!(verify(&key, &ecdsa_sha1, b"message"), Err(VerifyError::Algorithm(_))));
+    assert!(matches!(verify(&key, b"\x30\x00", b"message"), Err(VerifyError::Algorithm(_))));
+    assert!(matches!(verify(b"\x30\x00", &ecdsa_sha256, b"message"), Err(VerifyError::Key(_))));
+}
+
+/// What is published only if a plugin's `sign` returned it is judged as that is.
+#[test]
+fn an_answer_is_judged_before_there_is_a_request() {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let (root_key, other_key) = (key(), key());
+    let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let [root, other] = [&root_key, &other_key].map(|key| params.self_signed(key).unwrap().pem());
+    let issuer = rcgen::Issuer::new(params, &root_key);
+    let leaf = rcgen::CertificateParams::new(vec!["a.example".into()]).unwrap();
+    let chain = leaf.signed_by(&key(), &issuer).unwrap().pem();
+    let judge = |chain: &str, ca: &str| {
+        Judge.judge(wit::Certificate { chain: chain.into(), ca: Some(ca.into()) }).unwrap()
+    };
+    assert_eq!(judge(&chain, &root), Ok(()));
+    let refused = judge(&chain, &other).unwrap_err();
+    assert!(refused.starts_with("ca: ") && refused.ends_with("the signature does not verify"), "{refused}");
+    assert!(judge(&"x".repeat(4 << 20), &root).is_err());
 }
 
 #[test]

@@ -11,9 +11,9 @@ use super::mismatch::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY};
 use crate::text;
 use crate::x509::{Certificate, NameConstraints, name, pem};
 
-/// How many certificates a chain, or the CA certificates, may have.
-const MAX_CERTIFICATES: usize = 10;
-/// The largest PEM text that is read. Ten certificates of 25 KiB; ordinary ones take 1 to 2.
+/// How many certificates a chain, or the CA certificates, may have: a leaf and the 20 CAs that the SDK builds a chain of.
+const MAX_CERTIFICATES: usize = 21;
+/// The largest PEM text that is read. 21 certificates of 12 KiB; ordinary ones take 1 to 2.
 const MAX_PEM_BYTES: usize = 256 * 1024;
 /// How far a CA's clock may be ahead of ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
