@@ -2,13 +2,15 @@
 
 use der::asn1::{AnyRef, ObjectIdentifier, Utf8StringRef};
 use der::{Encode as _, Sequence, Tag};
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::ext::pkix::BasicConstraints;
 
 use crate::builder::now;
 use crate::parsed::key_id;
+use crate::path::{self, Given};
+use crate::secrets::SecretError;
 use crate::{
     Algorithm, Certificate, CertificateBuilder, Failure, HostKey, ParsedCertificate, Request, Signer, Usages,
-    cache, pem, secrets,
+    cache, log, pem, secrets,
 };
 
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -20,15 +22,27 @@ pub struct Authority<K = HostKey> {
     key: K,
     /// The CA's own certificate, then each the issuer of the one before it.
     chain: Vec<ParsedCertificate>,
+    /// Whether the last one is self-signed.
+    has_root: bool,
+    /// What [`Authority::check`] tells the log.
+    remark: Option<String>,
 }
 
 impl Authority<HostKey> {
-    /// The CA in the Issuer's Secret: the keys that hold its certificates and its private key, `tls.crt` and
-    /// `tls.key` in a `kubernetes.io/tls` Secret.
-    pub fn from_secret(certificates: &str, key: &str) -> Result<Self, Failure> {
+    /// The CA in the Issuer's Secret: the keys that hold its certificates, its private key, and the certificates that
+    /// clients trust, which may be missing or empty. In a `kubernetes.io/tls` Secret, as cert-manager makes them, they
+    /// are `tls.crt`, `tls.key` and `ca.crt`. Otherwise as [`Authority::with_trusted`].
+    pub fn from_secret(certificates: &str, key: &str, trusted: &str) -> Result<Self, Failure> {
         let signer = HostKey::from_secret(key)?;
-        Self::new(signer, &secrets::get(certificates)?.certificates()?).map_err(|mut failure| {
-            failure.message = format!("{certificates} and {key} of the Secret: {}", failure.message);
+        let mut given =
+            parse(&secrets::get(certificates)?.certificates()?, &format!("`{certificates}`"), false)?;
+        match secrets::get(trusted) {
+            Ok(value) => given.extend(parse(&value.certificates()?, &format!("`{trusted}`"), true)?),
+            Err(SecretError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::choose(signer, given).map_err(|mut failure| {
+            failure.message = format!("`{certificates}` and `{key}` of the Secret: {}", failure.message);
             failure
         })
     }
@@ -76,49 +90,55 @@ pub fn common_name(common_name: &str) -> Result<Vec<u8>, Failure> {
 
 impl<K: Signer> Authority<K> {
     /// A CA from its key and its certificates, DER, in any order: its own and those of its issuers, the root or not.
-    /// Fails as the Issuer's fault unless they belong together and make a CA. See also [`Authority::check`].
+    /// Fails as the Issuer's fault where they make no chain of CAs that is valid now. See also [`Authority::check`].
     pub fn new(key: K, certificates: &[impl AsRef<[u8]>]) -> Result<Self, Failure> {
-        let mut rest = Vec::new();
-        for (i, der) in certificates.iter().map(AsRef::as_ref).enumerate() {
-            let parsed = ParsedCertificate::from_der(der)
-                .map_err(|e| Failure::issuer(format!("certificate {} is malformed: {e}", i + 1)))?;
-            if !rest.iter().any(|earlier: &ParsedCertificate| earlier.der() == der) {
-                rest.push(parsed);
-            }
-        }
-        let own = rest
-            .iter()
-            .position(|certificate| certificate.public_key() == key.public_key())
-            .ok_or_else(|| Failure::issuer("none of the certificates is for the private key"))?;
-        let own = rest.remove(own);
-        must_be_ca(&own)?;
-        let mut chain = vec![own];
-        while let Some(issuer) = chain.last().and_then(|last| issuer_of(last, &rest)) {
-            chain.push(rest.remove(issuer));
-        }
-        match rest.len() {
-            0 => Ok(Self { key, chain }),
-            n => Err(Failure::issuer(format!("{n} of the certificates are not in the CA's chain"))),
-        }
+        Self::with_trusted(key, certificates, &[] as &[&[u8]])
     }
 
-    /// Fails as the Issuer's fault unless each certificate of the CA is valid now.
-    pub fn check(&self) -> Result<(), Failure> {
-        let now = now();
-        for (i, certificate) in self.chain.iter().enumerate() {
-            let what = if i == 0 { "certificate" } else { "issuer" };
-            let validity = certificate.validity();
-            if now > validity.not_after.to_unix_duration().as_secs() {
-                return Err(Failure::issuer(format!("the CA's {what} expired at {}", validity.not_after)));
-            }
-            if now < validity.not_before.to_unix_duration().as_secs() {
-                return Err(Failure::issuer(format!(
-                    "the CA's {what} is not valid before {}",
-                    validity.not_before
-                )));
+    /// As [`Authority::new`], with certificates (DER) that clients trust, of which one is at the CA's end or above it.
+    ///
+    /// Of several chains the one is taken that has a root, one that clients trust, and lasts longest; what is not part
+    /// of it does not matter. A root that is not valid now is left out.
+    pub fn with_trusted(
+        key: K,
+        certificates: &[impl AsRef<[u8]>],
+        trusted: &[impl AsRef<[u8]>],
+    ) -> Result<Self, Failure> {
+        let mut given = parse(certificates, "the chain", false)?;
+        given.extend(parse(trusted, "the trusted ones", true)?);
+        Self::choose(key, given)
+    }
+
+    fn choose(key: K, given: Vec<Given>) -> Result<Self, Failure> {
+        let mut distinct: Vec<Given> = Vec::new();
+        for one in given {
+            match distinct.iter_mut().find(|it| it.certificate.der() == one.certificate.der()) {
+                Some(earlier) => earlier.is_trusted |= one.is_trusted,
+                None => distinct.push(one),
             }
         }
-        Ok(())
+        let path::Path { chain, has_root, remark } =
+            path::find(&key, &distinct, now()).map_err(Failure::issuer)?;
+        Ok(Self { key, chain, has_root, remark })
+    }
+
+    /// Fails as the Issuer's fault unless what the key signs will be accepted: signs a certificate, which nobody gets to
+    /// see, and has the operator judge it.
+    pub fn check(&self) -> Result<(), Failure> {
+        if let Some(remark) = &self.remark {
+            log::warn(remark);
+        }
+        let own = self.own()?;
+        let probe =
+            CertificateBuilder::new(common_name("check")?, own.public_key()).valid_for(60).sign(self)?;
+        self.key
+            .judge(&self.certificate(&probe))
+            .map_err(|why| Failure::issuer(format!("what {} signs would be refused: {why}", own.describe())))
+    }
+
+    /// The certificate that goes with the key.
+    pub(crate) fn own(&self) -> Result<&ParsedCertificate, Failure> {
+        self.chain.first().ok_or_else(|| Failure::issuer("the CA has no certificate"))
     }
 
     /// The key that goes with the first certificate of [`chain`](Self::chain), to sign with.
@@ -139,7 +159,8 @@ impl<K: Signer> Authority<K> {
     /// The answer for a certificate (DER) that this CA has signed: followed by its intermediates, the root or else the
     /// topmost certificate apart.
     pub fn certificate(&self, leaf: &[u8]) -> Certificate {
-        let intermediates = self.chain.iter().filter(|ca| !ca.is_self_issued()).map(ParsedCertificate::der);
+        let intermediates = &self.chain[..self.chain.len() - usize::from(self.has_root)];
+        let intermediates = intermediates.iter().map(ParsedCertificate::der);
         Certificate {
             chain: pem::encode_certificates([leaf].into_iter().chain(intermediates)),
             ca: self.chain.last().map(|top| pem::encode_certificates([top.der()])),
@@ -148,35 +169,22 @@ impl<K: Signer> Authority<K> {
 
     /// Whether certificates below one that this CA signs would be accepted.
     pub(crate) fn may_sign_ca(&self) -> bool {
-        self.chain.iter().enumerate().all(|(below, ca)| {
+        self.chain.iter().enumerate().all(|(at, ca)| {
+            let below = self.chain[..at].iter().filter(|ca| !ca.is_self_issued()).count();
             let limit = ca.decode::<BasicConstraints>().ok().flatten().and_then(|it| it.path_len_constraint);
             limit.is_none_or(|limit| usize::from(limit) > below)
         })
     }
 }
 
-/// A certificate whose extensions let it sign others (RFC 5280, 4.2.1.3 and 4.2.1.9).
-fn must_be_ca(certificate: &ParsedCertificate) -> Result<(), Failure> {
-    let malformed = |e| Failure::issuer(format!("the CA's certificate is malformed: {e}"));
-    let constraints = certificate.decode::<BasicConstraints>().map_err(malformed)?;
-    let usage = certificate.decode::<KeyUsage>().map_err(malformed)?;
-    if !constraints.is_some_and(|constraints| constraints.ca) {
-        return Err(Failure::issuer(
-            "the private key's certificate is no CA: its basic constraints lack CA:TRUE",
-        ));
-    }
-    if usage.is_some_and(|usage| !usage.key_cert_sign()) {
-        return Err(Failure::issuer(
-            "the CA's certificate may not sign others: its key usage lacks cert sign",
-        ));
-    }
-    Ok(())
-}
-
-/// Where in a list the issuer of a certificate is.
-fn issuer_of(certificate: &ParsedCertificate, others: &[ParsedCertificate]) -> Option<usize> {
-    if certificate.is_self_issued() {
-        return None;
-    }
-    others.iter().position(|other| other.subject() == certificate.issuer())
+/// Certificates (DER) with where they stand: the Secret's key, say.
+fn parse(certificates: &[impl AsRef<[u8]>], place: &str, is_trusted: bool) -> Result<Vec<Given>, Failure> {
+    let parse = |(at, der): (usize, &_)| {
+        let der: &[u8] = AsRef::as_ref(der);
+        let place = format!("certificate {} of {place}", at + 1);
+        let certificate = ParsedCertificate::from_der(der)
+            .map_err(|e| Failure::issuer(format!("{place} is malformed: {e}")))?;
+        Ok(Given { certificate, place, is_trusted })
+    };
+    certificates.iter().enumerate().map(parse).collect()
 }

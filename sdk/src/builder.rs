@@ -126,11 +126,10 @@ impl CertificateBuilder {
     /// Signs with a CA and returns the certificate, DER. A CA's certificate that ends sooner ends this one too:
     /// beyond that nobody accepts it.
     pub fn sign<K: Signer>(mut self, authority: &Authority<K>) -> Result<Vec<u8>, Failure> {
-        authority.check()?;
         if self.basic_constraints.ca && !authority.may_sign_ca() {
             return Err(Failure::permanent("the path length of this CA does not allow CAs below it"));
         }
-        let [ca, ..] = authority.chain() else { return Err(Failure::issuer("the CA has no certificate")) };
+        let ca = authority.own()?;
         let ca_not_after = ca.validity().not_after.to_unix_duration().as_secs();
         if self.not_after > ca_not_after {
             log::warn(format!("the certificate ends with its CA's on {}", ca.validity().not_after));

@@ -1,11 +1,12 @@
 //! Private keys that stay in the operator: a plugin holds a handle and asks for signatures.
 
+use crate::bindings::wasm_issuer::plugin::certificates;
+use crate::bindings::wasm_issuer::plugin::keys::{self as host, SigningKey};
 #[doc(inline)]
-pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, KeyError};
-use crate::bindings::wasm_issuer::plugin::keys::{SigningKey, ephemeral};
-use crate::{Failure, secrets};
+pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, KeyError, VerifyError};
+use crate::{Certificate, Failure, secrets};
 
-/// What signs a certificate: a [`HostKey`], or a key of a test's own.
+/// What signs a certificate and looks at the signatures of others: a [`HostKey`], or a key of a test's own.
 pub trait Signer {
     /// The algorithm that [`Signer::sign`] uses.
     fn algorithm(&self) -> Algorithm;
@@ -13,6 +14,23 @@ pub trait Signer {
     fn public_key(&self) -> &[u8];
     /// Hashes and signs the message. The signature has the form that X.509 wants.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure>;
+    /// Whether a signature over `message` is accepted, by any key: a SubjectPublicKeyInfo and an AlgorithmIdentifier,
+    /// both DER. By default it is the operator that says so, as it does later of the certificates that are issued; a
+    /// test's own key has to do it itself.
+    fn verify(
+        &self,
+        public_key: &[u8],
+        algorithm: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        host::verify(public_key, algorithm, message, signature)
+    }
+    /// Whether an answer with this chain would be accepted, by all rules that need no request; otherwise why not.
+    /// Judged as [`Signer::verify`] is.
+    fn judge(&self, certificate: &Certificate) -> Result<(), String> {
+        certificates::judge(certificate)
+    }
 }
 
 /// A private key in the operator.
@@ -31,7 +49,7 @@ impl HostKey {
 
     /// The key of that name, made at the first call and lost when the operator restarts.
     pub fn ephemeral(name: &str, algorithm: Algorithm) -> Result<Self, Failure> {
-        Ok(ephemeral(name, algorithm)?.into())
+        Ok(host::ephemeral(name, algorithm)?.into())
     }
 }
 

@@ -25,7 +25,9 @@ mod authority;
 mod builder;
 mod csr;
 mod failure;
+mod name;
 mod parsed;
+mod path;
 mod plugin;
 mod usages;
 

@@ -3,19 +3,26 @@
 
 use der::asn1::{AnyRef, BitStringRef};
 use der::oid::AssociatedOid;
-use der::{Decode, DecodeOwned, Encode as _, Sequence};
+use der::{Decode, DecodeOwned, Encode as _, Sequence, Tag};
 use sha2::{Digest as _, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::time::Validity;
 
-use crate::Failure;
+use crate::keys::VerifyError;
+use crate::name::readable;
+use crate::{Failure, Signer};
+
+/// How much of a serial number a message shows.
+const SERIAL_BYTES: usize = 32;
 
 /// An X.509 certificate. It is kept whole, and what a CA needs of it in parts.
 #[derive(Clone, Debug)]
 pub struct ParsedCertificate {
     der: Vec<u8>,
+    version: u8,
+    serial: Vec<u8>,
     subject: Vec<u8>,
     issuer: Vec<u8>,
     public_key: Vec<u8>,
@@ -53,9 +60,16 @@ pub(crate) struct RawTbs<'a> {
 impl ParsedCertificate {
     /// Whose fault a malformed certificate is depends on where it comes from, so the caller says.
     pub fn from_der(der: &[u8]) -> Result<Self, der::Error> {
-        let tbs: RawTbs<'_> = RawCertificate::from_der(der)?.tbs.decode_as()?;
+        let certificate = RawCertificate::from_der(der)?;
+        let tbs: RawTbs<'_> = certificate.tbs.decode_as()?;
+        // RFC 5280, 4.1.1.2.
+        if tbs.algorithm != certificate.algorithm {
+            return Err(Tag::Sequence.value_error().into());
+        }
         Ok(Self {
             der: der.to_vec(),
+            version: tbs.version,
+            serial: tbs.serial.value().to_vec(),
             subject: tbs.subject.to_der()?,
             issuer: tbs.issuer.to_der()?,
             public_key: tbs.public_key.to_der()?,
@@ -72,6 +86,11 @@ impl ParsedCertificate {
     /// The subject's Name, DER.
     pub fn subject(&self) -> &[u8] {
         &self.subject
+    }
+
+    /// The serial number: the bytes of an INTEGER.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
     }
 
     /// The issuer's Name, DER.
@@ -102,6 +121,27 @@ impl ParsedCertificate {
     /// Whether subject and issuer are one, as in a root.
     pub fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
+    }
+
+    /// Subject and serial number, for messages.
+    pub fn describe(&self) -> String {
+        let shown = self.serial.get(..SERIAL_BYTES).unwrap_or(&self.serial);
+        let serial: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{}\" (serial {serial})", readable(&self.subject))
+    }
+
+    pub(crate) fn is_version_1(&self) -> bool {
+        self.version == 0
+    }
+
+    /// Whether the issuer's key made this certificate's signature, as the host of the `key` judges it. Neither names
+    /// nor extensions are looked at.
+    pub(crate) fn verify_signed_by(&self, issuer: &Self, key: &impl Signer) -> Result<(), VerifyError> {
+        let malformed = |e: der::Error| VerifyError::Algorithm(format!("the certificate is malformed: {e}"));
+        let raw = RawCertificate::from_der(&self.der).map_err(malformed)?;
+        let algorithm = raw.algorithm.to_der().map_err(malformed)?;
+        let tbs = raw.tbs.to_der().map_err(malformed)?;
+        key.verify(&issuer.public_key, &algorithm, &tbs, raw.signature.raw_bytes())
     }
 
     /// An extension of a known type, none where it is absent.

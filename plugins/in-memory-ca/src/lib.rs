@@ -1,6 +1,6 @@
 //! A CA without a service behind it. It signs exactly what a request asks for.
 //!
-//! With `authSecretName` it is the CA in that Secret (type `kubernetes.io/tls`). Without, it makes a root that lasts
+//! With `authSecretName` it is the CA in that Secret (type `kubernetes.io/tls`, as cert-manager writes it). Without, it makes a root that lasts
 //! until the operator restarts: for tests and demonstrations.
 
 use serde::Deserialize;
@@ -67,7 +67,7 @@ impl Plugin for InMemoryCa {
 
 fn authority(issuer: &Issuer<Config>) -> Result<Authority, Failure> {
     if !secrets::names().is_empty() {
-        return Authority::from_secret("tls.crt", "tls.key");
+        return Authority::from_secret("tls.crt", "tls.key", "ca.crt");
     }
     // An Issuer's name can be longer than a common name may be.
     let name: String = issuer.name.chars().take(64).collect();

@@ -2,11 +2,17 @@
 //! test by using the same library.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod ca;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{KeyPair, RsaKeySize, SigningKey as _};
+use wasm_issuer_core::issuance::signer::Signed;
+use wasm_issuer_core::issuance::verify;
+use wasm_issuer_core::keys;
+use wasm_issuer_sdk::keys::VerifyError;
 use wasm_issuer_sdk::{
-    Algorithm, Authority, CertificateBuilder, Failure, Request, Requester, Signer, Usages,
+    Algorithm, Authority, Certificate, CertificateBuilder, Failure, Request, Requester, Signer, Usages,
 };
 
 pub const ALGORITHMS: [Algorithm; 5] = [
@@ -19,7 +25,7 @@ pub const ALGORITHMS: [Algorithm; 5] = [
 
 /// A key outside any host.
 pub struct TestKey {
-    pair: KeyPair,
+    pub pair: KeyPair,
     algorithm: Algorithm,
     public_key: Vec<u8>,
 }
@@ -45,6 +51,35 @@ impl TestKey {
     }
 }
 
+/// Several authorities have the same key.
+impl Signer for &TestKey {
+    fn algorithm(&self) -> Algorithm {
+        TestKey::algorithm(self)
+    }
+
+    fn public_key(&self) -> &[u8] {
+        TestKey::public_key(self)
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        TestKey::sign(self, message)
+    }
+
+    fn verify(
+        &self,
+        public_key: &[u8],
+        algorithm: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        host_verify(public_key, algorithm, message, signature)
+    }
+
+    fn judge(&self, certificate: &Certificate) -> Result<(), String> {
+        host_judge(certificate)
+    }
+}
+
 impl Signer for TestKey {
     fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -57,6 +92,39 @@ impl Signer for TestKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
         Ok(self.pair.sign(message).unwrap())
     }
+
+    fn verify(
+        &self,
+        public_key: &[u8],
+        algorithm: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        host_verify(public_key, algorithm, message, signature)
+    }
+
+    fn judge(&self, certificate: &Certificate) -> Result<(), String> {
+        host_judge(certificate)
+    }
+}
+
+/// What the operator answers a plugin.
+pub fn host_verify(
+    public_key: &[u8],
+    algorithm: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), VerifyError> {
+    keys::verify(public_key, algorithm, message, signature).map_err(|error| match error {
+        keys::VerifyError::Key(why) => VerifyError::Key(why),
+        keys::VerifyError::Algorithm(why) => VerifyError::Algorithm(why),
+        keys::VerifyError::OtherKey => VerifyError::OtherKey,
+    })
+}
+
+pub fn host_judge(certificate: &Certificate) -> Result<(), String> {
+    let signed = Signed { chain: certificate.chain.clone(), ca: certificate.ca.clone() };
+    verify::judge(&signed, SystemTime::now()).map_err(|mismatch| mismatch.to_string())
 }
 
 pub fn now() -> u64 {
