@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+mod ca_secrets;
 
 use std::fs;
 use std::io::Write as _;
