@@ -25,7 +25,9 @@ impl From<SignatureError> for VerifyError {
         match error {
             // A key does not sign with the algorithms of another kind.
             SignatureError::Invalid | SignatureError::OtherKind(..) => Self::OtherKey,
-            SignatureError::UnsupportedAlgorithm(_) => Self::Algorithm(error.to_string()),
+            SignatureError::UnsupportedAlgorithm(_) | SignatureError::Parameters(_) => {
+                Self::Algorithm(error.to_string())
+            }
             _ => Self::Key(error.to_string()),
         }
     }
