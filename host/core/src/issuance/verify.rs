@@ -84,9 +84,8 @@ pub fn verify(
 }
 
 /// Judges an answer by the rules that need no request: whether one that holds this chain could be published at all. For a
-/// plugin's `check`, which is to find out before a request does. `trusted` are the CA certificates of the Issuer's own
-/// Secrets.
-pub fn judge(signed: &Signed, trusted: &TrustedCas, now: SystemTime) -> Result<(), Mismatch> {
+/// plugin's `check`, which is to find out before a request does.
+pub fn judge(signed: &Signed, now: SystemTime) -> Result<(), Mismatch> {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
     let ders = chain::decode(CHAIN, &signed.chain)?;
     let whole = chain::parse(CHAIN, &ders)?;
@@ -94,9 +93,9 @@ pub fn judge(signed: &Signed, trusted: &TrustedCas, now: SystemTime) -> Result<(
     let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
     let (_published, root) = chain::split_root(&whole);
     let given = given.as_deref().or_else(|| root.map(slice::from_ref));
-    let trusted_cas = trusted.parsed();
-    let path = path(&whole, given, (trusted, &trusted_cas), now)?;
-    let (kept, _dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);
+    // What stands in the Issuer's Secret and is not in the answer is of no use to clients.
+    let path = path(&whole, given, (&TrustedCas::default(), &[]), now)?;
+    let (kept, _dropped) = authorities::choose(given.unwrap_or_default(), &path, &TrustedCas::default());
     kept.iter().try_for_each(|it| form::check_readable(it))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use wasm_issuer_core::issuance::verify::{self, TrustedCas};
+use wasm_issuer_core::issuance::verify;
 use wasm_issuer_core::text::clean;
 use wasmtime::component::{HasData, Linker};
 
@@ -33,8 +33,7 @@ impl Host for Judge {
             Ok(signed) => signed,
             Err(breakage) => return Ok(Err(breakage.to_string())),
         };
-        // A certificate of the Issuer's Secret that a plugin does not return is of no use to its clients.
-        let judged = verify::judge(&signed, &TrustedCas::default(), SystemTime::now());
+        let judged = verify::judge(&signed, SystemTime::now());
         Ok(judged.map_err(|mismatch| clean(&mismatch.to_string(), REASON)))
     }
 }
