@@ -86,6 +86,9 @@ impl FairSlots {
 
     /// Wait for a slot. Dropping the future gives the place up.
     pub async fn acquire(self: &Arc<Self>, owner: &Owner) -> FairSlot {
+        if lock(&self.state).take_at_once(owner, self.total) {
+            return self.slot(owner.clone());
+        }
         loop {
             let (sender, turn) = oneshot::channel();
             lock(&self.state).wait(owner, sender);
@@ -100,7 +103,11 @@ impl FairSlots {
     /// A slot if the owner may take one now. A refusal leaves nothing behind.
     pub fn try_acquire(self: &Arc<Self>, owner: &Owner) -> Option<FairSlot> {
         let taken = lock(&self.state).take_now(owner, self.total);
-        taken.then(|| FairSlot { slots: self.clone(), owner: owner.clone(), since: Instant::now() })
+        taken.then(|| self.slot(owner.clone()))
+    }
+
+    fn slot(self: &Arc<Self>, owner: Owner) -> FairSlot {
+        FairSlot { slots: self.clone(), owner, since: Instant::now() }
     }
 
     /// Give free slots to those whose turn it is.
@@ -108,9 +115,8 @@ impl FairSlots {
         loop {
             let next = lock(&self.state).next(self.total);
             let Some((owner, turn)) = next else { return };
-            let slot = FairSlot { slots: self.clone(), owner, since: Instant::now() };
             // Who has gone meanwhile gives it back at once.
-            drop(turn.send(slot));
+            drop(turn.send(self.slot(owner)));
         }
     }
 }
@@ -141,6 +147,18 @@ impl State {
             namespace.turns.push_back(owner.issuer.clone());
         }
         issuer.waiting.push_back(turn);
+    }
+
+    /// Take a slot as whoever waits does, where nobody waits and it would be given at once.
+    fn take_at_once(&mut self, owner: &Owner, total: usize) -> bool {
+        if !self.waiting.is_empty() || !self.take_now(owner, total) {
+            return false;
+        }
+        if let Some(namespace) = self.namespaces.get_mut(&owner.namespace) {
+            namespace.used = namespace.used.max(self.level);
+            self.level = namespace.used;
+        }
+        true
     }
 
     /// Take a slot without waiting, if this owner may.
@@ -191,6 +209,11 @@ impl State {
 
     fn give_back(&mut self, owner: &Owner, after: Duration) {
         self.held = self.held.saturating_sub(1);
+        if self.held == 0 && self.waiting.is_empty() {
+            // Nobody competes, so nobody is ahead: there are many of these, and most are at rest most of the time.
+            *self = Self::default();
+            return;
+        }
         let Some(namespace) = self.namespaces.get_mut(&owner.namespace) else { return };
         let before = namespace.used;
         namespace.used += after;

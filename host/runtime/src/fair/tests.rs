@@ -124,3 +124,15 @@ async fn places_that_are_given_up_do_not_pile_up() {
     assert!(places < 1000 && namespace.turns.len() < 1000, "{places}, {}", namespace.turns.len());
     assert_eq!(state.waiting.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn at_rest_nobody_is_ahead_and_nothing_is_kept() {
+    let slots = FairSlots::new(2);
+    let held = slots.acquire(&owner("greedy", "x")).await;
+    let other = slots.acquire(&owner("modest", "x")).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    drop(other);
+    assert_eq!(lock(&slots.state).namespaces.len(), 2, "they still compete");
+    drop(held);
+    assert!(lock(&slots.state).namespaces.is_empty());
+}

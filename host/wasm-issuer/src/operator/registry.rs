@@ -28,17 +28,20 @@ pub struct Serving {
 pub enum Feedback {
     /// A certificate was issued, so the Issuer is able to sign.
     Signed,
-    /// Signing failed by the Issuer's fault.
-    Failed {
-        /// What was called: a failure of something that was replaced since tells nothing about what serves now.
-        serving: Arc<Serving>,
-        /// The plugin's own words.
-        message: String,
-        /// The request's namespace.
-        namespace: String,
-        /// The request's uid.
-        request: String,
-    },
+    /// Signing failed by the Issuer's fault. A box, because a channel has room for many, and each Issuer has a channel.
+    Failed(Box<Complaint>),
+}
+
+/// What a request has against its Issuer.
+pub struct Complaint {
+    /// What was called: a failure of something that was replaced since tells nothing about what serves now.
+    pub serving: Arc<Serving>,
+    /// The plugin's own words.
+    pub message: String,
+    /// The request's namespace.
+    pub namespace: String,
+    /// The request's uid.
+    pub request: String,
 }
 
 /// One Issuer as the requests' side sees it.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wasm_issuer_core::issuance::blame::{AfterBlame, Blame};
 use wasm_issuer_core::issuance::issuer::{Credence, History};
 
-use crate::operator::registry::{Feedback, Serving};
+use crate::operator::registry::{Complaint, Feedback, Serving};
 
 const FEEDBACK_CAPACITY: usize = 64;
 
@@ -55,7 +55,8 @@ impl Complaints {
                 self.settle();
                 None
             }
-            Feedback::Failed { serving: called, message, namespace, request } => {
+            Feedback::Failed(complaint) => {
+                let Complaint { serving: called, message, namespace, request } = *complaint;
                 // What was replaced since tells nothing about what serves now.
                 serving.filter(|now| Arc::ptr_eq(now, &called))?;
                 let checked = self.checked_at.map(|at| at.elapsed());

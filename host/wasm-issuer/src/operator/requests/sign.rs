@@ -22,7 +22,7 @@ use crate::operator::apply::{ApplyError, READ_TIMEOUT, apply_status};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
-use crate::operator::registry::{self, Feedback, IssuerEntry, Registry, Serving};
+use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 
 /// What handling a request needs.
 pub struct Signing {
@@ -127,12 +127,13 @@ impl Signing {
         };
         self.metrics.signed(label(&failure.kind), took);
         if failure.kind == FailureKind::Issuer {
-            let _ = entry.feedback.try_send(Feedback::Failed {
+            let complaint = Complaint {
                 serving: serving.clone(),
                 message: failure.message.clone(),
                 namespace: current.key.namespace.clone(),
                 request: current.uid().to_owned(),
-            });
+            };
+            let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));
         }
         outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
     }
