@@ -152,11 +152,32 @@ impl Requests {
     async fn drain(mut self) {
         let left = self.running.len();
         info!(in_flight = left, "stopping: requests in flight are finished first");
-        if timeout(DRAIN, async { while self.running.join_next().await.is_some() {} }).await.is_err() {
+        let finish = async {
+            self.write_parked();
+            while let Some(done) = self.running.join_next_with_id().await {
+                self.handled(done);
+                self.write_parked();
+            }
+        };
+        if timeout(DRAIN, finish).await.is_err() {
             warn!(
                 in_flight = self.running.len(),
                 "stopping without the rest; they are tried again after the start"
             );
+        }
+    }
+
+    /// Write what could not be written yet, without waiting for a turn: what a CA has done is not to be lost.
+    fn write_parked(&mut self) {
+        for (key, entry) in &mut self.unfinished {
+            let Some(parked) = entry.parked.take().map(InParking::leave) else { continue };
+            let (signing, observed, tries) = (self.signing.clone(), entry.observed.clone(), entry.tries);
+            let delay = entry.next.delay().unwrap_or_default();
+            let handle = self.running.spawn(async move {
+                sleep(delay).await;
+                signing.handle(observed, tries, Some(parked)).await
+            });
+            self.handles.insert(handle.id(), (key.clone(), entry.observed.clone()));
         }
     }
 

@@ -135,7 +135,7 @@ fn a_certificate_that_was_not_asked_for_is_not_published() {
             ),
             (
                 "code-signing",
-                "extendedKeyUsage: the request has none; the certificate has code signing (spec.verification.allow …",
+                "extendedKeyUsage: the request has server auth; the certificate has code signing (spec.verification.allow …",
             ),
         ];
         let refused = "False Failed: Failed permanently to sign CertificateRequest: the certificate that the plugin returned was refused: ";

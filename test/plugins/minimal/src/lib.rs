@@ -89,7 +89,7 @@ impl Ca {
             &der::sequence(&[&der::time(now), &der::time(until)]),
             csr.subject,
             csr.public_key,
-            &csr.names.map_or_else(Vec::new, |names| der::value(0xa3, &[&der::sequence(&[names])])),
+            &csr.extensions(),
         ]);
         let signature = self
             .key
@@ -129,6 +129,19 @@ impl<'a> Csr<'a> {
             }
         }
         Some(Self { subject, public_key, names })
+    }
+}
+
+impl Csr<'_> {
+    /// The extensions of the certificate. Names are critical where they are all that it says (RFC 5280 section 4.2.1.6).
+    fn extensions(&self) -> Vec<u8> {
+        let Some(names) = self.names else { return Vec::new() };
+        let parts = der::content(names).and_then(der::parts).unwrap_or_default();
+        let critical = match &*parts {
+            [oid, value] if self.subject == [0x30, 0] => der::sequence(&[oid, &[1, 1, 0xff], value]),
+            _ => names.to_vec(),
+        };
+        der::value(0xa3, &[&der::sequence(&[&critical])])
     }
 }
 

@@ -36,7 +36,7 @@ struct Bench {
     signer: ScriptedSigner,
     running: JoinHandle<()>,
     /// Kept open: the requests' side waits for stop and tells the Issuer what happened.
-    _open: (watch::Sender<bool>, mpsc::Receiver<Feedback>),
+    open: (watch::Sender<bool>, mpsc::Receiver<Feedback>),
 }
 
 impl Bench {
@@ -53,7 +53,7 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let requests = Requests::new(Arc::new(signing), synced, limits);
         let running = tokio::spawn(requests.run(api.client(), changes, stopped));
-        Self { api: api.clone(), signer: signer.clone(), running, _open: (stop, feedback) }
+        Self { api: api.clone(), signer: signer.clone(), running, open: (stop, feedback) }
     }
 
     /// With one request, `web`, and these answers of the plugin.
@@ -503,4 +503,18 @@ async fn a_list_that_fails_is_not_tried_all_the_time() {
     sleep(Duration::from_secs(300)).await;
     let tries = api.count(&list);
     assert!((60..120).contains(&tries), "{tries}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_writes_what_could_not_be_written_yet() {
+    let (bench, web) = Bench::with([]);
+    let (stop, object) = (bench.open.0.clone(), web.clone());
+    let overtaken = Fault::overtaken(move |api| {
+        annotate(api, &object, "a");
+        stop.send_replace(true);
+    });
+    bench.api.next(Call::WriteStatus(web.clone()), overtaken);
+    bench.running.await.unwrap();
+    assert_eq!(bench.api.condition(&web, READY).as_deref(), Some(ISSUED));
+    assert_eq!(bench.signer.asked().len(), 1);
 }
