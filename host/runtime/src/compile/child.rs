@@ -154,7 +154,7 @@ impl Allowance {
             setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
         }
         // Whatever is being signed meanwhile comes first.
-        rustix::process::nice(10).map(drop).or(Ok(()))
+        rustix::process::nice(19).map(drop).or(Ok(()))
     }
 }
 

@@ -59,6 +59,13 @@ impl Attack {
         }
     }
 
+    /// Make a restart hard.
+    pub async fn before_restart(self, arena: &Arena) {
+        if self == Self::SlowCompiles {
+            tenants::edit_all_slow(arena).await;
+        }
+    }
+
     /// Undo what the tenant could not have done by itself, and delete what it made.
     pub async fn end(self, arena: &Arena) {
         if self == Self::RefusedWrites {

@@ -24,7 +24,7 @@ use wasm_issuer_e2e::{Operator, Test, e2e_alone};
 use crate::arena::Arena;
 use crate::attack::Attack;
 use crate::neighbour::Neighbour;
-use crate::pod::Pod;
+use crate::pod::{Pod, Usage};
 use crate::rows::{Row, rows};
 use crate::servers::endless_server;
 use crate::table::{Figures, Table};
@@ -56,7 +56,7 @@ async fn measure(t: &Test, operator: &mut Operator, pod: &Pod) -> bool {
             continue;
         }
         let arena = Arena::new(t, row.name, &neighbour.shared, server).await;
-        let figures = measure_row(&row, &arena, &neighbour, operator, pod).await;
+        let figures = measure_row(&row, &arena, &neighbour, operator, pod, table.quiet()).await;
         table.add(&row, &figures);
     }
     table.is_good()
@@ -68,6 +68,7 @@ async fn measure_row(
     neighbour: &Neighbour,
     operator: &mut Operator,
     pod: &Pod,
+    quiet: Option<Usage>,
 ) -> Figures {
     neighbour.prepare(row).await;
     let version = neighbour.version(row).await;
@@ -75,23 +76,24 @@ async fn measure_row(
     row.attack.begin(arena).await;
     let done = Cell::new(false);
     let signing = async {
-        let took = neighbour.sign(row).await;
+        let signed = neighbour.sign(row).await;
         done.set(true);
-        took
+        signed
     };
     let (issuers, unready) =
         (neighbour.make_issuers(row, &done), neighbour.count_unready(row, &version, &done));
     let measured = async { futures::join!(signing, issuers, unready, pod.watch(operator, &done)) };
-    let (took, new_issuers, unready, most) = tokio::select! {
+    let (signed, new_issuers, unready, most) = tokio::select! {
         measured = measured => measured,
         () = row.attack.go_on(arena) => unreachable!("an attack goes on until its row is measured"),
     };
-    let restart = match row.restarts {
-        true => Some(neighbour.sign_after_restart(operator).await),
-        false => None,
-    };
-    neighbour.clean_up().await;
+    let mut restart = None;
+    if row.restarts {
+        row.attack.before_restart(arena).await;
+        restart = Some(neighbour.sign_after_restart(operator).await);
+    }
     row.attack.end(arena).await;
-    let after = pod.settle(operator).await;
-    Figures { took, new_issuers, unready, most, restart, after }
+    let after = pod.settle(operator, quiet).await;
+    let is_well = neighbour.recover().await;
+    Figures { signed, new_issuers, unready, most, restart, after, is_well }
 }

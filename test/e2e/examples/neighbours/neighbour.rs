@@ -1,14 +1,15 @@
 //! The neighbour: it means no harm, signs all the while, and notes what it notices.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use cfssl_fixture::Cfssl;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use kube::api::WatchEvent;
 use serde_json::{Value, json};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use wasm_issuer_e2e::component::signing;
 use wasm_issuer_e2e::{Csr, Kind, Object, Operator, SOON, Test, cluster_issuer_ref, issuer_ref};
 
@@ -16,10 +17,19 @@ use crate::rows::{Row, Through};
 
 const REQUEST: Kind = Kind::CertificateRequest;
 const READY: &str = "True Checked: Succeeded checking the issuer";
-/// How long it waits for anything. What does not come in that time is taken for that long, and counted.
+/// How long it waits for anything. What does not come in that time is taken for that long.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two Issuers that it makes anew.
 const PAUSE: Duration = Duration::from_secs(3);
+
+/// How long the neighbour's requests took, as the one who watches them sees it.
+#[derive(Default)]
+pub struct Signed {
+    /// From the approval to the certificate.
+    pub took: Vec<Duration>,
+    /// From the approval to the approval: what the API server and this machine take of it, before the operator.
+    pub api: Vec<Duration>,
+}
 
 /// The neighbour's namespace and what is in there.
 pub struct Neighbour {
@@ -72,61 +82,60 @@ impl Neighbour {
         }
     }
 
-    /// Make the requests of a row; nobody has approved them. One more is for after the restart.
+    /// Make the requests of a row; nobody has approved them. One more is for after the restart, and one for the end.
     pub async fn prepare(&self, row: &Row) {
         let (.., issuer) = self.issuer(row);
         let make = |n: usize| {
             let issuer = issuer.clone();
-            async move { drop(self.t.request(&format!("web-{n}"), issuer, &self.csr, json!({})).await) }
+            async move { drop(self.t.request(&name(n), issuer, &self.csr, json!({})).await) }
         };
-        stream::iter(0..=self.samples).for_each_concurrent(16, make).await;
+        stream::iter(0..self.samples + 2).for_each_concurrent(16, make).await;
     }
 
-    /// Approve the requests one by one, over the time that the row lasts; how long each took.
-    pub async fn sign(&self, row: &Row) -> Vec<Duration> {
-        let began = tokio::time::Instant::now();
+    /// Approve the requests one by one, over the time that the row lasts, and note how long each takes. Whatever became of
+    /// those before: who waited for each would count a standstill once.
+    pub async fn sign(&self, row: &Row) -> Signed {
+        let approved = RefCell::new(HashMap::new());
         let mut changes = self.requests().await;
-        let mut took = Vec::new();
-        for n in 0..self.samples {
-            sleep_until(began + row.lasts.mul_f64(n as f64 / self.samples as f64)).await;
-            if began.elapsed() > row.lasts + PATIENCE {
-                break;
-            }
-            took.push(self.approve_and_wait(n, &mut changes).await);
-        }
-        took
-    }
-
-    async fn requests(&self) -> BoxStream<'static, WatchEvent<Value>> {
-        self.t.changes(REQUEST, "", "0").await.boxed()
-    }
-
-    /// From the approval of a request to its certificate, as its watcher sees it.
-    async fn approve_and_wait(
-        &self,
-        n: usize,
-        changes: &mut BoxStream<'static, WatchEvent<Value>>,
-    ) -> Duration {
-        let name = format!("web-{n}");
         let began = Instant::now();
-        self.t.approve(&name).await;
-        let issued = async {
-            loop {
-                match changes.next().await.expect("the watch goes on") {
-                    WatchEvent::Added(request) | WatchEvent::Modified(request)
-                        if request["metadata"]["name"] == *name
-                            && request["status"]["certificate"].is_string() =>
-                    {
-                        return;
-                    }
-                    _ => {}
+        let approving = async {
+            for n in 0..self.samples {
+                sleep_until(began + row.lasts.mul_f64(n as f64 / self.samples as f64)).await;
+                approved.borrow_mut().insert(name(n), Instant::now());
+                self.t.approve(&name(n)).await;
+            }
+        };
+        let mut signed = Signed::default();
+        let mut told = HashSet::new();
+        let watching = async {
+            while signed.took.len() < self.samples {
+                let (request, is_issued) = next_change(&mut changes).await;
+                let mut approved = approved.borrow_mut();
+                let Some(took) = approved.get(&request).map(Instant::elapsed) else { continue };
+                if is_issued {
+                    approved.remove(&request);
+                    signed.took.push(took);
+                } else if told.insert(request) {
+                    signed.api.push(took);
                 }
             }
         };
-        match timeout(PATIENCE, issued).await {
-            Ok(()) => began.elapsed(),
-            Err(_) => PATIENCE,
-        }
+        let both = async { futures::join!(approving, watching) };
+        let _ = timeout(row.lasts + PATIENCE, both).await;
+        signed.took.extend(approved.take().into_values().map(|since| since.elapsed()));
+        signed
+    }
+
+    async fn requests(&self) -> Changes {
+        self.t.changes(REQUEST, "", "0").await.boxed()
+    }
+
+    /// Approve a request, and wait for its certificate; whether it came.
+    async fn approve_and_wait(&self, n: usize) -> bool {
+        let mut changes = self.requests().await;
+        self.t.approve(&name(n)).await;
+        let issued = async { while next_change(&mut changes).await != (name(n), true) {} };
+        timeout(PATIENCE, issued).await.is_ok()
     }
 
     /// Make an Issuer with a plugin like no other, again and again; how long each took to be ready.
@@ -183,21 +192,39 @@ impl Neighbour {
 
     /// Kill the operator and start it; from then to the next certificate.
     pub async fn sign_after_restart(&self, operator: &mut Operator) -> Duration {
-        let mut changes = self.requests().await;
         if operator.is_running() {
             operator.kill().await;
         }
         let began = Instant::now();
-        if operator.try_start().await.is_err() {
-            return PATIENCE;
-        }
-        self.approve_and_wait(self.samples, &mut changes).await;
-        began.elapsed()
+        let is_issued = operator.try_start().await.is_ok() && self.approve_and_wait(self.samples).await;
+        if is_issued { began.elapsed() } else { PATIENCE }
     }
 
-    /// Delete what a row leaves.
-    pub async fn clean_up(&self) {
+    /// Whether all is well again, within a while. Deletes what the row leaves.
+    pub async fn recover(&self) -> bool {
+        let is_well = self.approve_and_wait(self.samples + 1).await;
         self.t.delete_all(REQUEST).await;
         self.t.delete_all(Kind::ConfigMap).await;
+        is_well
+    }
+}
+
+type Changes = BoxStream<'static, WatchEvent<Value>>;
+
+/// The name of a request.
+fn name(n: usize) -> String {
+    format!("web-{n}")
+}
+
+/// The next change of a request: which, and whether it has its certificate.
+async fn next_change(changes: &mut Changes) -> (String, bool) {
+    loop {
+        match changes.next().await.expect("the watch goes on") {
+            WatchEvent::Added(request) | WatchEvent::Modified(request) => {
+                let name = request["metadata"]["name"].as_str().unwrap_or_default();
+                return (name.to_owned(), request["status"]["certificate"].is_string());
+            }
+            _ => {}
+        }
     }
 }

@@ -61,6 +61,17 @@ pub struct Usage {
     pub ended: usize,
 }
 
+impl Usage {
+    /// Whether it is what it was when all was quiet, or nearly.
+    pub fn is_back(self, quiet: Self) -> bool {
+        /// Allocators keep some, MiB.
+        const MEMORY: f64 = 50.0;
+        /// Connections to the API server wait for their next use, up to 90 s.
+        const FILES: usize = 100;
+        self.memory <= quiet.memory + MEMORY && self.files <= quiet.files + FILES
+    }
+}
+
 impl Cgroup {
     fn new() -> Option<Self> {
         let root = Path::new("/sys/fs/cgroup");
@@ -165,9 +176,11 @@ impl Pod {
         Launch { wrapper, args, kubeconfig: None }
     }
 
-    /// What the operator takes from here on is its peak, until it is asked for.
+    /// What the operator takes from here on is its peak, until it is asked for. The cache of files goes first: what was
+    /// logged would be part of it.
     pub fn reset_peak(&self) {
         if let Some(cgroup @ Cgroup { version: Version::V1, .. }) = &self.cgroup {
+            let _ = cgroup.write("memory.force_empty", 0);
             let _ = cgroup.write("memory.max_usage_in_bytes", 0);
         }
     }
@@ -207,25 +220,21 @@ impl Pod {
         most
     }
 
-    /// What the operator takes when it has come to rest, or after a while.
-    pub async fn settle(&self, operator: &mut Operator) -> Usage {
-        const WHILE: Duration = Duration::from_secs(6);
+    /// What the operator takes once it is back to what it took when all was quiet. A call that runs is let finish, so that
+    /// may take as long as one.
+    pub async fn settle(&self, operator: &mut Operator, quiet: Option<Usage>) -> Usage {
+        const WHILE: Duration = Duration::from_secs(40);
         let began = Instant::now();
         if !operator.is_running() {
             operator.start().await;
         }
-        let mut least = self.usage(operator);
-        while began.elapsed() < WHILE {
-            sleep(Duration::from_millis(500)).await;
+        loop {
+            sleep(Duration::from_secs(2)).await;
             let now = self.usage(operator);
-            least = Usage {
-                memory: least.memory.min(now.memory),
-                files: least.files.min(now.files),
-                threads: least.threads.min(now.threads),
-                ended: 0,
-            };
+            if began.elapsed() > WHILE || quiet.is_none_or(|quiet| now.is_back(quiet)) {
+                return now;
+            }
         }
-        least
     }
 }
 

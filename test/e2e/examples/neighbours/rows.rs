@@ -37,10 +37,10 @@ pub fn rows(has_names: bool) -> Vec<Row> {
         Some(wanted) => row.name == "quiet" || wanted.split(',').any(|name| name == row.name),
         None => true,
     };
-    let mut rows = vec![row("quiet", "nothing", Attack::Nothing, 12)];
+    let mut rows = vec![row("quiet", "nothing", Attack::Nothing, 10)];
     rows.extend(tenants(has_names));
     rows.extend(behaviours());
-    rows.push(row("quiet again", "nothing", Attack::Nothing, 12));
+    rows.push(row("quiet again", "nothing", Attack::Nothing, 10));
     rows.into_iter().filter(is_wanted).collect()
 }
 
@@ -56,12 +56,12 @@ fn tenants(has_names: bool) -> Vec<Row> {
     let mut rows = [
         row("1", "a million globals in 250 instances; the most instances that are admitted", Instances, 20),
         row("2", "images far apart, 900 modules; the most images that are admitted", Images, 20),
-        row("3", "400 Issuers whose check sleeps for 29 s", SleepingChecks, 45),
+        row("3", "400 Issuers whose check sleeps for 29 s", SleepingChecks, 40),
         row("4", "1,100 Issuers that name Secrets; half of them do not exist", Secrets, 30),
-        row("5", "ten plugins that are slow to compile, one of them edited every 5 s", SlowCompiles, 45),
-        row("6", "60 Issuers whose name server does not answer", names, 40),
-        row("7", "140 requests whose status cannot be written", RefusedWrites, 40),
-        row("8", "a shared Issuer is blamed for the tenant's own requests", Blame, 40),
+        row("5", "ten plugins that are slow to compile, one of them edited every 5 s", SlowCompiles, 30),
+        row("6", "60 Issuers whose name server does not answer", names, 30),
+        row("7", "140 requests whose status cannot be written", RefusedWrites, 30),
+        row("8", "a shared Issuer is blamed for the tenant's own requests", Blame, 30),
     ];
     rows.iter_mut().for_each(|row| row.restarts = true);
     rows[5].through = Through::Names;
@@ -88,7 +88,7 @@ fn behaviours() -> Vec<Row> {
     ];
     let http = ["read", "many-at-once", "hold-connection", "hold-response", "long-fields"];
     let plugin =
-        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 12));
-    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 12));
+        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 10));
+    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 10));
     plugin.into_iter().chain(http).collect()
 }

@@ -140,6 +140,13 @@ pub async fn slow_compiles(arena: &Arena) {
     arena.issuers_of(numbered("slow", 10, &slow).await, &json!({})).await;
 }
 
+/// Nothing of them is compiled then.
+pub async fn edit_all_slow(arena: &Arena) {
+    for (n, name) in names("slow", 10).iter().enumerate() {
+        edit(arena, name, 1000 + n).await;
+    }
+}
+
 pub async fn silent_names(arena: &Arena) {
     let issuers = names("asks", 60);
     let spec = |name: &String| {

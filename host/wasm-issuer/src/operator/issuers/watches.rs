@@ -9,6 +9,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | `version` | what is watched, and what is known of it |
 //! | `group` | the decisions: how the objects of a kind in a namespace are watched, and what is known of them |
 //! | `follow` | one watch, from its turn to its end, over and over |
 
@@ -16,63 +17,20 @@ mod follow;
 mod group;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use follow::Followed;
 use group::{Group, Heard, Scope, Task};
-use kube::{Client, ResourceExt};
+use kube::Client;
 use tokio::sync::watch;
+pub use version::{Version, Watched};
 use wasm_issuer_runtime::FairSlots;
 
 /// How many watches are open at a time.
 const OPEN: usize = 256;
-
-/// A kind that Issuers name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Watched {
-    /// Holds a plugin.
-    ConfigMap,
-    /// Holds what a plugin authenticates with, and how it does so.
-    Secret,
-}
-
-impl Watched {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::ConfigMap => "ConfigMap",
-            Self::Secret => "Secret",
-        }
-    }
-}
-
-/// What is known of an object's version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Nothing: the API server has not answered, or the watch is broken.
-    Unknown,
-    /// The one that whoever asked for it has read since: it is watched, and has not changed.
-    Unchanged,
-    /// There is no such object.
-    Absent,
-    /// Its `metadata.resourceVersion`.
-    At(String),
-}
-
-impl Version {
-    /// The version of an object that was read; none where there was no such object.
-    pub fn of(object: Option<&impl ResourceExt>) -> Self {
-        object.and_then(ResourceExt::resource_version).map_or(Self::Absent, Self::At)
-    }
-
-    /// Whether the object is another than the one that was `read`. The first answer of a new watch often is not.
-    pub fn is_news(&self, read: Option<&Self>) -> bool {
-        match self {
-            Self::Unknown | Self::Unchanged => false,
-            Self::Absent | Self::At(_) => Some(self) != read,
-        }
-    }
-}
 
 /// A kind and a namespace.
 type Key = (Watched, Arc<str>);
@@ -143,8 +101,14 @@ impl Shared {
 
     fn begin(self: &Arc<Self>, key: &Key, group: &mut Group, scopes: Vec<Scope>) {
         for scope in scopes {
-            let task = tokio::spawn(follow::follow(self.clone(), key.clone(), scope.clone()));
-            group.began(&scope, Task(task));
+            let (shared, heard_of, within) = (self.clone(), key.clone(), scope.clone());
+            let hear = Box::new(move |heard| shared.hear(&heard_of, &within, heard));
+            let (shared, names_of, within) = (self.clone(), key.clone(), scope.clone());
+            let names = Box::new(move || shared.names(&names_of, &within));
+            let (what, namespace) = key.clone();
+            let (client, open) = (self.client.clone(), self.open.clone());
+            let followed = Followed { client, open, what, namespace, scope: scope.clone(), hear, names };
+            group.began(&scope, Task(tokio::spawn(followed.follow())));
         }
     }
 

@@ -9,14 +9,14 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_runtime::Owner;
+use wasm_issuer_runtime::{FairSlots, Owner};
 
 use super::group::{Heard, Scope};
-use super::{Key, Shared, Version, Watched};
+use super::version::{Version, Watched};
 
 /// How long others that follow are waited for: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -29,72 +29,92 @@ const BROKEN: Backoff = Backoff { min: Duration::from_millis(500), max: Duration
 /// Rights change seldom.
 const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
 
-/// Watch until the task is ended.
-pub async fn follow(shared: Arc<Shared>, key: Key, scope: Scope) {
-    match key.0 {
-        Watched::ConfigMap => repeat::<ConfigMap>(&shared, &key, &scope).await,
-        Watched::Secret => repeat::<Secret>(&shared, &key, &scope).await,
-    }
+/// What a watch is about, and whom it tells.
+pub struct Followed {
+    pub client: Client,
+    /// The turns of all watches.
+    pub open: Arc<FairSlots>,
+    pub what: Watched,
+    pub namespace: Arc<str>,
+    pub scope: Scope,
+    /// Told of whatever happens.
+    pub hear: Box<dyn Fn(Heard) + Send + Sync>,
+    /// The names that the watch is to tell about.
+    pub names: Box<dyn Fn() -> Vec<Arc<str>> + Send + Sync>,
 }
 
-async fn repeat<K>(shared: &Arc<Shared>, key: &Key, scope: &Scope)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + 'static,
-    PartialObjectMeta<K>: Debug,
-{
-    let (what, namespace) = key;
-    let owner = match scope {
-        Scope::Name(name) => Owner::new(namespace, name),
-        Scope::Namespace => Owner::new(namespace, "*"),
-    };
-    sleep(SETTLE).await;
-    let mut failures: u32 = 0;
-    loop {
-        let turn = shared.open.acquire(&owner).await;
-        // Whoever waits for a turn needs no room for what comes after it.
-        let (worked, error) = Box::pin(listen::<K>(shared, key, scope)).await;
-        // Nobody is kept from watching by what cannot be watched.
-        drop(turn);
-        failures = if worked { 1 } else { failures.saturating_add(1) };
-        match failures {
-            1 => warn!(kind = what.as_str(), %namespace, ?scope, %error, "cannot watch what Issuers name"),
-            _ => debug!(kind = what.as_str(), %namespace, ?scope, %error, "still cannot watch it"),
+impl Followed {
+    /// Watch until the task is ended.
+    pub async fn follow(self) {
+        match self.what {
+            Watched::ConfigMap => self.repeat::<ConfigMap>().await,
+            Watched::Secret => self.repeat::<Secret>().await,
         }
-        let forbidden = is_forbidden(&error);
-        shared.hear(key, scope, Heard::Broken { forbidden });
-        let backoff = if forbidden { FORBIDDEN } else { BROKEN };
-        sleep(backoff.delay(failures, rand::random(), None)).await;
     }
-}
 
-/// List and watch until that fails. Returns whether it had worked, and why it does not any more.
-async fn listen<K>(shared: &Arc<Shared>, key: &Key, scope: &Scope) -> (bool, watcher::Error)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + 'static,
-    PartialObjectMeta<K>: Debug,
-{
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(shared.client.clone(), &key.1);
-    let mut events = std::pin::pin!(watcher(api, config(scope)));
-    let mut missing = HashSet::new();
-    let mut worked = false;
-    let tell = |heard| shared.hear(key, scope, heard);
-    loop {
-        // The stream has no end.
-        let Some(event) = events.next().await else { return (worked, watcher::Error::NoResourceVersion) };
-        match event {
-            Ok(Event::Init) => missing = shared.names(key, scope).into_iter().collect(),
-            Ok(Event::InitApply(object)) => {
-                let name: Arc<str> = object.name_any().into();
-                missing.remove(&name);
-                tell(Heard::Is(name, Version::of(Some(&object))));
+    async fn repeat<K>(&self)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + 'static,
+        PartialObjectMeta<K>: Debug,
+    {
+        let Self { what, namespace, scope, .. } = self;
+        let owner = match scope {
+            Scope::Name(name) => Owner::new(namespace, name),
+            Scope::Namespace => Owner::new(namespace, "*"),
+        };
+        sleep(SETTLE).await;
+        let mut failures: u32 = 0;
+        loop {
+            let turn = self.open.acquire(&owner).await;
+            // Whoever waits for a turn needs no room for what comes after it.
+            let (worked, error) = Box::pin(self.listen::<K>()).await;
+            // Nobody is kept from watching by what cannot be watched.
+            drop(turn);
+            failures = if worked { 1 } else { failures.saturating_add(1) };
+            match failures {
+                1 => {
+                    warn!(kind = what.as_str(), %namespace, ?scope, %error, "cannot watch what Issuers name")
+                }
+                _ => debug!(kind = what.as_str(), %namespace, ?scope, %error, "still cannot watch it"),
             }
-            Ok(Event::InitDone) => {
-                worked = true;
-                tell(Heard::Listed { absent: std::mem::take(&mut missing) });
+            let forbidden = is_forbidden(&error);
+            (self.hear)(Heard::Broken { forbidden });
+            let backoff = if forbidden { FORBIDDEN } else { BROKEN };
+            sleep(backoff.delay(failures, rand::random(), None)).await;
+        }
+    }
+
+    /// List and watch until that fails. Returns whether it had worked, and why it does not any more.
+    async fn listen<K>(&self) -> (bool, watcher::Error)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + 'static,
+        PartialObjectMeta<K>: Debug,
+    {
+        let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut events = std::pin::pin!(watcher(api, config(&self.scope)));
+        let mut missing = HashSet::new();
+        let mut worked = false;
+        let tell = &self.hear;
+        loop {
+            // The stream has no end.
+            let Some(event) = events.next().await else { return (worked, watcher::Error::NoResourceVersion) };
+            match event {
+                Ok(Event::Init) => missing = (self.names)().into_iter().collect(),
+                Ok(Event::InitApply(object)) => {
+                    let name: Arc<str> = object.name_any().into();
+                    missing.remove(&name);
+                    tell(Heard::Is(name, Version::of(Some(&object))));
+                }
+                Ok(Event::InitDone) => {
+                    worked = true;
+                    tell(Heard::Listed { absent: std::mem::take(&mut missing) });
+                }
+                Ok(Event::Apply(object)) => {
+                    tell(Heard::Is(object.name_any().into(), Version::of(Some(&object))));
+                }
+                Ok(Event::Delete(object)) => tell(Heard::Is(object.name_any().into(), Version::Absent)),
+                Err(error) => return (worked, error),
             }
-            Ok(Event::Apply(object)) => tell(Heard::Is(object.name_any().into(), Version::of(Some(&object)))),
-            Ok(Event::Delete(object)) => tell(Heard::Is(object.name_any().into(), Version::Absent)),
-            Err(error) => return (worked, error),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Version;
+use super::version::Version;
 
 /// How many objects have a watch each before one of the whole namespace takes their place.
 const BY_NAME: usize = 4;
