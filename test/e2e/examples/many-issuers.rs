@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -139,14 +139,14 @@ fn row(issuers: usize, start: &str, measured: &Measured) {
 }
 
 /// The sockets that a process has open.
-fn sockets(process: &PathBuf) -> usize {
+fn sockets(process: &Path) -> usize {
     let files = std::fs::read_dir(process.join("fd")).expect("the operator's files");
     let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// The seconds that a process has computed.
-fn cpu(process: &PathBuf) -> f64 {
+fn cpu(process: &Path) -> f64 {
     let stat = std::fs::read_to_string(process.join("stat")).expect("the operator's statistics");
     // In hundredths, after the name, which is in parentheses.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
@@ -154,7 +154,7 @@ fn cpu(process: &PathBuf) -> f64 {
 }
 
 /// The bytes of memory that a process has.
-fn resident(process: &PathBuf) -> f64 {
+fn resident(process: &Path) -> f64 {
     let status = std::fs::read_to_string(process.join("status")).expect("the operator's status");
     let kib =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());

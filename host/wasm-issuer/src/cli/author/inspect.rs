@@ -274,7 +274,7 @@ impl Report {
             .row("", room)
             .row(
                 "",
-                &component.too_much_for_tenants.as_ref().map_or_else(
+                component.too_much_for_tenants.as_ref().map_or_else(
                     || "within what a WasmIssuer may use".to_owned(),
                     |why| format!("only for a WasmClusterIssuer: {why}"),
                 ),
