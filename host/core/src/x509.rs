@@ -26,7 +26,7 @@ pub use extensions::{BasicConstraints, Extension, Extensions};
 pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;
 pub use name_constraints::NameConstraints;
-pub(crate) use name_constraints::is_host_name;
+pub(crate) use name_constraints::{BoundName, bound_names, is_host_name};
 pub(crate) use parse::sequence;
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};

@@ -11,6 +11,7 @@
 mod authorities;
 pub mod chain;
 mod differences;
+mod effort;
 mod form;
 mod leaf;
 mod mismatch;
@@ -21,6 +22,7 @@ use std::time::SystemTime;
 
 pub use authorities::TrustedCas;
 pub use differences::{Difference, Mode, Verification};
+pub use effort::Effort;
 use jiff::Timestamp;
 pub use mismatch::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY};
 
@@ -55,31 +57,25 @@ pub fn verify(
     now: Timestamp,
     verification: &Verification,
 ) -> Result<Verified, Mismatch> {
-    let ders = chain::decode(CHAIN, &signed.chain)?;
-    let whole = chain::parse(CHAIN, &ders)?;
-    let leaf = whole.first().ok_or_else(Mismatch::empty)?;
-    leaf::check(request, leaf)?;
+    with_answer(signed, |answer| {
+        let leaf = answer.whole.first().ok_or_else(Mismatch::empty)?;
+        leaf::check(request, leaf)?;
+        let above = trusted.above(answer.issuers())?;
+        let path = answer.path((trusted, &above), now)?;
+        form::check_leaf(leaf)?;
+        let (kept, dropped) = answer.choose(&path, trusted)?;
 
-    let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
-    let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
-    let (published, root) = chain::split_root(&whole);
-    let given = given.as_deref().or_else(|| root.map(slice::from_ref));
-    let trusted_cas = trusted.parsed();
-    let path = path(&whole, given, (trusted, &trusted_cas), now)?;
-    form::check_leaf(leaf)?;
-    let (kept, dropped) = authorities::choose(given.unwrap_or_default(), &path, trusted);
-    kept.iter().try_for_each(|it| form::check_readable(it))?;
-
-    let above = path.get(1..).unwrap_or_default();
-    let warnings = verification.judge(profile::compare(request, leaf, above)?)?;
-    Ok(Verified {
-        certificate: chain::encode(published),
-        ca: given.map(|_| chain::encode(kept)),
-        warnings,
-        dropped: dropped.into_iter().map(Certificate::describe).collect(),
-        serial: leaf.serial(),
-        not_before: chain::timestamp(leaf.not_before()),
-        not_after: chain::timestamp(leaf.not_after()),
+        let above = path.get(1..).unwrap_or_default();
+        let warnings = verification.judge(profile::compare(request, leaf, above)?)?;
+        Ok(Verified {
+            certificate: chain::encode(answer.published),
+            ca: answer.given.map(|_| chain::encode(kept)),
+            warnings,
+            dropped: dropped.into_iter().map(Certificate::describe).collect(),
+            serial: leaf.serial(),
+            not_before: chain::timestamp(leaf.not_before()),
+            not_after: chain::timestamp(leaf.not_after()),
+        })
     })
 }
 
@@ -87,35 +83,69 @@ pub fn verify(
 /// plugin's `check`, which is to find out before a request does.
 pub fn judge(signed: &Signed, now: SystemTime) -> Result<(), Mismatch> {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
+    with_answer(signed, |answer| {
+        // What stands in the Issuer's Secret and is not in the answer is of no use to clients.
+        let trusted = TrustedCas::default();
+        let path = answer.path((&trusted, &[]), now)?;
+        answer.choose(&path, &trusted).map(|_| ())
+    })
+}
+
+/// What a plugin returned, parsed.
+struct Answer<'c, 'a> {
+    /// Leaf first, with the root if it is there.
+    whole: &'c [Certificate<'a>],
+    /// The same without the root.
+    published: &'c [Certificate<'a>],
+    /// The CA certificates, or the chain's root where there are none.
+    given: Option<&'c [Certificate<'a>]>,
+}
+
+fn with_answer<T>(
+    signed: &Signed,
+    judge: impl FnOnce(Answer<'_, '_>) -> Result<T, Mismatch>,
+) -> Result<T, Mismatch> {
     let ders = chain::decode(CHAIN, &signed.chain)?;
     let whole = chain::parse(CHAIN, &ders)?;
     let ca_ders = signed.ca.as_ref().map(|given| chain::decode(CA, given)).transpose()?;
     let given = ca_ders.as_ref().map(|ders| chain::parse(CA, ders)).transpose()?;
-    let (_published, root) = chain::split_root(&whole);
+    let (published, root) = chain::split_root(&whole);
     let given = given.as_deref().or_else(|| root.map(slice::from_ref));
-    // What stands in the Issuer's Secret and is not in the answer is of no use to clients.
-    let path = path(&whole, given, (&TrustedCas::default(), &[]), now)?;
-    let (kept, _dropped) = authorities::choose(given.unwrap_or_default(), &path, &TrustedCas::default());
-    kept.iter().try_for_each(|it| form::check_readable(it))
+    judge(Answer { whole: &whole, published, given })
 }
 
-/// The rules that need no request: the certificates of a chain, leaf first, with those above it, all of which clients can
-/// read, link up, are valid and keep each other's constraints.
-fn path<'c, 'a>(
-    whole: &'c [Certificate<'a>],
-    given: Option<&'c [Certificate<'a>]>,
-    trusted: (&TrustedCas, &'c [Certificate<'a>]),
-    now: Timestamp,
-) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
-    chain::check_validity(whole, now)?;
-    let (published, _root) = chain::split_root(whole);
-    published.iter().try_for_each(form::check)?;
-    chain::check_links(whole)?;
-    let above = authorities::way_up(published, given, trusted, now)?;
-    let path: Vec<_> = published.iter().chain(above).collect();
-    chain::check_name_constraints(&path)?;
-    Ok(path)
+impl<'c, 'a> Answer<'c, 'a> {
+    /// The issuers of all its certificates.
+    fn issuers(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.whole.iter().chain(self.given.unwrap_or_default()).map(Certificate::issuer_der)
+    }
+
+    /// The certificates of the chain, leaf first, with those above it, all of which clients can read, link up, are valid
+    /// and keep each other's constraints.
+    fn path(
+        &self,
+        trusted: (&TrustedCas, &'c [Certificate<'a>]),
+        now: Timestamp,
+    ) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
+        let mut effort = Effort::default();
+        chain::check_validity(self.whole, now)?;
+        self.published.iter().try_for_each(form::check)?;
+        chain::check_links(self.whole)?;
+        let above = authorities::way_up(self.published, self.given, trusted, now, &mut effort)?;
+        let path: Vec<_> = self.published.iter().chain(above).collect();
+        chain::check_name_constraints(&path, &mut effort)?;
+        Ok(path)
+    }
+
+    /// The CA certificates to publish, which clients can read, and those to drop.
+    fn choose(&self, path: &[&Certificate<'_>], trusted: &TrustedCas) -> Result<Chosen<'c, 'a>, Mismatch> {
+        let (kept, dropped) = authorities::choose(self.given.unwrap_or_default(), path, trusted);
+        kept.iter().try_for_each(|it| form::check_readable(it))?;
+        Ok((kept, dropped))
+    }
 }
+
+type Chosen<'c, 'a> = (Vec<&'c Certificate<'a>>, Vec<&'c Certificate<'a>>);
 
 #[cfg(test)]
 mod tests;

@@ -79,16 +79,29 @@ impl<'a> Name<'a> {
                 && self.rdns.iter().zip(&other.rdns).all(|(left, right)| keys(left) == keys(right)))
     }
 
-    /// Whether it is `base` or below it (RFC 5280 section 7.1): the case of ASCII letters says nothing here.
-    pub fn is_within(&self, base: &Name<'_>) -> bool {
-        base.rdns.len() <= self.rdns.len()
-            && base.rdns.iter().zip(&self.rdns).all(|(base, own)| folded_keys(base) == folded_keys(own))
+    /// The name as name constraints compare it.
+    pub fn folded(&self) -> FoldedName<'a> {
+        FoldedName(self.rdns.iter().map(|rdn| folded_keys(rdn)).collect())
     }
 
     /// The attributes that `other` does not have.
     pub fn beyond(&self, other: &Name<'_>) -> Vec<Attribute<'a>> {
         let other: std::collections::BTreeSet<_> = other.attributes().map(|a| a.key()).collect();
         self.attributes().filter(|attribute| !other.contains(&attribute.key())).collect()
+    }
+}
+
+/// A name without the case of ASCII letters, and whatever the string types (RFC 5280 section 7.1).
+#[derive(Debug)]
+pub struct FoldedName<'a>(Vec<Vec<FoldedKey<'a>>>);
+
+/// The type of an attribute, and its value.
+type FoldedKey<'a> = (&'a [u8], Vec<u8>);
+
+impl FoldedName<'_> {
+    /// Whether it is `base` or below it.
+    pub fn is_within(&self, base: &FoldedName<'_>) -> bool {
+        base.0.len() <= self.0.len() && base.0.iter().zip(&self.0).all(|(base, own)| base == own)
     }
 }
 
@@ -102,8 +115,7 @@ fn keys<'a>(rdn: &[Attribute<'a>]) -> Vec<Key<'a>> {
     keys
 }
 
-/// The same without the case of ASCII letters, and whatever the string type.
-fn folded_keys<'a>(rdn: &[Attribute<'a>]) -> Vec<(&'a [u8], Vec<u8>)> {
+fn folded_keys<'a>(rdn: &[Attribute<'a>]) -> Vec<FoldedKey<'a>> {
     let mut keys: Vec<_> = rdn.iter().map(Attribute::folded_key).collect();
     keys.sort_unstable();
     keys
@@ -142,7 +154,7 @@ impl<'a> Attribute<'a> {
         self.oid == id.as_bytes()
     }
 
-    fn folded_key(&self) -> (&'a [u8], Vec<u8>) {
+    fn folded_key(&self) -> FoldedKey<'a> {
         let value = self.value.value();
         let text = self.text().map(|text| text.trim().to_ascii_lowercase().into_bytes());
         (self.oid, text.unwrap_or_else(|| value.to_vec()))

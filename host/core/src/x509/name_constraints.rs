@@ -3,12 +3,14 @@
 //! What cannot be judged is refused: a kind of name that is not known here, or a form that is none, lies outside of all
 //! that is permitted and inside of all that is excluded.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use const_oid::ObjectIdentifier;
 use der::asn1::AnyRef;
 use der::{Reader, SliceReader, Tag, TagNumber, Tagged};
 
+use super::name::FoldedName;
 use super::{Certificate, Name, parse};
 
 const EMAIL: u32 = 1;
@@ -19,18 +21,43 @@ const IP: u32 = 7;
 
 const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
-/// How many comparisons one CA may cost, as in Go.
-const MAX_COMPARISONS: usize = 250_000;
-
 /// The content of a nameConstraints extension.
 #[derive(Debug, Default)]
 pub struct NameConstraints<'a> {
-    permitted: Vec<Base<'a>>,
-    excluded: Vec<Base<'a>>,
+    permitted: Bases<'a>,
+    excluded: Bases<'a>,
 }
 
-/// A name, or what names of its kind are compared with: the number of its tag says which kind.
-type Base<'a> = (u32, &'a [u8]);
+/// What names of a kind are compared with, by the number of its tag.
+type Bases<'a> = BTreeMap<u32, Vec<Form<'a>>>;
+
+/// A name that constraints bind.
+#[derive(Debug)]
+pub struct BoundName<'a> {
+    number: u32,
+    form: Form<'a>,
+    /// For messages.
+    shown: String,
+}
+
+/// A name, or a base that names are compared with, read once and compared often.
+#[derive(Debug)]
+enum Form<'a> {
+    /// In lower case.
+    Domain(String),
+    /// The host in lower case. A base may have no local part.
+    Mailbox {
+        local: Option<String>,
+        host: String,
+    },
+    /// A URI's host in lower case.
+    Host(String),
+    Directory(FoldedName<'a>),
+    /// An address, or a base of an address and a mask.
+    Octets(&'a [u8]),
+    /// Of a kind that is not known here, or a form that is none.
+    Unknown,
+}
 
 impl<'a> NameConstraints<'a> {
     /// Reads the value of a nameConstraints extension.
@@ -44,85 +71,126 @@ impl<'a> NameConstraints<'a> {
         })
     }
 
-    /// The first name of a certificate that the constraints do not allow, for messages.
-    pub fn refused_name(&self, certificate: &Certificate<'_>) -> Option<String> {
-        let names = names_of(certificate);
-        if names.len().saturating_mul(self.permitted.len() + self.excluded.len()) > MAX_COMPARISONS {
-            return Some("more names than are compared".to_owned());
-        }
-        names.into_iter().find(|(number, value, _)| !self.allow(*number, value)).map(|(_, _, shown)| shown)
+    /// How many comparisons it takes to judge these names.
+    pub fn comparisons(&self, names: &[BoundName<'_>]) -> usize {
+        let of = |bases: &Bases<'_>, number| bases.get(&number).map_or(0, Vec::len);
+        names.iter().map(|name| of(&self.permitted, name.number) + of(&self.excluded, name.number)).sum()
     }
 
-    fn allow(&self, number: u32, value: &[u8]) -> bool {
-        let alike = |bases: &'_ [Base<'a>]| -> Vec<&'a [u8]> {
-            bases.iter().filter(|(kind, _)| *kind == number).map(|(_, base)| *base).collect()
-        };
-        let (permitted, excluded) = (alike(&self.permitted), alike(&self.excluded));
-        let within = |base: &&[u8]| is_within(number, value, base);
-        let reaches = |base: &&[u8]| number == DNS && wildcard_reaches(value, base);
-        let is_permitted = permitted.is_empty() || permitted.iter().any(|base| within(base) == Some(true));
-        let is_excluded = excluded.iter().any(|base| within(base) != Some(false) || reaches(base));
-        is_permitted && !is_excluded
+    /// The first of these names that the constraints do not allow, for messages.
+    pub fn refused_name<'n>(&self, names: &'n [BoundName<'_>]) -> Option<&'n str> {
+        names.iter().find(|name| !self.allow(name)).map(|name| name.shown.as_str())
+    }
+
+    fn allow(&self, BoundName { number, form, .. }: &BoundName<'_>) -> bool {
+        let within = |base: &Form<'_>| form.is_within(base);
+        let is_permitted = self
+            .permitted
+            .get(number)
+            .is_none_or(|bases| bases.iter().any(|base| within(base) == Some(true)));
+        let is_excluded = |base: &Form<'_>| within(base) != Some(false) || form.is_wildcard_for(base);
+        is_permitted && !self.excluded.get(number).is_some_and(|bases| bases.iter().any(is_excluded))
     }
 }
 
 /// `GeneralSubtrees`. The minimum and maximum that a subtree might have are not used (RFC 5280), and refused.
-fn bases(der: &[u8]) -> der::Result<Vec<Base<'_>>> {
+fn bases(der: &[u8]) -> der::Result<Bases<'_>> {
     let mut reader = SliceReader::new(der)?;
-    let mut bases = Vec::new();
+    let mut bases = Bases::new();
     while !reader.is_finished() {
-        bases.push(reader.sequence(|subtree| {
-            let base: AnyRef<'_> = subtree.decode()?;
-            match base.tag() {
-                Tag::ContextSpecific { number: TagNumber(number), .. } => {
-                    Ok::<_, der::Error>((number, base.value()))
-                }
-                tag => Err(tag.value_error().into()),
-            }
-        })?);
+        let base: AnyRef<'_> = reader.sequence(|subtree| subtree.decode())?;
+        let Tag::ContextSpecific { number: TagNumber(number), .. } = base.tag() else {
+            return Err(base.tag().value_error().into());
+        };
+        bases.entry(number).or_default().push(Form::of_base(number, base.value()));
     }
     Ok(bases)
 }
 
 /// Every name that constraints bind: the alternative names, the subject and the email addresses in it, and a common name
-/// that is a host's where no alternative name is one, because some clients still read it so. Each with its text.
-fn names_of(certificate: &Certificate<'_>) -> Vec<(u32, Vec<u8>, String)> {
+/// that is a host's where no alternative name is one, because some clients still read it so.
+pub fn bound_names<'a>(certificate: &Certificate<'a>) -> Vec<BoundName<'a>> {
     let alternative = certificate.extensions.subject_alt_name.iter().flat_map(|names| names.iter());
     let mut names: Vec<_> = alternative
-        .map(|name| {
-            let (number, value) = name.key();
-            (number, value.into_owned(), name.to_string())
+        .map(|name| BoundName {
+            number: name.number,
+            form: Form::of_name(name.number, name.value),
+            shown: name.to_string(),
         })
         .collect();
     let Ok(subject) = Name::parse(certificate.subject_der()) else { return names };
-    if !names.iter().any(|(number, ..)| *number == DNS) {
+    if !names.iter().any(|name| name.number == DNS) {
         let hosts = subject.common_names().filter(|name| name.contains('.') && is_host_name(name));
-        names.extend(hosts.map(|name| (DNS, name.to_ascii_lowercase().into(), format!("CN={name}"))));
+        names.extend(hosts.map(|name| BoundName {
+            number: DNS,
+            form: Form::Domain(name.to_ascii_lowercase()),
+            shown: format!("CN={name}"),
+        }));
     }
     for attribute in subject.attributes().filter(|attribute| attribute.is(EMAIL_ADDRESS)) {
-        let address = attribute.text().unwrap_or_default().into_owned();
-        names.push((EMAIL, address.into(), attribute.to_string()));
+        let form = Form::mailbox(&attribute.text().unwrap_or_default());
+        names.push(BoundName { number: EMAIL, form, shown: attribute.to_string() });
     }
     if !subject.is_empty() {
-        names.push((DIRECTORY, subject.der().to_vec(), format!("\"{subject}\"")));
+        let form = Form::Directory(subject.folded());
+        names.push(BoundName { number: DIRECTORY, form, shown: format!("\"{subject}\"") });
     }
     names
 }
 
-/// Whether a name is a base or below it; none where that cannot be told.
-fn is_within(number: u32, name: &[u8], base: &[u8]) -> Option<bool> {
-    let text = |bytes| std::str::from_utf8(bytes).ok().map(str::to_ascii_lowercase);
-    match number {
-        DNS => Some(is_domain_within(&text(name)?, &text(base)?)),
-        EMAIL => is_mailbox_within(std::str::from_utf8(name).ok()?, std::str::from_utf8(base).ok()?),
-        URI => {
-            let uri = text(name)?;
-            let host = host_of(&uri).filter(|host| host.parse::<IpAddr>().is_err())?;
-            Some(is_host_within(host, &text(base)?))
+impl<'a> Form<'a> {
+    fn of_name(number: u32, value: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(value).ok();
+        match (number, text) {
+            (EMAIL, Some(text)) => Self::mailbox(text),
+            (URI, Some(text)) => {
+                let host = host_of(text).filter(|host| host.parse::<IpAddr>().is_err());
+                host.map_or(Self::Unknown, |host| Self::Host(host.to_ascii_lowercase()))
+            }
+            _ => Self::of_base(number, value),
         }
-        IP => is_address_within(name, base),
-        DIRECTORY => Some(Name::parse(name).ok()?.is_within(&Name::parse(base).ok()?)),
-        _ => None,
+    }
+
+    fn of_base(number: u32, value: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(value).ok();
+        match (number, text) {
+            (DNS, Some(text)) => Self::Domain(text.to_ascii_lowercase()),
+            (EMAIL, Some(text)) if text.contains('@') => Self::mailbox(text),
+            (EMAIL, Some(text)) => Self::Mailbox { local: None, host: text.to_ascii_lowercase() },
+            (URI, Some(text)) => Self::Host(text.to_ascii_lowercase()),
+            (DIRECTORY, _) => Name::parse(value).map_or(Self::Unknown, |name| Self::Directory(name.folded())),
+            (IP, _) => Self::Octets(value),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn mailbox(address: &str) -> Self {
+        let Some((local, host)) = address.rsplit_once('@') else { return Self::Unknown };
+        Self::Mailbox { local: Some(local.to_owned()), host: host.to_ascii_lowercase() }
+    }
+
+    /// Whether a name is a base or below it; none where that cannot be told.
+    fn is_within(&self, base: &Form<'_>) -> Option<bool> {
+        Some(match (self, base) {
+            (Self::Domain(name), Form::Domain(base)) => is_domain_within(name, base),
+            (Self::Mailbox { local, host }, Form::Mailbox { local: Some(base_local), host: base_host }) => {
+                local.as_ref() == Some(base_local) && host == base_host
+            }
+            (Self::Mailbox { host, .. }, Form::Mailbox { local: None, host: base }) => {
+                is_host_within(host, base)
+            }
+            (Self::Host(host), Form::Host(base)) => is_host_within(host, base),
+            (Self::Directory(name), Form::Directory(base)) => name.is_within(base),
+            (Self::Octets(address), Form::Octets(base)) => return is_address_within(address, base),
+            _ => return None,
+        })
+    }
+
+    /// `*.example.com` stands for `a.example.com` too, which a base may be.
+    fn is_wildcard_for(&self, base: &Form<'_>) -> bool {
+        let (Self::Domain(name), Form::Domain(base)) = (self, base) else { return false };
+        let Some(parent) = name.strip_prefix('*') else { return false };
+        base.find('.').map_or("", |label| base.get(label..).unwrap_or_default()) == parent
     }
 }
 
@@ -139,26 +207,9 @@ fn is_domain_within(domain: &str, base: &str) -> bool {
     }
 }
 
-/// `*.example.com` stands for `a.example.com` too, which a base may be.
-fn wildcard_reaches(name: &[u8], base: &[u8]) -> bool {
-    let (name, base) = (name.to_ascii_lowercase(), base.to_ascii_lowercase());
-    let Some(parent) = name.strip_prefix(b"*") else { return false };
-    let label = base.iter().position(|c| *c == b'.').unwrap_or(base.len());
-    base.get(label..) == Some(parent)
-}
-
 /// A base of an email address or a URI: a host, or with a leading full stop all hosts below a domain.
 fn is_host_within(host: &str, base: &str) -> bool {
     if base.starts_with('.') { host.len() > base.len() && host.ends_with(base) } else { host == base }
-}
-
-fn is_mailbox_within(address: &str, base: &str) -> Option<bool> {
-    let (local, host) = address.rsplit_once('@')?;
-    let host = host.to_ascii_lowercase();
-    Some(match base.rsplit_once('@') {
-        Some((base_local, base_host)) => local == base_local && host == base_host.to_ascii_lowercase(),
-        None => is_host_within(&host, &base.to_ascii_lowercase()),
-    })
 }
 
 fn host_of(uri: &str) -> Option<&str> {

@@ -1,37 +1,68 @@
 //! Which CA certificates are published: clients trust all of them, so a plugin adds none of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::chain;
-use super::mismatch::Mismatch;
+use super::effort::Effort;
+use super::mismatch::{CA, Mismatch};
 use crate::x509::{Certificate, pem};
 
-/// The CA certificates that whoever runs the Issuer vouches for: those in its Secrets.
+/// How many certificates of the Issuer's Secrets may be above a chain, by their names.
+const MAX_ABOVE: usize = 64;
+
+/// The CA certificates that whoever runs the Issuer vouches for: those in its Secrets, which may be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedCas(BTreeSet<Vec<u8>>);
+pub struct TrustedCas {
+    by_subject: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+}
 
 impl TrustedCas {
-    /// The certificates among values that may hold anything: PEM, whatever else stands beside them, or DER.
+    /// The certificates among values that may hold anything: PEM, whatever else stands beside them, or DER. Those that
+    /// cannot be read vouch for nothing.
     pub fn among<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self(values.into_iter().flat_map(certificates).collect())
+        let mut by_subject: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for der in values.into_iter().flat_map(certificates) {
+            if let Ok(certificate) = Certificate::parse(&der) {
+                let subject = certificate.subject_der().to_vec();
+                by_subject.entry(subject).or_default().insert(der);
+            }
+        }
+        Self { by_subject }
     }
 
     fn holds(&self, certificate: &Certificate<'_>) -> bool {
-        self.0.contains(certificate.der())
+        self.by_subject.get(certificate.subject_der()).is_some_and(|same| same.contains(certificate.der()))
     }
 
-    /// The certificates that can be read; others vouch for nothing.
-    pub(super) fn parsed(&self) -> Vec<Certificate<'_>> {
-        self.0.iter().filter_map(|der| Certificate::parse(der).ok()).collect()
+    /// Those that may be above certificates with these issuers, and above those, and so on.
+    pub(super) fn above<'a>(
+        &'a self,
+        issuers: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<Certificate<'a>>, Mismatch> {
+        let mut issuers: Vec<_> = issuers.into_iter().collect();
+        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+        while let Some(issuer) = issuers.pop() {
+            let same = self.by_subject.get(issuer).filter(|_| seen.insert(issuer));
+            for certificate in same.into_iter().flatten().flat_map(|der| Certificate::parse(der)) {
+                if found.len() == MAX_ABOVE {
+                    let message =
+                        format!("the Issuer's Secrets hold more than {MAX_ABOVE} that may be above it");
+                    return Err(Mismatch::new(CA, message));
+                }
+                issuers.push(certificate.issuer_der());
+                found.push(certificate);
+            }
+        }
+        Ok(found)
     }
 }
 
 fn certificates(value: &[u8]) -> Vec<Vec<u8>> {
     if value.first() == Some(&0x30) {
-        return Certificate::parse(value).map(|it| vec![it.der().to_vec()]).unwrap_or_default();
+        return vec![value.to_vec()];
     }
     let Ok((blocks, _)) = pem::blocks(value, usize::MAX) else { return Vec::new() };
     let of_block = |block: pem::Block<'_>| -> Option<Zeroizing<Vec<u8>>> {
@@ -48,10 +79,11 @@ pub(super) fn way_up<'c, 'a>(
     given: Option<&'c [Certificate<'a>]>,
     (trusted, trusted_cas): (&TrustedCas, &'c [Certificate<'a>]),
     now: Timestamp,
+    effort: &mut Effort,
 ) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
     let mut path: Vec<_> = published.iter().collect();
     if let Some(given) = given {
-        let anchor = chain::anchor(&path, &preferred(given.iter(), trusted), now)?;
+        let anchor = chain::anchor(&path, &preferred(given.iter(), trusted), now, effort)?;
         if path.last().is_none_or(|top| top.der() != anchor.der()) {
             path.push(anchor);
         }
@@ -60,7 +92,7 @@ pub(super) fn way_up<'c, 'a>(
     while path.last().is_some_and(|top| !top.is_self_signed()) {
         let others: Vec<_> =
             all.iter().copied().filter(|it| path.iter().all(|passed| passed.der() != it.der())).collect();
-        match chain::anchor(&path, &others, now) {
+        match chain::signer(&path, &others, now, effort)? {
             Ok(next) => path.push(next),
             Err(_none) => break,
         }

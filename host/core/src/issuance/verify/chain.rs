@@ -7,9 +7,10 @@ use const_oid::db::rfc5280;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use super::effort::Effort;
 use super::mismatch::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY};
 use crate::text;
-use crate::x509::{Certificate, NameConstraints, name, pem};
+use crate::x509::{BoundName, Certificate, Extension, NameConstraints, bound_names, name, pem};
 
 /// How many certificates a chain, or the CA certificates, may have: a leaf and the 20 CAs that the SDK builds a chain of.
 const MAX_CERTIFICATES: usize = 21;
@@ -136,56 +137,88 @@ pub fn anchor<'c, 'a>(
     chain: &[&Certificate<'_>],
     authorities: &[&'c Certificate<'a>],
     now: Timestamp,
+    effort: &mut Effort,
 ) -> Result<&'c Certificate<'a>, Mismatch> {
     let (top, _) = chain.split_last().ok_or_else(Mismatch::empty)?;
-    let below = chain.get(1..).unwrap_or_default();
     // Not the leaf itself, which vouches for nothing.
-    let same =
-        authorities.iter().copied().find(|authority| !below.is_empty() && authority.der() == top.der());
-    if let Some(same) = same {
+    let mut candidates = authorities.iter().copied().filter(|_| chain.len() > 1);
+    if let Some(same) = candidates.find(|authority| authority.der() == top.der()) {
         return Ok(same);
     }
+    signer(chain, authorities, now, effort)?.map_err(|reason| {
+        let subjects = authorities.iter().map(|authority| name::quoted(authority.subject_der()));
+        Mismatch::new(
+            CA,
+            format!(
+                "it holds {}, of which none vouches for the chain's last certificate, {}: {reason}",
+                text::list(subjects, 400),
+                top.describe()
+            ),
+        )
+    })
+}
+
+/// The authority that signed a chain's last certificate and might do so at `now`, or why it is none of these.
+pub(super) fn signer<'c, 'a>(
+    chain: &[&Certificate<'_>],
+    authorities: &[&'c Certificate<'a>],
+    now: Timestamp,
+    effort: &mut Effort,
+) -> Result<Result<&'c Certificate<'a>, String>, Mismatch> {
+    let (top, _) = chain.split_last().ok_or_else(Mismatch::empty)?;
+    let below = chain.get(1..).unwrap_or_default();
     let mut reason = format!("its issuer is {}", name::quoted(top.issuer_der()));
-    let named = authorities.iter().copied().filter(|authority| authority.subject_der() == top.issuer_der());
-    for authority in named {
+    for authority in authorities.iter().copied().filter(|it| it.subject_der() == top.issuer_der()) {
+        effort.verify_signature()?;
         match check_link(top, authority, below).and_then(|()| invalid_now(authority, now).map_or(Ok(()), Err))
         {
-            Ok(()) => return Ok(authority),
+            Ok(()) => return Ok(Ok(authority)),
             Err(error) => reason = error,
         }
     }
-    let subjects = authorities.iter().map(|authority| name::quoted(authority.subject_der()));
-    Err(Mismatch::new(
-        CA,
-        format!(
-            "it holds {}, of which none vouches for the chain's last certificate, {}: {reason}",
-            text::list(subjects, 400),
-            top.describe()
-        ),
-    ))
+    Ok(Err(reason))
 }
 
 /// Refuses a path, leaf first, in which a name lies outside of what a certificate above allows (RFC 5280 section 6.1.3
 /// (b) and (c)).
-pub fn check_name_constraints(path: &[&Certificate<'_>]) -> Result<(), Mismatch> {
-    for (at, issuer) in path.iter().enumerate() {
-        let mut extensions = issuer.extensions.all.iter();
-        let Some(extension) = extensions.find(|it| it.is(rfc5280::ID_CE_NAME_CONSTRAINTS)) else { continue };
-        let wrong = |message: String| {
-            Err(Mismatch::new(NAME_CONSTRAINTS, format!("those of {} {message}", issuer.describe())))
-        };
-        let Ok(constraints) = NameConstraints::parse(extension.value) else {
-            return wrong("are malformed".to_owned());
-        };
-        let below = path.get(..at).unwrap_or_default().iter().enumerate();
-        // A CA's own new key is bound by what the leaf below it is.
-        for (_, certificate) in below.filter(|(at, it)| *at == 0 || !it.is_self_issued()) {
-            if let Some(name) = constraints.refused_name(certificate) {
-                return wrong(format!("do not allow {name} in {}", certificate.describe()));
-            }
+pub fn check_name_constraints(path: &[&Certificate<'_>], effort: &mut Effort) -> Result<(), Mismatch> {
+    if path.iter().all(|certificate| constraints_of(certificate).is_none()) {
+        return Ok(());
+    }
+    // A CA's own new key is bound by what the leaf below it is.
+    let is_bound = |at: usize, certificate: &Certificate<'_>| at == 0 || !certificate.is_self_issued();
+    let mut below: Vec<(&Certificate<'_>, Vec<BoundName<'_>>)> = Vec::new();
+    for (at, certificate) in path.iter().enumerate() {
+        check_constraints_of(certificate, &below, effort)?;
+        if is_bound(at, certificate) {
+            below.push((certificate, bound_names(certificate)));
         }
     }
     Ok(())
+}
+
+fn constraints_of<'c, 'a>(certificate: &'c Certificate<'a>) -> Option<&'c Extension<'a>> {
+    certificate.extensions.all.iter().find(|it| it.is(rfc5280::ID_CE_NAME_CONSTRAINTS))
+}
+
+fn check_constraints_of(
+    issuer: &Certificate<'_>,
+    below: &[(&Certificate<'_>, Vec<BoundName<'_>>)],
+    effort: &mut Effort,
+) -> Result<(), Mismatch> {
+    let Some(extension) = constraints_of(issuer) else { return Ok(()) };
+    let wrong = |message: String| {
+        Mismatch::new(NAME_CONSTRAINTS, format!("those of {} {message}", issuer.describe()))
+    };
+    let constraints =
+        NameConstraints::parse(extension.value).map_err(|_error| wrong("are malformed".to_owned()))?;
+    below.iter().try_for_each(|(certificate, names)| {
+        effort.compare(constraints.comparisons(names))?;
+        match constraints.refused_name(names) {
+            None => Ok(()),
+            Some(name) => Err(wrong(format!("do not allow {name} in {}", certificate.describe()))),
+        }
+    })
 }
 
 /// A certificate's time, given since the Unix epoch. Those without an end (RFC 5280 section 4.1.2.5: 99991231235959Z) are past what `Timestamp`

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 use crate::issuance::signer::Requester;
@@ -8,6 +8,7 @@ use crate::x509::{Csr, pem};
 
 mod authorities;
 mod chains;
+mod effort;
 mod leaves;
 mod rules;
 

@@ -31,7 +31,8 @@ fn refused(constraints: &[u8], subject: Vec<u8>, names: &[Vec<u8>]) -> Option<St
     let mut template = Template::new(subject, key.public_key_der(), cn("CA"));
     template.extensions = if names.is_empty() { vec![] } else { vec![san(names)] };
     let der = template.sign(&key);
-    NameConstraints::parse(constraints).unwrap().refused_name(&Certificate::parse(&der).unwrap())
+    let names = bound_names(&Certificate::parse(&der).unwrap());
+    NameConstraints::parse(constraints).unwrap().refused_name(&names).map(str::to_owned)
 }
 
 #[test]
@@ -132,16 +133,11 @@ fn the_subject_is_bound_too() {
 }
 
 #[test]
-fn what_is_malformed_or_takes_too_long_is_refused() {
+fn what_is_malformed_is_refused() {
     for bad in [vec![], vec![5, 0], tlv(SEQUENCE, &[&[5, 0]]), tlv(SEQUENCE, &[&tlv(0xa0, &[&[5, 0]])])] {
         assert!(NameConstraints::parse(&bad).is_err(), "{bad:x?}");
     }
     // RFC 5280: minimum and maximum are not used.
     let subtree = tlv(SEQUENCE, &[&dns("a"), &tlv(0x81, &[&[1]])]);
     assert!(NameConstraints::parse(&tlv(SEQUENCE, &[&tlv(0xa0, &[&subtree])])).is_err());
-    let many: Vec<_> = (0..1_000).map(|n| dns(&format!("{n}"))).collect();
-    assert_eq!(
-        refused(&constraints(&many, &[]), cn("a"), &many),
-        Some("more names than are compared".to_owned())
-    );
 }

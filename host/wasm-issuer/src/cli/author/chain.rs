@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use jiff::Timestamp;
 use serde::Serialize;
-use wasm_issuer_core::issuance::verify::{CA, CHAIN, Mismatch, NAME_CONSTRAINTS, VALIDITY, chain as rules};
+use wasm_issuer_core::issuance::verify::{
+    CA, CHAIN, Effort, Mismatch, NAME_CONSTRAINTS, VALIDITY, chain as rules,
+};
 use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::input::{self, quoted};
@@ -104,14 +106,15 @@ pub fn verify(
     });
     let mut findings = vec![Finding::of(CHAIN, linked)];
     let mut path: Vec<_> = chain.iter().collect();
+    let mut effort = Effort::default();
     if let Some(authorities) = authorities {
-        let anchor = anchored(&path, authorities, now);
+        let anchor = anchored(&path, authorities, now, &mut effort);
         path.extend(anchor.as_ref().ok().filter(|anchor| path.iter().all(|it| it.der() != anchor.der())));
         let anchor = anchor.map(|anchor| format!("leads to {}", anchor.describe()));
         findings.push(Finding::of(CA, anchor));
     }
-    let named =
-        rules::check_name_constraints(&path).map(|()| "the names are those that the CAs may give".into());
+    let named = rules::check_name_constraints(&path, &mut effort)
+        .map(|()| "the names are those that the CAs may give".into());
     findings.push(Finding::of(NAME_CONSTRAINTS, named));
     let valid = rules::check_validity(chain, now).map(|()| "valid now".to_owned());
     findings.push(Finding::of(VALIDITY, valid));
@@ -124,12 +127,13 @@ fn anchored<'c, 'a>(
     chain: &[&Certificate<'_>],
     authorities: &'c [Certificate<'a>],
     now: Timestamp,
+    effort: &mut Effort,
 ) -> Result<&'c Certificate<'a>, Mismatch> {
     let top = chain.last().map(|top| top.der());
     let is_ca = |it: &Certificate<'_>| it.may_sign_certificates() || it.is_self_signed();
     match authorities.iter().find(|authority| Some(authority.der()) == top && is_ca(authority)) {
         Some(same) => Ok(same),
-        None => rules::anchor(chain, &authorities.iter().collect::<Vec<_>>(), now),
+        None => rules::anchor(chain, &authorities.iter().collect::<Vec<_>>(), now, effort),
     }
 }
 

@@ -248,7 +248,6 @@ fn sizes_are_bounded() {
     let text = refusal(world.verify(&[most.clone(), vec![root.clone()]].concat(), None), "chain");
     assert_eq!(text, "chain: it is not PEM: it holds more PEM blocks than 21");
     refusal(world.verify(&[world.leaf(), world.intermediate()], Some(&vec![root; 22])), "ca");
-    let start = Instant::now();
     let text = |chain: &str, ca: Option<&str>| {
         world.verify_text(&Signed { chain: chain.to_owned(), ca: ca.map(str::to_owned) })
     };
@@ -257,7 +256,6 @@ fn sizes_are_bounded() {
     refusal(text(&pems(&[vec![0x30; 70_000]]), None), "chain");
     refusal(text(&pems(&[tlv(SEQUENCE, &[&[0; 65_535]])]), None), "chain");
     refusal(text(&pems(&[world.leaf()]), Some(&"A".repeat(1 << 20))), "ca");
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -283,17 +281,4 @@ fn only_certificates_are_read() {
         format!("subject=a.example\n{leaf}\n\nissuer: somebody\n{intermediate}\nend").replace('\n', "\r\n");
     let verified = text(&decorated, Some(&pems(&[root]))).unwrap();
     assert_eq!(verified.certificate, leaf + &intermediate);
-}
-
-/// Not a benchmark, but far enough off to notice when something grows quadratic.
-#[test]
-fn verifying_takes_little_time() {
-    let world = World::new();
-    let signed =
-        Signed { chain: pems(&[world.leaf(), world.intermediate()]), ca: Some(pems(&[world.root()])) };
-    let start = Instant::now();
-    for _ in 0..20 {
-        world.verify_text(&signed).unwrap();
-    }
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
