@@ -29,6 +29,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod watching;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::{Runtime, RuntimeConfig, RuntimeError};
+use work::Work;
 
 use crate::policy::PolicyFile;
 
@@ -113,7 +115,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let policy = options.policy.follow(move || {
         policy_errors.inc();
     });
-    let signing = Arc::new(Signing { client: client.clone(), registry, events, metrics });
+    let signing = Arc::new(Signing { client: client.clone(), registry, events, metrics, work: Work::new() });
     let requests = Requests::new(signing, synced.clone(), options.limits);
 
     let tasks = Tasks {

@@ -33,6 +33,11 @@ impl TrustedCas {
         Self { by_subject }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_subject.values().map(BTreeSet::len).sum()
+    }
+
     fn holds(&self, certificate: &Certificate<'_>) -> bool {
         self.by_subject.get(certificate.subject_der()).is_some_and(|same| same.contains(certificate.der()))
     }

@@ -9,6 +9,7 @@ use wasm_issuer_core::issuance::request_spec::RequestSpec;
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::issuance::{FIELD_MANAGER, GROUP};
 use wasm_issuer_core::x509::Csr;
+use wasm_issuer_runtime::Owner;
 
 use crate::api::cert_manager::{
     CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
@@ -78,6 +79,12 @@ impl Observed {
     /// `metadata.uid`.
     pub fn uid(&self) -> &str {
         self.target.uid()
+    }
+
+    /// On whose account work for it is done.
+    pub fn owner(&self) -> Owner {
+        let issuer = self.issuer.as_ref().map(|issuer| format!("{}/{}", issuer.kind, issuer.name));
+        Owner::new(&self.key.namespace, &issuer.unwrap_or_default())
     }
 
     /// Whether a newer version of the request has to be looked at.

@@ -23,6 +23,7 @@ use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
+use crate::operator::work::Work;
 
 /// What handling a request needs.
 pub struct Signing {
@@ -32,6 +33,8 @@ pub struct Signing {
     pub registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
+    /// Verifies what takes long to verify.
+    pub work: Work,
 }
 
 /// What handling a request came to.
@@ -112,7 +115,7 @@ impl Signing {
         let since = entry.ready_since();
         let failure = match signed {
             Ok(signed) => {
-                let verified = self.verify(&request, &signed, serving);
+                let verified = self.verify(current, request, signed, serving).await;
                 self.metrics.signed(if verified.is_ok() { "issued" } else { "refused" }, took);
                 return match verified {
                     Ok(verified) => {
@@ -139,14 +142,20 @@ impl Signing {
     }
 
     /// Check what the plugin returned, and count where it differs from the request.
-    fn verify(
+    async fn verify(
         &self,
-        request: &SignRequest,
-        signed: &Signed,
-        serving: &Serving,
+        current: &Observed,
+        request: SignRequest,
+        signed: Signed,
+        serving: &Arc<Serving>,
     ) -> Result<Verified, Mismatch> {
-        let now = Timestamp::now();
-        let verified = verify::verify(request, signed, &serving.trusted, now, &serving.verification);
+        let is_quick = verify::is_quick(&signed, &serving.trusted);
+        let serving = serving.clone();
+        let job = move || {
+            let Serving { trusted, verification, .. } = &*serving;
+            verify::verify(&request, &signed, trusted, Timestamp::now(), verification)
+        };
+        let verified = if is_quick { job() } else { self.work.run(&current.owner(), job).await };
         match &verified {
             Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
             Err(mismatch) => self.metrics.mismatch(mismatch.field, true),

@@ -44,6 +44,11 @@ impl Answer {
         Self { result: Ok(certificate_with_another_ca), ..Self::good() }
     }
 
+    /// A new certificate, in so much text that it takes long to verify.
+    pub fn long() -> Self {
+        Self { result: Ok(certificate_in_text), ..Self::good() }
+    }
+
     /// The CA works on it; `resume` is to be handed back.
     pub fn pending(resume: &str) -> Self {
         Self::failure(FailureKind::Pending { resume: Some(resume.to_owned()), poll_after: None })
@@ -297,6 +302,11 @@ fn forgery() -> Signed {
 fn certificate_with_another_ca() -> Signed {
     let Signed { chain, ca } = certificate();
     Signed { chain, ca: ca.map(|ca| ANOTHER_CA.clone() + &ca) }
+}
+
+fn certificate_in_text() -> Signed {
+    let Signed { chain, ca } = certificate();
+    Signed { chain: "Text is ignored.\n".repeat(2_000) + &chain, ca }
 }
 
 /// A CA certificate, PEM, that has signed nothing.

@@ -15,6 +15,7 @@ use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
     Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request, settings,
 };
+use crate::operator::work::Work;
 use crate::policy::Policy;
 
 pub const CHECKED: &str = "True Checked: Succeeded checking the issuer";
@@ -27,6 +28,8 @@ pub struct Bench {
     pub registry: Arc<Registry>,
     pub ca: Object,
     pub policy: watch::Sender<Arc<Policy>>,
+    /// One long computation at a time.
+    pub work: Work,
     /// Kept open: the requests' side waits for it.
     _stop: watch::Sender<bool>,
 }
@@ -60,8 +63,15 @@ impl Bench {
         let synced = Synced::new();
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
+        let work = Work::at_a_time(1);
         if with_requests {
-            let signing = Signing { client: api.client(), registry: registry.clone(), events, metrics };
+            let signing = Signing {
+                client: api.client(),
+                registry: registry.clone(),
+                events,
+                metrics,
+                work: work.clone(),
+            };
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             tokio::spawn(Requests::new(Arc::new(signing), synced, limits).run(
                 api.client(),
@@ -69,7 +79,7 @@ impl Bench {
                 stopped,
             ));
         }
-        Self { api, plugins, registry, ca, policy, _stop: stop }
+        Self { api, plugins, registry, ca, policy, work, _stop: stop }
     }
 
     /// Somebody asks for a certificate.

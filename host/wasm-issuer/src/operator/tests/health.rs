@@ -17,6 +17,7 @@ use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
+use crate::operator::work::Work;
 use crate::policy::PolicyFile;
 
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
@@ -41,7 +42,7 @@ async fn loops_with_nothing_to_do_come_round() {
     let issuers =
         Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing { client: api.client(), registry, events, metrics });
+    let signing = Arc::new(Signing { client: api.client(), registry, events, metrics, work: Work::new() });
     let requests =
         Requests::new(signing, synced.clone(), Limits { total: 8, per_issuer: 8, per_namespace: 8 });
     let (_stop, stopped) = watch::channel(false);

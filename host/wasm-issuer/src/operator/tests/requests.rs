@@ -24,6 +24,7 @@ use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
     Answer, Call, Fault, NAMESPACE, Object, ScriptedApi, ScriptedSigner, request,
 };
+use crate::operator::work::Work;
 
 const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
 const REQUESTS: &str = "certificaterequests";
@@ -48,7 +49,7 @@ impl Bench {
         let synced = Synced::new();
         synced.mark("WasmIssuer");
         synced.mark("WasmClusterIssuer");
-        let signing = Signing { client: api.client(), registry, events, metrics };
+        let signing = Signing { client: api.client(), registry, events, metrics, work: Work::new() };
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let requests = Requests::new(Arc::new(signing), synced, limits);

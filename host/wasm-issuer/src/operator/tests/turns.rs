@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_runtime::Owner;
 
+use super::bench::{self, ISSUED};
 use crate::operator::testing::{
-    Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, start_issuers,
+    Answer, Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, start_issuers,
 };
 
 const CHECKED: &str = "True Checked: Succeeded checking the issuer";
@@ -168,4 +170,22 @@ async fn reads_that_hang_keep_nobody_waiting() {
         bench.until_ready(&bench.issuer(namespace, "warm", "warm")).await;
         assert!(began.elapsed() < Duration::from_secs(1), "{namespace}: {:?}", began.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_long_to_verify_takes_turns() {
+    let bench = bench::Bench::whole(|_, _, _| {});
+    bench.until_says(READY, bench::CHECKED).await;
+    let turn = bench.work.turn(&Owner::new("greedy", "ca")).await;
+    let plugin = bench.plugins.plugin("v1");
+    plugin.signs(Answer::long());
+    let long = bench.ask("long");
+    bench.api.until("asked", |_| plugin.asked().len() == 1).await;
+    let short = bench.ask("short");
+    bench.until_issued(&short).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_ne!(bench.api.condition(&long, READY).as_deref(), Some(ISSUED));
+    drop(turn);
+    bench.until_issued(&long).await;
+    assert_eq!(plugin.asked().len(), 2);
 }

@@ -61,3 +61,15 @@ fn a_path_of_cas_with_constraints_is_one_path() {
         "nameConstraints: more than 250000 names would have to be compared with the constraints of the CAs above them"
     );
 }
+
+#[test]
+fn what_is_quick_is_told_by_its_size() {
+    let text = |bytes: usize| Signed { chain: "x".repeat(bytes / 2), ca: Some("x".repeat(bytes / 2)) };
+    let key = fixtures::key();
+    let cas: Vec<_> = (0..17).map(|n| format!("Root {n}")).collect();
+    let cas: Vec<_> = cas.iter().map(|name| Template::ca(name, &key, name).sign(&key)).collect();
+    let trusting = |number: usize| TrustedCas::among(cas[..number].iter().map(Vec::as_slice));
+    assert!(is_quick(&text(16 << 10), &trusting(16)));
+    assert!(!is_quick(&text((16 << 10) + 2), &trusting(0)));
+    assert!(!is_quick(&text(0), &trusting(17)));
+}
