@@ -61,6 +61,7 @@ pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
 pub use fair_bytes::{FairBytes, Share, Shortage};
+pub use log::PLUGIN_RECORDS;
 pub use panic::redact_panics;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
 pub use secret::SecretData;

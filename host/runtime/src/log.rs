@@ -12,6 +12,9 @@ use super::lock::lock;
 use super::redact::{Redactor, presentable};
 use super::session::Session;
 
+/// The target of log records that plugins write, or that tell of their calls.
+pub const PLUGIN_RECORDS: &str = module_path!();
+
 const MAX_RECORD: usize = 2048;
 const MAX_RECORDS: usize = 64;
 /// How much of the last line on stderr goes into the message about a trap.
@@ -137,6 +140,7 @@ impl CallLog {
         macro_rules! emit {
             ($level:ident) => {
                 tracing::event!(
+                    target: PLUGIN_RECORDS,
                     tracing::Level::$level,
                     kind = issuer.kind,
                     namespace = issuer.namespace,

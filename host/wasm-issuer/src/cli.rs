@@ -41,12 +41,15 @@ struct CrdsArgs {
 /// Parse the command line, do what it says, and report how it went.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = cli.logging.install() {
-        eprintln!("error: {error:#}");
-        return ExitCode::from(2);
-    }
+    let logging = match cli.logging.install(matches!(cli.command, Command::Run(_))) {
+        Ok(logging) => logging,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
     let result = match cli.command {
-        Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(args, &logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Compile => Ok(wasm_issuer_runtime::compile_for_parent()),

@@ -76,6 +76,8 @@ pub struct Options {
     pub limits: RequestLimits,
     /// How this process is called in Events: its pod's name.
     pub instance: String,
+    /// How many log records were dropped since the start.
+    pub log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// Why the operator ended.
@@ -108,7 +110,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let metrics = Arc::new(Metrics::new());
     let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
     let synced = Synced::new();
-    let scrape = scrape(metrics.clone(), registry.clone());
+    let scrape = scrape(metrics.clone(), registry.clone(), options.log_records_dropped);
     let issuers =
         Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
     let policy_errors = metrics.policy_errors.clone();
@@ -133,8 +135,14 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
 }
 
 /// What `/metrics` answers.
-fn scrape(metrics: Arc<Metrics>, registry: Arc<Registry>) -> impl Fn() -> String + Clone + Send + Sync {
+fn scrape(
+    metrics: Arc<Metrics>,
+    registry: Arc<Registry>,
+    log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+) -> impl Fn() -> String + Clone + Send + Sync {
     move || {
+        let dropped = log_records_dropped();
+        metrics.log_records_dropped.inc_by(dropped.saturating_sub(metrics.log_records_dropped.get()));
         let (all, ready) = registry.count();
         metrics.issuers.set(all as i64);
         metrics.issuers_ready.set(ready as i64);

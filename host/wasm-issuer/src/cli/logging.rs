@@ -1,10 +1,15 @@
 //! Log records on stderr, for people or for machines.
 
-use std::io::IsTerminal;
+mod queue;
+
+use std::io::{IsTerminal, stderr};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+pub use queue::Dropped;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How log records are written.
 #[derive(Args)]
@@ -25,14 +30,33 @@ enum LogFormat {
     Json,
 }
 
+/// What is logged. Dropping it writes what waits.
+pub struct Logging {
+    _writers: Vec<WorkerGuard>,
+    /// The records that nobody read in time.
+    pub dropped: Dropped,
+}
+
 impl LoggingArgs {
-    /// Log to stderr from here on.
-    pub fn install(&self) -> anyhow::Result<()> {
+    /// Log to stderr from here on. While it takes no more, whoever logs waits, or, if the log is `behind` the work, some
+    /// records wait and the rest is dropped.
+    pub fn install(&self, behind: bool) -> anyhow::Result<Logging> {
+        if !behind {
+            self.init(BoxMakeWriter::new(stderr))?;
+            return Ok(Logging { _writers: Vec::new(), dropped: Dropped::default() });
+        }
+        let (queue, _writers) = queue::to(stderr, stderr);
+        let dropped = queue.dropped();
+        self.init(BoxMakeWriter::new(queue))?;
+        Ok(Logging { _writers, dropped })
+    }
+
+    fn init(&self, writer: BoxMakeWriter) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log_level)
             .with_context(|| format!("--log-level {:?} is not a filter", self.log_level))?;
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         match self.log_format {
-            LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+            LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
             LogFormat::Json => builder.json().flatten_event(true).init(),
         }
         Ok(())

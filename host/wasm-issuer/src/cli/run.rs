@@ -6,6 +6,7 @@ mod egress;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use budgets::Budgets;
@@ -18,6 +19,7 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
+use super::logging::Logging;
 use crate::api::GoDuration;
 use crate::operator::{self, ControlPlane, Options, RequestLimits};
 use crate::policy::PolicyFile;
@@ -74,8 +76,9 @@ pub struct RunArgs {
 }
 
 /// Run the operator until SIGTERM or SIGINT.
-pub fn run(args: RunArgs) -> anyhow::Result<()> {
+pub fn run(args: RunArgs, logging: &Logging) -> anyhow::Result<()> {
     redact_panics();
+    let dropped = logging.dropped.clone();
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -90,7 +93,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         let egress = args.budgets.egress().with_proxy_from_env();
         let env = |name: &str| std::env::var(name).ok();
         let control_plane = egress::without_api_server(&egress, client.clone(), &api_server, env).await;
-        let options = args.options(egress, control_plane)?;
+        let options = args.options(egress, control_plane, Arc::new(move || dropped.count()))?;
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move {
             if let Ok(signal) = shutdown().await {
@@ -103,7 +106,12 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 impl RunArgs {
-    fn options(self, egress: EgressConfig, control_plane: ControlPlane) -> anyhow::Result<Options> {
+    fn options(
+        self,
+        egress: EgressConfig,
+        control_plane: ControlPlane,
+        log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    ) -> anyhow::Result<Options> {
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
             None => std::fs::read_to_string(NAMESPACE_FILE)
@@ -131,6 +139,7 @@ impl RunArgs {
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),
                 per_namespace: at_least_one(self.max_in_flight_per_namespace),
             },
+            log_records_dropped,
             instance: std::env::var("POD_NAME")
                 .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
         })

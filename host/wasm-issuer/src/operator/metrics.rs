@@ -40,6 +40,8 @@ pub struct Metrics {
     writes: Family<OutcomeLabel, Counter>,
     /// Events that were dropped because too many waited.
     pub events_dropped: Counter,
+    /// Log records that were dropped because nobody read them.
+    pub log_records_dropped: Counter,
     /// How often the policy file turned out to be no policy; the one before holds on.
     pub policy_errors: Counter,
     pub issuers: Gauge,
@@ -62,6 +64,7 @@ impl Metrics {
             denials: Family::default(),
             writes: Family::default(),
             events_dropped: Counter::<u64, AtomicU64>::default(),
+            log_records_dropped: Counter::<u64, AtomicU64>::default(),
             policy_errors: Counter::<u64, AtomicU64>::default(),
             issuers: Gauge::default(),
             issuers_ready: Gauge::default(),
@@ -86,6 +89,11 @@ impl Metrics {
         r.register("http_denials", "Outgoing requests of plugins that were denied", self.denials.clone());
         r.register("status_writes", "Status writes by what came of them", self.writes.clone());
         r.register("events_dropped", "Events dropped because too many waited", self.events_dropped.clone());
+        r.register(
+            "log_records_dropped",
+            "Log records dropped because nobody read stderr",
+            self.log_records_dropped.clone(),
+        );
         r.register(
             "policy_errors",
             "Changes of the policy file that made it no policy; the one before holds on",
