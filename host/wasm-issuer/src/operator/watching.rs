@@ -1,5 +1,6 @@
-//! How long watches wait: for a connection that may have died, and for an API server that does not answer.
+//! How watches list and wait: for a connection that may have died, and for an API server that does not answer.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff as WatchBackoff;
@@ -8,8 +9,13 @@ use tokio::time::Instant;
 use wasm_issuer_core::issuance::backoff::Backoff;
 
 /// After so many seconds the API server ends a watch, and the next one begins where it ended. A watch that is still quiet
-/// five seconds later is taken for dead (kube's own margin).
-const TIMEOUT: u32 = 20;
+/// five seconds later is taken for dead (kube's own margin). They differ, so that not all watches begin anew in the same
+/// moment.
+const TIMEOUT: RangeInclusive<u32> = 15..=20;
+
+/// Objects in a page of a list, which is in memory as a whole. One may have 1.5 MiB (etcd's limit), so that a page of
+/// kube's default of 500 could have 750 MiB.
+const PAGE: u32 = 50;
 
 /// The longest delay is what a certificate may have to wait for after an outage. With the jitter it is under 5 s.
 const DELAYS: Backoff = Backoff { min: Duration::from_millis(250), max: Duration::from_secs(4) };
@@ -19,7 +25,7 @@ const CALM: Duration = Duration::from_secs(30);
 
 /// How the operator watches: everything, or what the caller selects further.
 pub fn config() -> watcher::Config {
-    watcher::Config::default().timeout(TIMEOUT)
+    watcher::Config::default().timeout(rand::random_range(TIMEOUT)).page_size(PAGE)
 }
 
 /// The delays between the tries of a watch that fails.
@@ -32,15 +38,22 @@ pub struct Delays {
     last: Option<Instant>,
 }
 
-impl Iterator for Delays {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
+impl Delays {
+    /// How long to wait after one more failure.
+    pub fn after_failure(&mut self) -> Duration {
         let now = Instant::now();
         let is_calm = self.last.is_none_or(|last| now.duration_since(last) > CALM);
         self.failures = if is_calm { 1 } else { self.failures.saturating_add(1) };
         self.last = Some(now);
-        Some(DELAYS.delay(self.failures, rand::random(), None))
+        DELAYS.delay(self.failures, rand::random(), None)
+    }
+}
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.after_failure())
     }
 }
 
@@ -59,7 +72,7 @@ mod tests {
         let mut delays = Delays::default();
         let mut sum = Duration::ZERO;
         for _ in 0..20 {
-            let delay = delays.next().unwrap();
+            let delay = delays.after_failure();
             assert!(delay < Duration::from_secs(5), "{delay:?}");
             sleep(delay).await;
             sum += delay;
@@ -67,6 +80,6 @@ mod tests {
         }
         assert!(sum > Duration::from_secs(45), "it does not hammer: {sum:?}");
         sleep(CALM + Duration::from_secs(1)).await;
-        assert!(delays.next().unwrap() < Duration::from_millis(400));
+        assert!(delays.after_failure() < Duration::from_millis(400));
     }
 }

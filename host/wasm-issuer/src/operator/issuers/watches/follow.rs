@@ -17,15 +17,10 @@ use wasm_issuer_runtime::{FairSlots, Owner};
 
 use super::group::{Heard, Scope};
 use super::version::{Version, Watched};
+use crate::operator::watching::{self, Delays};
 
 /// How long others that follow are waited for: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(100);
-/// After how many seconds the API server ends a watch that goes on where it was: how soon a connection that died silently
-/// is noticed. They differ, so that not all watches begin anew in the same moment.
-const SECONDS: std::ops::RangeInclusive<u32> = 15..=20;
-/// Objects in a page of a list. Even metadata can have 256 KiB each.
-const PAGE: u32 = 100;
-const BROKEN: Backoff = Backoff { min: Duration::from_millis(500), max: Duration::from_secs(4) };
 /// Rights change seldom.
 const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
 
@@ -63,7 +58,7 @@ impl Followed {
             Scope::Namespace => Owner::new(namespace, "*"),
         };
         sleep(SETTLE).await;
-        let mut failures: u32 = 0;
+        let (mut failures, mut delays) = (0_u32, Delays::default());
         loop {
             let turn = self.open.acquire(&owner).await;
             // Whoever waits for a turn needs no room for what comes after it.
@@ -79,8 +74,11 @@ impl Followed {
             }
             let forbidden = is_forbidden(&error);
             (self.hear)(Heard::Broken { forbidden });
-            let backoff = if forbidden { FORBIDDEN } else { BROKEN };
-            sleep(backoff.delay(failures, rand::random(), None)).await;
+            sleep(match forbidden {
+                true => FORBIDDEN.delay(failures, rand::random(), None),
+                false => delays.after_failure(),
+            })
+            .await;
         }
     }
 
@@ -120,10 +118,9 @@ impl Followed {
 }
 
 fn config(scope: &Scope) -> watcher::Config {
-    let config = watcher::Config::default().timeout(rand::random_range(SECONDS)).page_size(PAGE);
     match scope {
-        Scope::Name(name) => config.fields(&format!("metadata.name={name}")),
-        Scope::Namespace => config,
+        Scope::Name(name) => watching::config().fields(&format!("metadata.name={name}")),
+        Scope::Namespace => watching::config(),
     }
 }
 

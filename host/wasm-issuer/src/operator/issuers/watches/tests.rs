@@ -70,7 +70,7 @@ async fn few_objects_have_a_watch_each() {
 #[tokio::test(start_paused = true)]
 async fn many_objects_share_one_watch() {
     let api = ScriptedApi::new();
-    put_many(&api, 250);
+    put_many(&api, 260);
     let watches = watches(&api, 256);
     let mut subscriptions: Vec<_> = (0..4).map(|n| subscribe(&watches, &format!("a{n:03}"))).collect();
     a_moment().await;
@@ -79,7 +79,7 @@ async fn many_objects_share_one_watch() {
     assert!(subscriptions.iter().all(|subscription| version(subscription) == Version::Unknown));
     a_moment().await;
     assert_eq!(api.watches("secrets"), ["team-a/*"]);
-    assert_eq!(lists(&api), 3, "a page at a time");
+    assert_eq!(lists(&api), 6, "a page at a time");
     for subscription in &subscriptions {
         let (object, _) = secret(&subscription.name);
         assert_eq!(version(subscription), current(&api, &object), "{}", subscription.name);
