@@ -21,6 +21,7 @@ mod events;
 mod health;
 mod issuers;
 mod metrics;
+mod read;
 mod registry;
 mod requests;
 mod signer;

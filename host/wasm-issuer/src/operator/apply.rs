@@ -12,9 +12,6 @@ use thiserror::Error;
 use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::write::WriteFailure;
 
-/// How long the API server may take to read one object: whoever asks does nothing else meanwhile, and may hold a turn that
-/// others want.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(15);
 /// A write may be retried by the client while the API server is overloaded; it does not wait for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -11,12 +11,12 @@ use futures::future::join_all;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
 use kube::{Api, Client};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 use wasm_issuer_runtime::Owner;
 use wasm_issuer_runtime::egress::{ApiServer, ApiServers, EgressConfig, Resolver};
 
-use super::apply::READ_TIMEOUT;
+use super::read::in_time;
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -117,14 +117,15 @@ async fn resolve(resolver: &dyn Resolver, host: &Known) -> Result<Vec<ApiServer>
     let name = host.name.trim_start_matches('[').trim_end_matches(']');
     let addresses = match name.parse() {
         Ok(address) => vec![address],
-        Err(_) => read(resolver.resolve(&Owner::new("", ""), name)).await?,
+        Err(_) => in_time(resolver.resolve(&Owner::new("", ""), name)).await.map_err(|e| e.to_string())?,
     };
     Ok(addresses.into_iter().map(|address| ApiServer(SocketAddr::new(address, host.port))).collect())
 }
 
 async fn endpoints(client: &Client) -> Result<Vec<ApiServer>, String> {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), NAMESPACE);
-    let slices = read(api.list(&ListParams::default().labels(SELECTOR))).await?;
+    let slices = in_time(api.list(&ListParams::default().labels(SELECTOR))).await;
+    let slices = slices.map_err(|error| error.to_string())?;
     Ok(slices.items.iter().flat_map(servers).collect())
 }
 
@@ -136,11 +137,4 @@ fn servers(slice: &EndpointSlice) -> Vec<ApiServer> {
     addresses
         .flat_map(|address| ports.iter().map(move |port| ApiServer(SocketAddr::new(address, *port))))
         .collect()
-}
-
-async fn read<T, E: std::fmt::Display>(reading: impl Future<Output = Result<T, E>>) -> Result<T, String> {
-    match timeout(READ_TIMEOUT, reading).await {
-        Ok(read) => read.map_err(|error| error.to_string()),
-        Err(_elapsed) => Err(format!("no answer within {} s", READ_TIMEOUT.as_secs())),
-    }
 }

@@ -11,7 +11,6 @@ use kube::api::GetParams;
 use kube::core::Request;
 use kube::{Api, Resource};
 use thiserror::Error;
-use tokio::time::timeout;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_runtime::{FairSlot, FairSlots, SecretData};
 use zeroize::Zeroizing;
@@ -21,7 +20,7 @@ use super::dependency::{Dependency, Versions};
 use super::place::Place;
 use super::watches::Version;
 use crate::api::{ConfigMapSource, PluginSource};
-use crate::operator::apply::READ_TIMEOUT;
+use crate::operator::read::{ReadError, in_time};
 
 /// How many components are in memory at a time before they are compiled or found: what is gzip may be large.
 const ROOMS: usize = 4;
@@ -212,11 +211,7 @@ impl Sources {
         let room = self.rooms.acquire(&place.owner).await;
         let mut bytes = Vec::new();
         let mut answer = std::pin::pin!(answer.take(MAX_OBJECT));
-        match timeout(READ_TIMEOUT, answer.read_to_end(&mut bytes)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(failed(error.to_string())),
-            Err(_elapsed) => return Err(failed(too_late())),
-        }
+        in_time(answer.read_to_end(&mut bytes)).await.map_err(|error| failed(error.to_string()))?;
         drop(turn);
         let map = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
         Ok(Some((map, room)))
@@ -275,17 +270,14 @@ impl Sources {
 }
 
 async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -> Result<T, SourceError> {
-    match timeout(READ_TIMEOUT, reading).await {
-        Ok(Err(kube::Error::Api(status))) if (400..500).contains(&status.code) && status.code != 429 => {
-            Err(SourceError::Unreadable { what, error: status.to_string() })
+    in_time(reading).await.map_err(|error| match error {
+        ReadError::Failed(kube::Error::Api(status))
+            if (400..500).contains(&status.code) && status.code != 429 =>
+        {
+            SourceError::Unreadable { what, error: status.to_string() }
         }
-        Ok(read) => read.map_err(|error| SourceError::Unanswered { what, error: error.to_string() }),
-        Err(_elapsed) => Err(SourceError::Unanswered { what, error: too_late() }),
-    }
-}
-
-fn too_late() -> String {
-    format!("no answer within {} s", READ_TIMEOUT.as_secs())
+        error => SourceError::Unanswered { what, error: error.to_string() },
+    })
 }
 
 fn unreadable(what: &str) -> impl Fn(std::io::Error) -> SourceError {

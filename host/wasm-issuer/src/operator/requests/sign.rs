@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Api, Client};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, AskedIssuer, Gate, RequestPlan, Tries, is_publishable};
@@ -18,10 +18,11 @@ use wasm_issuer_runtime::CallError;
 use super::observe::{self, Observed, RequestKey, observe};
 use super::parking::Size;
 use crate::api::cert_manager::CertificateRequest;
-use crate::operator::apply::{ApplyError, READ_TIMEOUT, apply_status};
+use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
+use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 use crate::operator::work::Work;
 
@@ -279,9 +280,7 @@ impl Signing {
     /// What has become of a request.
     async fn read(&self, old: &Observed) -> Found<Observed> {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let Ok(Ok(newer)) = timeout(READ_TIMEOUT, api.get_opt(&old.key.name)).await else {
-            return Found::Unknown;
-        };
+        let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
         match newer.and_then(observe) {
             Some(newer) if newer.uid() == old.uid() && newer.spec == old.spec => Found::There(newer),
             _ => Found::Gone,
