@@ -24,6 +24,7 @@ mod metrics;
 mod read;
 mod registry;
 mod requests;
+mod shared;
 mod signer;
 #[cfg(test)]
 pub(crate) mod testing;

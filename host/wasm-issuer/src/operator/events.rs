@@ -8,7 +8,6 @@
 //! and keeps only the first note, and because each publication walks all Events of the last minutes.
 
 mod allowance;
-mod shared;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -26,7 +25,6 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Client, Resource};
 use serde::de::IgnoredAny;
-use shared::SharedMap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -35,6 +33,7 @@ use wasm_issuer_core::issuance::plan::Notice;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
 use super::metrics::Metrics;
+use super::shared::SharedMap;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
 const WAITING: usize = 8192;

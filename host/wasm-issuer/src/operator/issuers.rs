@@ -8,6 +8,7 @@ mod object;
 mod place;
 mod plugins;
 mod prepare;
+mod refusals;
 mod report;
 mod sources;
 mod task;

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use wasm_issuer_runtime::Owner;
 
-use super::shared::SharedMap;
+use crate::operator::shared::SharedMap;
 
 const AT_ONCE: f64 = 25.0;
 const PER_SECOND: f64 = 0.1;

@@ -4,17 +4,15 @@
 //! is read, and taken if it is in use or was compiled earlier: that is quick, and all that most of them need. Only what
 //! has to be compiled waits for the other turn, with nothing in its hands meanwhile, and is read once more then.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{ComponentBytes, FairSlot, LoadError};
+use wasm_issuer_runtime::{ComponentBytes, FairSlot};
 
 use super::dependency::{Dependency, Versions};
 use super::place::Place;
+use super::refusals::Refusals;
 use super::sources::Sources;
 use super::watches::Version;
 use crate::api::{IssuerKind, PluginSource, PluginSpec};
@@ -110,7 +108,7 @@ impl Plugins {
         let sha256 = component.sha256().to_owned();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
         if let Err(error) = &result {
-            self.refusals.put((place.kind, sha256.clone()), error);
+            self.refusals.put((place.kind, sha256.clone()), error, &place.owner);
         }
         self.compiled.send_replace(sha256);
         result.map(|plugin| (plugin, source.clone())).map_err(|error| refused(&source, &error))
@@ -150,31 +148,4 @@ async fn becomes(compiled: &mut watch::Receiver<String>, sha256: &str) {
 
 fn refused(source: &str, error: &dyn std::fmt::Display) -> CheckFailure {
     CheckFailure::passing(format!("{source}: {error}"))
-}
-
-/// Components whose compilation did not end well, so that it is not tried again with every check. By digest, and by kind
-/// because their budgets differ.
-#[derive(Default)]
-struct Refusals(Mutex<HashMap<(IssuerKind, String), (Instant, String)>>);
-
-impl Refusals {
-    const LIFE: Duration = Duration::from_secs(600);
-    const MAX: usize = 1024;
-
-    fn get(&self, key: &(IssuerKind, String)) -> Option<String> {
-        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.get(key).filter(|(at, _)| at.elapsed() < Self::LIFE).map(|(_, error)| error.clone())
-    }
-
-    fn put(&self, key: (IssuerKind, String), error: &LoadError) {
-        // What has no place now may have one in a moment; everything else is mended by other bytes.
-        if matches!(error, LoadError::CodeLimit { .. }) {
-            return;
-        }
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.retain(|_, (at, _)| at.elapsed() < Self::LIFE);
-        if refusals.len() < Self::MAX {
-            refusals.insert(key, (Instant::now(), error.to_string()));
-        }
-    }
 }
