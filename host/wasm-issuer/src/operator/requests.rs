@@ -301,8 +301,9 @@ impl Requests {
             return;
         };
         if entry.observed.uid() == version.uid() {
-            entry.tries.hurried |= handled.tries.hurried;
-            entry.tries = Tries { hurried: entry.tries.hurried, ..handled.tries };
+            // What hurried it before is answered by now, if the plugin was called; what has hurried it meanwhile is not.
+            let hurried = entry.tries.hurried || handled.tries.hurried;
+            entry.tries = Tries { hurried, ..handled.tries };
             if handled.finished {
                 match handled.now {
                     // Kept until the watch has brought it: an older version that comes before is no news then.

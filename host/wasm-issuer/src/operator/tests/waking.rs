@@ -53,6 +53,20 @@ async fn a_mended_issuer_wakes_its_requests_whatever_they_wait_for() {
     }
 }
 
+/// Whoever was asked may have been the Issuer as it was before.
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_issuer_is_mended_while_it_is_signed_is_tried_again_at_once() {
+    let bench = Bench::whole(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    bench.plugins.plugin("v1").signs(Answer::failure(REST).after(Duration::from_secs(5)));
+    let web = bench.ask("web");
+    bench.api.until("the call", |_| bench.plugins.plugin("v1").asked().len() == 1).await;
+    annotate(&bench);
+    let began = Instant::now();
+    bench.until_issued(&web).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
 /// The Issuer's check fails until it is not ready, then passes.
 async fn go_down_and_come_back(bench: &Bench) {
     for _ in 0..3 {
