@@ -85,6 +85,19 @@ async fn issuers_of_a_namespace_take_turns() {
     assert_eq!(*order.lock().unwrap(), ["a", "b", "c", "a", "a"]);
 }
 
+/// Between a slot's return and its handing out somebody else may come.
+#[tokio::test]
+async fn whoever_comes_when_a_slot_is_given_back_takes_it_from_nobody_who_waits() {
+    let slots = FairSlots::new(1);
+    let (first, early, late) = (owner("a", "x"), owner("b", "x"), owner("c", "x"));
+    assert!(lock(&slots.state).take_at_once(&first, 1));
+    let mut waiting = Box::pin(slots.acquire(&early));
+    assert!((&mut waiting).now_or_never().is_none());
+    lock(&slots.state).give_back(&first, Duration::ZERO);
+    assert!(slots.acquire(&late).now_or_never().is_none());
+    assert!(waiting.now_or_never().is_some());
+}
+
 #[tokio::test]
 async fn a_place_that_is_given_up_costs_nobody_a_slot() {
     let slots = FairSlots::new(1);
