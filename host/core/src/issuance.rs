@@ -10,6 +10,7 @@ pub mod issuer;
 pub mod outcome;
 pub mod plan;
 pub mod request;
+pub mod request_issuer;
 pub mod request_spec;
 pub mod signer;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! The decisions about one CertificateRequest before it is signed: whether to sign it, and who wakes it.
+//! The decisions about one CertificateRequest before it is signed: whether to sign it, and what to do if not.
 //! [`super::outcome`] decides what comes of it, [`super::write`] what to do when that cannot be written.
 
 use std::time::Duration;
@@ -8,10 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::backoff::Backoff;
 use super::condition::{self, APPROVED, Condition, DENIED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN};
 use super::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
+use super::request_issuer::IssuerView;
 use crate::text::{self, MAX_MESSAGE};
 
 /// How long a request may wait for an approver before somebody is told.
 const APPROVAL_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
 /// What to do about a request.
 pub type RequestPlan = Plan<RequestStatus, Tries>;
 
@@ -35,56 +37,6 @@ pub struct IssuerName {
     pub kind: String,
     /// `spec.issuerRef.name`.
     pub name: String,
-}
-
-/// The Issuer that a plugin was called for, as its object was then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskedIssuer {
-    /// `metadata.uid`.
-    pub uid: String,
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// How often the operator's policy has taken back what it was granted.
-    pub revocations: u64,
-}
-
-/// What has happened to an Issuer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IssuerNews {
-    /// It became ready or stopped being so, or something else serves.
-    Changed,
-    /// Somebody did something about it: a new spec, an annotation, a Ready condition that was taken away.
-    Touched,
-}
-
-/// What is observed of the Issuer.
-#[derive(Clone, Debug)]
-pub enum IssuerView {
-    /// The request names an Issuer that does not exist.
-    Missing,
-    /// The Issuer exists; whether it can sign is another matter.
-    Present {
-        /// `metadata.generation`.
-        generation: i64,
-        /// Its Ready condition.
-        ready: Option<Condition>,
-        /// Whether a plugin is loaded and checked in this process.
-        serving: bool,
-    },
-}
-
-impl IssuerView {
-    /// Whether requests may be looked at otherwise than by this older view.
-    pub fn is_news_after(&self, older: &Self) -> bool {
-        let seen = |view: &Self| match view {
-            Self::Missing => None,
-            Self::Present { generation, ready, serving } => {
-                let ready = ready.as_ref().map(|r| (r.status.clone(), r.observed_generation));
-                Some((*generation, ready, *serving))
-            }
-        };
-        seen(self) != seen(older)
-    }
 }
 
 /// How long to go on trying.
@@ -276,29 +228,6 @@ fn ca_wants_rest(view: &RequestView, tries: Tries, now: Timestamp) -> Option<Dur
     let until = tries.not_before.max(view.not_before()).filter(|_| !tries.hurried)?;
     let left = until.duration_since(now);
     left.is_positive().then(|| left.unsigned_abs())
-}
-
-/// Whether to look at a request because of its Issuer. `next` is what was decided last, `is_running` whether it is being
-/// handled, maybe by what the Issuer was before.
-///
-/// One that waits because the CA asked for it comes early only if somebody did something about the Issuer.
-pub fn is_woken_by_issuer(next: Next, is_running: bool, news: IssuerNews) -> bool {
-    is_running
-        || match next {
-            Next::Settled => false,
-            Next::WithIssuer | Next::WithIssuerOrAfter(_) => true,
-            Next::After(_) => news == IssuerNews::Touched,
-        }
-}
-
-/// Whether what a plugin answered may be published: the Issuer is still the one that was asked. `now` is none where there
-/// is no such Issuer.
-///
-/// An order at a CA is kept although the spec has changed, because another order would be one too many; it is not handed
-/// to another Issuer of the same name.
-pub fn is_publishable(status: &RequestStatus, asked: &AskedIssuer, now: Option<&AskedIssuer>) -> bool {
-    let is_order = status.certificate.is_none() && condition::find(&status.conditions, RESUME).is_some();
-    now.is_some_and(|now| now == asked || (is_order && now.uid == asked.uid))
 }
 
 fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::condition::{self, APPROVED, Condition, READY, TRUE};
 use super::plan::{Moment, Notice, Plan, RequestStatus};
-use super::request::{Gate, IssuerName, IssuerView, RequestPlan, RequestView, Tries, gate};
+use super::request::{Gate, IssuerName, RequestPlan, RequestView, Tries, gate};
+use super::request_issuer::IssuerView;
 
 /// That many seconds after 1970.
 pub fn at(second: i64) -> Timestamp {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use wasm_issuer_core::issuance::condition::{Condition, TRUE};
-use wasm_issuer_core::issuance::request::{AskedIssuer, IssuerNews, IssuerView, RetryPolicy};
+use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_issuer::{AskedIssuer, IssuerNews, IssuerView};
 use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
 
 use super::signer::Signer;

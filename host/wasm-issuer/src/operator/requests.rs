@@ -25,7 +25,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
-use wasm_issuer_core::issuance::request::{IssuerNews, Tries, is_woken_by_issuer};
+use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
 use wasm_issuer_core::issuance::write;
 
 use super::health::Synced;

@@ -1,6 +1,6 @@
 //! Every row of the semantics' tables from the signing on, word by word.
 
-use super::super::request::IssuerView;
+use super::super::request_issuer::IssuerView;
 use super::super::testing::{acted, approved, at, condition, moment, told, view, written};
 use super::*;
 

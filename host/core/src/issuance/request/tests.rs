@@ -134,22 +134,6 @@ fn a_ready_issuer_whose_plugin_is_loading_is_awaited_in_silence() {
 }
 
 #[test]
-fn an_issuers_change_wakes_who_waits_for_it_and_nobody_else() {
-    let minutes = Duration::from_secs(300);
-    for news in [IssuerNews::Changed, IssuerNews::Touched] {
-        assert!(is_woken_by_issuer(Next::WithIssuer, false, news));
-        assert!(is_woken_by_issuer(Next::WithIssuerOrAfter(minutes), false, news), "in back-off");
-        assert!(!is_woken_by_issuer(Next::Settled, false, news));
-        assert!(is_woken_by_issuer(Next::Settled, true, news), "it may have looked at it before the change");
-    }
-    assert!(
-        !is_woken_by_issuer(Next::After(minutes), false, IssuerNews::Changed),
-        "a Retry-After is honoured"
-    );
-    assert!(is_woken_by_issuer(Next::After(minutes), false, IssuerNews::Touched), "unless somebody mends it");
-}
-
-#[test]
 fn the_ca_is_left_alone_for_as_long_as_it_wants() {
     let rest = |seconds| Gate::Act(Plan::idle(Next::After(Duration::from_secs(seconds)), Tries::default()));
     let told = condition(NOT_BEFORE, TRUE, "RetryAfter", "1970-01-01T00:05:00Z");
@@ -166,24 +150,6 @@ fn the_ca_is_left_alone_for_as_long_as_it_wants() {
     assert_eq!(plan.next, Next::After(Duration::from_secs(30)));
     let garbage = view(&[approved(), condition(NOT_BEFORE, TRUE, "RetryAfter", "tomorrow")]);
     assert_eq!(gated(&garbage, &ready_issuer()), Gate::Sign);
-}
-
-#[test]
-fn an_answer_is_published_for_the_issuer_that_was_asked_and_no_other() {
-    let issuer = |uid: &str, generation| AskedIssuer { uid: uid.into(), generation, revocations: 0 };
-    let certificate = RequestStatus { certificate: Some("leaf".into()), ..RequestStatus::default() };
-    let asked = issuer("a", 1);
-    assert!(is_publishable(&certificate, &asked, Some(&issuer("a", 1))));
-    assert!(!is_publishable(&certificate, &asked, Some(&issuer("a", 2))), "its grants may be fewer now");
-    assert!(!is_publishable(&certificate, &asked, Some(&issuer("b", 1))), "made anew");
-    assert!(!is_publishable(&certificate, &asked, None), "deleted");
-    let revoked = AskedIssuer { revocations: 1, ..asked.clone() };
-    assert!(!is_publishable(&certificate, &asked, Some(&revoked)), "the policy is narrower now");
-
-    let conditions = vec![condition(RESUME, TRUE, "Pending", "order-7")];
-    let order = RequestStatus { conditions, ..RequestStatus::default() };
-    assert!(is_publishable(&order, &asked, Some(&issuer("a", 2))), "a second order is one too many");
-    assert!(!is_publishable(&order, &asked, Some(&issuer("b", 1))));
 }
 
 #[test]
