@@ -1,8 +1,10 @@
 //! From an Issuer to what the operator keeps of it, and from a status to what is written. No client.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
+use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::{self, Condition, READY};
 use wasm_issuer_core::issuance::issuer::{IssuerState, NewIssuerStatus, PluginFacts};
 
@@ -49,6 +51,19 @@ impl ObservedIssuer {
             || self.state.generation != newer.state.generation
             || self.annotations != newer.annotations
             || (has_ready(self) && !has_ready(newer))
+    }
+
+    /// Whether what the watch has brought last has another spec than this.
+    pub fn has_other_spec(&self, newest: &Self) -> bool {
+        self.uid() != newest.uid()
+            || (self.state.generation != newest.state.generation
+                && !newest.target.is_older_than(&self.target))
+    }
+
+    /// Wait until the watch has brought another spec than this, or that the Issuer is gone.
+    pub async fn other_spec(&self, watched: &mut watch::Receiver<Arc<Self>>) {
+        // Closed: the Issuer is gone.
+        let _ = watched.wait_for(|newest| self.has_other_spec(newest)).await;
     }
 }
 

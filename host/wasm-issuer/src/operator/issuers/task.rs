@@ -197,7 +197,7 @@ impl IssuerTask {
         let preparation = async {
             tokio::select! {
                 preparation = preparation => Some(preparation),
-                () = other_spec(&mut newer, &observed) => None,
+                () = observed.other_spec(&mut newer) => None,
             }
         };
         tokio::pin!(preparation);
@@ -254,7 +254,7 @@ impl IssuerTask {
 
     /// Whether the watch has brought a spec that is not the one looked at.
     fn is_outdated(&self) -> bool {
-        is_other_spec(&self.object.borrow(), &self.current)
+        self.current.has_other_spec(&self.object.borrow())
     }
 
     fn is_touched(&self) -> bool {
@@ -339,16 +339,4 @@ impl IssuerTask {
             warn!(issuer = %self.current.key, error = message, "the Issuer could not be checked; it stays as it is");
         }
     }
-}
-
-fn is_other_spec(newest: &ObservedIssuer, current: &ObservedIssuer) -> bool {
-    newest.uid() != current.uid()
-        || (newest.state.generation != current.state.generation
-            && !newest.target.is_older_than(&current.target))
-}
-
-/// Wait until the watch has brought another spec, or that the Issuer is gone.
-async fn other_spec(object: &mut watch::Receiver<Arc<ObservedIssuer>>, current: &ObservedIssuer) {
-    // Closed: the Issuer is gone.
-    let _ = object.wait_for(|newest| is_other_spec(newest, current)).await;
 }
