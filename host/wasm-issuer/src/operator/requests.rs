@@ -4,8 +4,9 @@ mod observe;
 mod parking;
 mod queue;
 mod sign;
+mod unfinished;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +15,17 @@ use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
-use observe::{Observed, RequestKey, observe};
+use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
 pub use queue::Limits;
 use queue::{Lane, Queue};
+use sign::Handled;
 pub use sign::Signing;
-use sign::{Handled, Parked};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
+use unfinished::{Change, Unfinished};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
@@ -44,30 +46,11 @@ const WAKE_SPREAD: Duration = Duration::from_millis(250);
 /// When to look again at a request whose handling panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-struct Unfinished {
-    observed: Arc<Observed>,
-    tries: Tries,
-    /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
-    next: Next,
-    /// What is still to be written.
-    parked: Option<InParking<Parked>>,
-}
-
-impl Unfinished {
-    /// Take in what this process has read or written, unless the watch has brought something newer.
-    fn take_in(&mut self, now: Arc<Observed>) {
-        if !now.target.is_older_than(&self.observed.target) {
-            self.observed = now;
-        }
-    }
-}
-
 /// The unfinished requests, and what happens to them.
 pub struct Requests {
     signing: Arc<Signing>,
     synced: Synced,
-    unfinished: HashMap<RequestKey, Unfinished>,
-    by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
+    unfinished: Unfinished,
     queue: Queue<RequestKey, Option<IssuerKey>>,
     running: JoinSet<Handled>,
     /// Which request a task handles, and which version of it.
@@ -75,7 +58,6 @@ pub struct Requests {
     parking: Parking,
     /// One that is being told that it waits, and no other meanwhile: who works comes first.
     telling: JoinSet<Option<(RequestKey, Observed)>>,
-    listed: HashSet<RequestKey>,
 }
 
 impl Requests {
@@ -83,14 +65,12 @@ impl Requests {
         Self {
             signing,
             synced,
-            unfinished: HashMap::new(),
-            by_issuer: HashMap::new(),
+            unfinished: Unfinished::default(),
             queue: Queue::new(limits),
             running: JoinSet::new(),
             handles: HashMap::new(),
             parking: Parking::default(),
             telling: JoinSet::new(),
-            listed: HashSet::new(),
         }
     }
 
@@ -170,7 +150,7 @@ impl Requests {
 
     /// Write what could not be written yet, without waiting for a turn: what a CA has done is not to be lost.
     fn write_parked(&mut self) {
-        for (key, entry) in &mut self.unfinished {
+        for (key, entry) in self.unfinished.iter_mut() {
             let Some(parked) = entry.parked.take().map(InParking::leave) else { continue };
             let (signing, observed, tries) = (self.signing.clone(), entry.observed.clone(), entry.tries);
             let delay = entry.next.delay().unwrap_or_default();
@@ -204,7 +184,7 @@ impl Requests {
             && let Some(key) =
                 Instant::now().checked_sub(FIRST_STATUS_AFTER).and_then(|since| self.queue.pop_late(since))
         {
-            let Some(entry) = self.unfinished.get(&key) else { continue };
+            let Some(entry) = self.unfinished.get_mut(&key) else { continue };
             let (signing, observed) = (self.signing.clone(), entry.observed.clone());
             self.telling.spawn(async move {
                 let now = signing.tell_waiting(&observed).await?;
@@ -215,74 +195,21 @@ impl Requests {
     }
 
     fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) {
-        match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(guard) => {
-                if let Some(key) = self.apply(guard) {
-                    self.listed.insert(key);
+        let is_listed = matches!(event, Event::InitDone);
+        for change in self.unfinished.observe(event) {
+            match change {
+                Change::News(key) => {
+                    if let Some(entry) = self.unfinished.get_mut(&key) {
+                        let lane = lane(&entry.observed);
+                        self.queue.push(key, lane);
+                    }
                 }
-            }
-            Event::InitDone => {
-                let listed = std::mem::take(&mut self.listed);
-                let gone: Vec<_> =
-                    self.unfinished.keys().filter(|key| !listed.contains(key)).cloned().collect();
-                for key in gone {
-                    self.forget(&key);
-                }
-                self.synced.mark("CertificateRequest");
-            }
-            Event::Apply(guard) => {
-                self.apply(guard);
-            }
-            Event::Delete(guard) => {
-                if let Ok(request) = guard.0
-                    && let Some(observed) = observe(request)
-                {
-                    self.forget(&observed.key);
-                }
+                Change::Gone(key) => self.queue.forget(&key),
             }
         }
-    }
-
-    /// Take in a version of a request, and queue it if something about it is news.
-    fn apply(&mut self, guard: DeserializeGuard<CertificateRequest>) -> Option<RequestKey> {
-        let request = match guard.0 {
-            Ok(request) => request,
-            Err(invalid) => {
-                let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-                warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
-                return None;
-            }
-        };
-        let observed = Arc::new(observe(request)?);
-        let key = observed.key.clone();
-        if observed.view.is_finished() {
-            // Nothing of a finished request stays in memory.
-            self.forget(&key);
-            return None;
+        if is_listed {
+            self.synced.mark("CertificateRequest");
         }
-        let lane = lane(&observed);
-        let old = self.unfinished.get_mut(&key);
-        // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
-        // its order, or for what is finished.
-        if old.as_ref().is_some_and(|old| observed.target.is_older_than(&old.observed.target)) {
-            return Some(key);
-        }
-        let is_news = old.as_ref().is_none_or(|old| old.observed.differs(&observed));
-        if let Some(issuer) = &observed.issuer {
-            self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
-        }
-        match old.filter(|old| old.observed.uid() == observed.uid()) {
-            Some(same) => same.observed = observed,
-            None => {
-                let new = Unfinished { observed, tries: Tries::default(), next: Next::Settled, parked: None };
-                self.unfinished.insert(key.clone(), new);
-            }
-        }
-        if is_news {
-            self.queue.push(key.clone(), lane);
-        }
-        Some(key)
     }
 
     fn handled(&mut self, done: Result<(Id, Handled), tokio::task::JoinError>) {
@@ -334,9 +261,9 @@ impl Requests {
     }
 
     fn issuer_changed(&mut self, issuer: &IssuerKey, news: IssuerNews) {
-        for key in self.by_issuer.get(issuer).into_iter().flatten() {
-            let Some(entry) = self.unfinished.get_mut(key) else { continue };
-            let is_running = self.queue.is_running(key);
+        for key in self.unfinished.of(issuer) {
+            let Some(entry) = self.unfinished.get_mut(&key) else { continue };
+            let is_running = self.queue.is_running(&key);
             if !is_woken_by_issuer(entry.next, is_running, news) {
                 continue;
             }
@@ -345,24 +272,16 @@ impl Requests {
             if entry.next.delay().is_some() && !is_running {
                 // Those that failed together do not come back together.
                 let at = Instant::now() + WAKE_SPREAD.mul_f64(rand::random());
-                self.queue.push_at(key.clone(), lane, at);
+                self.queue.push_at(key, lane, at);
             } else {
-                self.queue.push(key.clone(), lane);
+                self.queue.push(key, lane);
             }
         }
     }
 
     fn forget(&mut self, key: &RequestKey) {
         self.queue.forget(key);
-        let Some(issuer) = self.unfinished.remove(key).and_then(|entry| entry.observed.issuer.clone()) else {
-            return;
-        };
-        if let Some(keys) = self.by_issuer.get_mut(&issuer) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_issuer.remove(&issuer);
-            }
-        }
+        self.unfinished.remove(key);
     }
 }
 

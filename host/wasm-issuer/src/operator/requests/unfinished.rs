@@ -1,0 +1,157 @@
+//! The unfinished requests, as the watch has brought them and this process has written them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+use tracing::warn;
+use wasm_issuer_core::issuance::plan::Next;
+use wasm_issuer_core::issuance::request::Tries;
+
+use super::observe::{Observed, RequestKey, observe};
+use super::parking::InParking;
+use super::sign::Parked;
+use crate::api::IssuerKey;
+use crate::api::cert_manager::CertificateRequest;
+
+/// One of them, and what is remembered of it.
+pub struct Entry {
+    pub observed: Arc<Observed>,
+    pub tries: Tries,
+    /// What was decided last; nothing yet is `Settled`, because a new request is queued anyway.
+    pub next: Next,
+    /// What is still to be written.
+    pub parked: Option<InParking<Parked>>,
+}
+
+impl Entry {
+    /// Take in what this process has read or written, unless the watch has brought something newer.
+    pub fn take_in(&mut self, now: Arc<Observed>) {
+        if !now.target.is_older_than(&self.observed.target) {
+            self.observed = now;
+        }
+    }
+}
+
+/// What follows from what the watch has brought.
+pub enum Change {
+    /// Something about this request is to be looked at.
+    News(RequestKey),
+    /// Nothing is left to do for this one: it is finished, or deleted.
+    Gone(RequestKey),
+}
+
+/// All of them.
+#[derive(Default)]
+pub struct Unfinished {
+    entries: HashMap<RequestKey, Entry>,
+    by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
+    /// What the list that is under way has brought.
+    listed: HashSet<RequestKey>,
+}
+
+impl Unfinished {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn get_mut(&mut self, key: &RequestKey) -> Option<&mut Entry> {
+        self.entries.get_mut(key)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&RequestKey, &mut Entry)> {
+        self.entries.iter_mut()
+    }
+
+    /// Those that refer to an Issuer.
+    pub fn of(&self, issuer: &IssuerKey) -> Vec<RequestKey> {
+        self.by_issuer.get(issuer).into_iter().flatten().cloned().collect()
+    }
+
+    /// Take in what the watch has brought.
+    pub fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) -> Vec<Change> {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(guard) => {
+                let Some(observed) = read(guard) else { return vec![] };
+                self.listed.insert(observed.key.clone());
+                return self.apply(observed).into_iter().collect();
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                let gone = self.entries.keys().filter(|key| !listed.contains(key)).cloned();
+                let gone: Vec<_> = gone.collect();
+                gone.iter().for_each(|key| drop(self.remove(key)));
+                return gone.into_iter().map(Change::Gone).collect();
+            }
+            Event::Apply(guard) => {
+                return read(guard).and_then(|observed| self.apply(observed)).into_iter().collect();
+            }
+            Event::Delete(guard) => {
+                if let Some(observed) = guard.0.ok().and_then(observe) {
+                    self.remove(&observed.key);
+                    return vec![Change::Gone(observed.key)];
+                }
+            }
+        }
+        vec![]
+    }
+
+    /// Take in a version of a request.
+    fn apply(&mut self, observed: Observed) -> Option<Change> {
+        let key = observed.key.clone();
+        if observed.view.is_finished() {
+            // Nothing of a finished request stays in memory.
+            self.remove(&key);
+            return Some(Change::Gone(key));
+        }
+        let old = self.entries.get(&key);
+        // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
+        // its order, or for what is finished.
+        if old.is_some_and(|old| observed.target.is_older_than(&old.observed.target)) {
+            return None;
+        }
+        let is_news = old.is_none_or(|old| old.observed.differs(&observed));
+        // What is remembered of one is not held against another one of the same name.
+        let same = self.remove(&key).filter(|old| old.observed.uid() == observed.uid());
+        self.insert(key.clone(), Arc::new(observed), same);
+        is_news.then_some(Change::News(key))
+    }
+
+    fn insert(&mut self, key: RequestKey, observed: Arc<Observed>, old: Option<Entry>) {
+        if let Some(issuer) = &observed.issuer {
+            self.by_issuer.entry(issuer.clone()).or_default().insert(key.clone());
+        }
+        let entry = match old {
+            Some(old) => Entry { observed, ..old },
+            None => Entry { observed, tries: Tries::default(), next: Next::Settled, parked: None },
+        };
+        self.entries.insert(key, entry);
+    }
+
+    /// Take a request out.
+    pub fn remove(&mut self, key: &RequestKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        if let Some(issuer) = &entry.observed.issuer
+            && let Some(keys) = self.by_issuer.get_mut(issuer)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_issuer.remove(issuer);
+            }
+        }
+        Some(entry)
+    }
+}
+
+fn read(guard: DeserializeGuard<CertificateRequest>) -> Option<Observed> {
+    match guard.0 {
+        Ok(request) => observe(request),
+        Err(invalid) => {
+            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+            warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
+            None
+        }
+    }
+}
