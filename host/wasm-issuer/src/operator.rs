@@ -53,7 +53,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::{Runtime, RuntimeConfig, RuntimeError};
+use wasm_issuer_runtime::{FairBytes, Runtime, RuntimeConfig, RuntimeError};
 use work::Work;
 
 use crate::policy::PolicyFile;
@@ -76,6 +76,8 @@ pub struct Options {
     pub control_plane: ControlPlane,
     /// How many requests are in flight.
     pub limits: RequestLimits,
+    /// How many bytes what unfinished requests ask for may have in memory.
+    pub request_memory: usize,
     /// How this process is called in Events: its pod's name.
     pub instance: String,
     /// How many log records were dropped since the start.
@@ -119,8 +121,9 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let policy = options.policy.follow(move || {
         policy_errors.inc();
     });
-    let signing = Arc::new(Signing { client: client.clone(), registry, events, metrics, work: Work::new() });
-    let requests = Requests::new(signing, synced.clone(), options.limits);
+    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, Work::new()));
+    let requests =
+        Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),

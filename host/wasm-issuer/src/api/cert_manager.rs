@@ -34,7 +34,7 @@ pub struct CertificateRequest {
 }
 
 /// `spec` of a CertificateRequest, as cert-manager or a user wrote it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CertificateRequestSpec {
     /// The PKCS#10 CSR, PEM in base64; see [`CertificateRequestSpec::csr_pem`].

@@ -20,7 +20,7 @@ use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
 use super::logging::Logging;
-use crate::api::GoDuration;
+use crate::api::{GoDuration, Quantity};
 use crate::operator::{self, ControlPlane, Options, RequestLimits};
 use crate::policy::PolicyFile;
 
@@ -73,6 +73,10 @@ pub struct RunArgs {
     /// How many of them may be of one namespace.
     #[arg(long, default_value_t = 64, value_name = "N")]
     max_in_flight_per_namespace: usize,
+    /// How much memory requests that wait may have, and those of one namespace half as much; what is over is read again when
+    /// its turn comes.
+    #[arg(long, default_value = "32Mi", value_name = "QUANTITY")]
+    request_memory: Quantity,
 }
 
 /// Run the operator until SIGTERM or SIGINT.
@@ -140,6 +144,7 @@ impl RunArgs {
                 per_namespace: at_least_one(self.max_in_flight_per_namespace),
             },
             log_records_dropped,
+            request_memory: usize::try_from(self.request_memory.bytes).unwrap_or(usize::MAX),
             instance: std::env::var("POD_NAME")
                 .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
         })

@@ -1,5 +1,7 @@
 //! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
 
+mod asked;
+mod handled;
 mod observe;
 mod parking;
 mod queue;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use handled::Handled;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::Event;
@@ -19,7 +22,6 @@ use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
 pub use queue::Limits;
 use queue::{Lane, Queue};
-use sign::Handled;
 pub use sign::Signing;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
@@ -30,6 +32,7 @@ use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
 use wasm_issuer_core::issuance::write;
+use wasm_issuer_runtime::FairBytes;
 
 use super::health::Synced;
 use super::registry::IssuerChanges;
@@ -57,15 +60,16 @@ pub struct Requests {
     handles: HashMap<Id, (RequestKey, Arc<Observed>)>,
     parking: Parking,
     /// One that is being told that it waits, and no other meanwhile: who works comes first.
-    telling: JoinSet<Option<(RequestKey, Observed)>>,
+    telling: JoinSet<Option<Observed>>,
 }
 
 impl Requests {
-    pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits) -> Self {
+    /// `memory` is for what unfinished requests ask for.
+    pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits, memory: Arc<FairBytes>) -> Self {
         Self {
             signing,
             synced,
-            unfinished: Unfinished::default(),
+            unfinished: Unfinished::new(memory),
             queue: Queue::new(limits),
             running: JoinSet::new(),
             handles: HashMap::new(),
@@ -114,11 +118,8 @@ impl Requests {
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
                 Some(told) = self.telling.join_next() => {
-                    if let Ok(Some((key, now))) = told
-                        && let Some(entry) = self.unfinished.get_mut(&key)
-                        && entry.observed.uid() == now.uid()
-                    {
-                        entry.take_in(Arc::new(now));
+                    if let Ok(Some(now)) = told {
+                        self.unfinished.take_in(Arc::new(now));
                     }
                 }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
@@ -189,7 +190,7 @@ impl Requests {
             self.telling.spawn(async move {
                 let now = signing.tell_waiting(&observed).await?;
                 sleep(TELLING_PAUSE).await;
-                Some((key, now))
+                Some(now)
             });
         }
     }
@@ -235,7 +236,7 @@ impl Requests {
             if handled.finished {
                 match handled.now {
                     // Kept until the watch has brought it: an older version that comes before is no news then.
-                    Some(now) => entry.observed = now,
+                    Some(now) => self.unfinished.take_in(now),
                     None => self.forget(&key),
                 }
                 return;
@@ -249,10 +250,10 @@ impl Requests {
             }
         }
         // The watch may have brought another version meanwhile, and may be behind this process's own write.
-        if let Some(now) = handled.now {
-            entry.take_in(now);
-        }
         entry.next = next;
+        if let Some(now) = handled.now {
+            self.unfinished.take_in(now);
+        }
         if let Some(delay) = next.delay()
             && !queued_again
         {

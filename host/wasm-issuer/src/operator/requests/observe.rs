@@ -1,5 +1,7 @@
 //! From a CertificateRequest to what the operator keeps of it. No client.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use wasm_issuer_core::issuance::condition::Condition;
@@ -8,13 +10,12 @@ use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
 use wasm_issuer_core::issuance::request_spec::RequestSpec;
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::issuance::{FIELD_MANAGER, GROUP};
+use wasm_issuer_core::text::clean;
 use wasm_issuer_core::x509::Csr;
-use wasm_issuer_runtime::Owner;
+use wasm_issuer_runtime::{FairBytes, Owner};
 
-use crate::api::cert_manager::{
-    CertificateRequest, CertificateRequestCondition, CertificateRequestSpec, CertificateRequestStatus,
-};
-use crate::api::duration::DurationError;
+use super::asked::{Asked, Fingerprint, MAX_NAME};
+use crate::api::cert_manager::{CertificateRequest, CertificateRequestCondition, CertificateRequestStatus};
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::apply::Target;
 
@@ -25,7 +26,7 @@ pub struct RequestKey {
 }
 
 /// An unfinished request for one of our kinds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Observed {
     pub key: RequestKey,
     /// Where its status is written.
@@ -34,10 +35,14 @@ pub struct Observed {
     pub issuer: Option<IssuerKey>,
     /// What the decisions see.
     pub view: RequestView,
-    /// `metadata.annotations`.
-    pub annotations: Vec<(String, String)>,
-    /// What is asked for, as it was written.
-    pub spec: CertificateRequestSpec,
+    /// What is asked for; none where there is no room for it, and then it is read when it is needed.
+    pub asked: Option<Arc<Asked>>,
+    /// Tells that apart from what another version asks for.
+    pub fingerprint: Fingerprint,
+    /// Why it is refused, whatever is decided over it.
+    excess: Option<String>,
+    /// Why nobody will ever approve it.
+    unreadable: Option<String>,
 }
 
 /// What is to be kept of a request; none if it refers to somebody else's issuer.
@@ -54,7 +59,8 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         name => name,
     };
     let kind = kind_name.parse::<IssuerKind>().ok();
-    let issuer = kind.map(|kind| IssuerKey {
+    let named = kind.filter(|_| issuer_ref.name.len() <= MAX_NAME);
+    let issuer = named.map(|kind| IssuerKey {
         kind,
         namespace: (kind == IssuerKind::Namespaced).then(|| key.namespace.clone()),
         name: issuer_ref.name.clone(),
@@ -63,15 +69,18 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         conditions: request.status.conditions.into_iter().map(condition).collect(),
         owned: owned_conditions(meta.managed_fields.as_deref().unwrap_or_default()),
         created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |Time(at)| at),
-        issuer: IssuerName { kind: kind_name.to_owned(), name: issuer_ref.name.clone() },
+        issuer: IssuerName { kind: clean(kind_name, MAX_NAME), name: clean(&issuer_ref.name, MAX_NAME) },
     };
+    let asked = Asked::new(request.spec, meta.annotations.unwrap_or_default().into_iter().collect());
     Some(Observed {
         target,
         key,
         issuer,
         view,
-        annotations: meta.annotations.unwrap_or_default().into_iter().collect(),
-        spec: request.spec,
+        fingerprint: asked.fingerprint(),
+        excess: asked.excess(),
+        unreadable: asked.unreadable(),
+        asked: Some(Arc::new(asked)),
     })
 }
 
@@ -89,46 +98,50 @@ impl Observed {
 
     /// Whether a newer version of the request has to be looked at.
     pub fn differs(&self, newer: &Observed) -> bool {
-        self.uid() != newer.uid()
-            || self.annotations != newer.annotations
-            || self.spec != newer.spec
-            || self.view.differs(&newer.view)
+        self.uid() != newer.uid() || self.fingerprint != newer.fingerprint || self.view.differs(&newer.view)
     }
 
-    /// Why nobody will ever approve it, if so. Approvers are written in Go, and a duration that Go cannot read, such as
-    /// `90d`, makes the whole object unreadable for them: it would wait for ever.
-    pub fn unapprovable(&self) -> Option<String> {
-        match self.spec.duration() {
-            Err(error) if self.view.awaits_approval() && error != DurationError::Negative => {
-                Some(format!("spec.duration: {error}"))
-            }
-            _ => None,
+    /// Keep what is asked for only if there is room for it. What `before` has of it stays in memory once.
+    pub fn keep(&mut self, before: Option<&Self>, memory: &Arc<FairBytes>) {
+        let same = before.filter(|before| before.fingerprint == self.fingerprint);
+        if let Some(kept) = same.and_then(|before| before.asked.clone()) {
+            self.asked = Some(kept);
         }
+        let is_excess = self.excess.is_some();
+        self.asked.take_if(|asked| is_excess || !asked.is_kept(memory, &self.key.namespace));
+    }
+
+    /// Why it can be refused before anybody has approved it, if so: it is too much, or would wait for ever.
+    pub fn unapprovable(&self) -> Option<&str> {
+        let awaits_approval = self.view.awaits_approval();
+        let unreadable = self.unreadable.as_deref().filter(|_| awaits_approval);
+        self.excess.as_deref().filter(|_| !self.view.is_finished()).or(unreadable)
     }
 
     /// The request for the plugin, or why there can be none: the CSR or the spec is at fault.
-    pub fn sign_request(&self) -> Result<SignRequest, String> {
-        let pem = self.spec.csr_pem().map_err(|e| format!("spec.request is not base64: {e}"))?;
+    pub fn sign_request(&self, asked: &Asked) -> Result<SignRequest, String> {
+        let Asked { spec, annotations, .. } = asked;
+        let pem = spec.csr_pem().map_err(|e| format!("spec.request is not base64: {e}"))?;
         let csr = Csr::from_pem_or_der(&pem).map_err(|e| format!("spec.request: {e}"))?;
-        let duration = self.spec.duration().map_err(|e| format!("spec.duration: {e}"))?;
-        let usages = self.spec.usages.as_deref().unwrap_or_default();
-        let spec =
-            RequestSpec::new(duration.map(|d| d.0), self.spec.is_ca, usages).map_err(|e| e.to_string())?;
-        spec.check(&csr).map_err(|e| e.to_string())?;
+        let duration = spec.duration().map_err(|e| format!("spec.duration: {e}"))?;
+        let usages = spec.usages.as_deref().unwrap_or_default();
+        let decided =
+            RequestSpec::new(duration.map(|d| d.0), spec.is_ca, usages).map_err(|e| e.to_string())?;
+        decided.check(&csr).map_err(|e| e.to_string())?;
         Ok(SignRequest {
             namespace: Some(self.key.namespace.clone()),
             name: self.key.name.clone(),
             uid: self.uid().to_owned(),
             csr,
-            duration: spec.duration,
-            is_ca: spec.is_ca,
-            usages: spec.usages,
-            annotations: self.annotations.clone(),
+            duration: decided.duration,
+            is_ca: decided.is_ca,
+            usages: decided.usages,
+            annotations: annotations.clone(),
             requester: Requester {
-                username: self.spec.username.clone(),
-                uid: self.spec.uid.clone(),
-                groups: self.spec.groups.clone(),
-                extra: self.spec.extra.clone().into_iter().collect(),
+                username: spec.username.clone(),
+                uid: spec.uid.clone(),
+                groups: spec.groups.clone(),
+                extra: spec.extra.clone().into_iter().collect(),
             },
             resume: self.view.resume().map(str::to_owned),
         })
@@ -265,7 +278,7 @@ mod tests {
         let asked = |duration: &str, conditions: Value| {
             let mut request = request(conditions);
             request.spec.duration = Some(duration.to_owned());
-            observe(request).unwrap().unapprovable()
+            observe(request).unwrap().unapprovable().map(str::to_owned)
         };
         for (duration, why) in
             [("90d", "90 days are 2160h"), ("soon", "not a duration"), ("999999999h", "shorter")]
@@ -290,7 +303,8 @@ mod tests {
         let mut ca = request(json!([]));
         ca.spec.request = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, csr);
         ca.spec.is_ca = true;
-        let signing = observe(ca).unwrap().sign_request().unwrap();
+        let ca = observe(ca).unwrap();
+        let signing = ca.sign_request(ca.asked.as_ref().unwrap()).unwrap();
         assert_eq!(signing.usages, ["digital signature", "key encipherment", "cert sign"]);
         assert_eq!(signing.duration.as_secs(), 7_776_000);
     }

@@ -9,15 +9,16 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
-use wasm_issuer_core::issuance::request_issuer::{AskedIssuer, is_publishable};
+use wasm_issuer_core::issuance::request_issuer::is_publishable;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
 use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
 use wasm_issuer_core::issuance::{condition, outcome};
-use wasm_issuer_runtime::CallError;
+use wasm_issuer_runtime::{CallError, FairSlots};
 
+use super::asked::Asked;
+use super::handled::{Handled, Parked};
 use super::observe::{self, Observed, RequestKey, observe};
-use super::parking::Size;
 use crate::api::cert_manager::CertificateRequest;
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::{moment, now};
@@ -27,58 +28,43 @@ use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 use crate::operator::work::Work;
 
+/// How many requests are read at a time because there was no room for them.
+const READS: usize = 8;
+/// When to look again at a request that could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
 /// What handling a request needs.
 pub struct Signing {
     /// Writes statuses, and reads requests whose status did not land.
-    pub client: Client,
+    client: Client,
     /// Where the Issuers' side puts what serves.
-    pub registry: Arc<Registry>,
+    registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
     /// Verifies what takes long to verify.
-    pub work: Work,
-}
-
-/// What handling a request came to.
-pub struct Handled {
-    /// The request as it is now, if this process changed it; finished ones are dropped.
-    pub now: Option<Arc<Observed>>,
-    /// Whether nothing is left to do for it: it is gone, or `now` is its end.
-    pub finished: bool,
-    pub tries: Tries,
-    pub next: Next,
-    /// What is still to be written.
-    pub parked: Option<Parked>,
-}
-
-/// A plan whose status is to be written, between two tries to write it: it waits without a slot.
-pub struct Parked {
-    plan: RequestPlan,
-    /// The Issuer whose plugin answered it.
-    asked: Option<AskedIssuer>,
-    /// When it was first tried to be written.
-    since: Instant,
-}
-
-impl Size for Parked {
-    fn size(&self) -> usize {
-        let status = self.plan.status.as_ref();
-        let texts = status.into_iter().flat_map(|status| {
-            let conditions = status.conditions.iter().map(|c| c.message.len());
-            conditions.chain([&status.certificate, &status.ca].into_iter().flatten().map(String::len))
-        });
-        size_of::<Self>() + texts.sum::<usize>()
-    }
+    work: Work,
+    /// Turns to read requests for which there was no room: each may be as large as the API server takes.
+    reads: Arc<FairSlots>,
 }
 
 impl Signing {
+    pub fn new(
+        client: Client,
+        registry: Arc<Registry>,
+        events: Events,
+        metrics: Arc<Metrics>,
+        work: Work,
+    ) -> Self {
+        Self { client, registry, events, metrics, work, reads: FairSlots::new(READS) }
+    }
+
     /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
     pub async fn handle(&self, observed: Arc<Observed>, tries: Tries, parked: Option<Parked>) -> Handled {
         if let Some(parked) = parked {
             return self.write_again(observed, parked, tries).await;
         }
         if let Some(message) = observed.unapprovable() {
-            let plan = outcome::invalid(&observed.view, &message, tries, now());
+            let plan = outcome::invalid(&observed.view, message, tries, now());
             return self.execute(observed, Parked { plan, asked: None, since: Instant::now() }, tries).await;
         }
         let key = observed.issuer.as_ref();
@@ -88,7 +74,13 @@ impl Signing {
         {
             Gate::Act(plan) => (plan, None),
             Gate::Sign => match entry.as_ref().and_then(|e| e.serving.as_ref().map(|s| (e, s))) {
-                Some((entry, serving)) => (self.sign(&mut current, serving, entry, tries).await, newest),
+                Some((entry, serving)) => {
+                    let asked = match self.asked(&mut current, tries).await {
+                        Ok(asked) => asked,
+                        Err(looked) => return looked,
+                    };
+                    (self.sign(&mut current, &asked, serving, entry, tries).await, newest)
+                }
                 None => (Plan::idle(Next::WithIssuer, tries), None),
             },
         };
@@ -99,15 +91,29 @@ impl Signing {
         self.execute(current, Parked { plan, asked, since: Instant::now() }, tries).await
     }
 
+    /// What is asked for, read again if there was no room for it. Else, there is nothing to sign for now.
+    async fn asked(&self, current: &mut Arc<Observed>, tries: Tries) -> Result<Arc<Asked>, Handled> {
+        if let Some(asked) = &current.asked {
+            return Ok(asked.clone());
+        }
+        let turn = self.reads.acquire(&current.owner()).await;
+        let newer = self.look_again(current, tries).await?;
+        drop(turn);
+        let read_again = || Handled::again(tries, READ_AGAIN);
+        *current = Arc::new(newer.ok_or_else(read_again)?);
+        current.asked.clone().ok_or_else(read_again)
+    }
+
     /// Call the plugin, verify what it returns, and plan what that means.
     async fn sign(
         &self,
         current: &mut Arc<Observed>,
+        asked: &Asked,
         serving: &Arc<Serving>,
         entry: &IssuerEntry,
         tries: Tries,
     ) -> RequestPlan {
-        let request = match current.sign_request() {
+        let request = match current.sign_request(asked) {
             Ok(request) => request,
             Err(message) => return outcome::invalid(&current.view, &message, tries, now()),
         };
@@ -265,16 +271,25 @@ impl Signing {
 
     /// Write what could not be written before, onto what has become of the request.
     async fn write_again(&self, observed: Arc<Observed>, parked: Parked, tries: Tries) -> Handled {
-        let found = self.read(&observed).await;
-        match (is_wanted(found.view(|observed| &observed.view)), found) {
-            (Wanted::Yes, Found::There(newer)) => self.execute(Arc::new(newer), parked, tries).await,
+        match self.look_again(&observed, tries).await {
+            Ok(Some(newer)) => self.execute(Arc::new(newer), parked, tries).await,
             // It lands on the version that was read before or nowhere.
-            (Wanted::Yes, _) => self.execute(observed, parked, tries).await,
+            Ok(None) => self.execute(observed, parked, tries).await,
+            Err(looked) => looked,
+        }
+    }
+
+    /// The request as it is now, or nothing if the API server does not say. Else it is not to be gone on with.
+    async fn look_again(&self, old: &Observed, tries: Tries) -> Result<Option<Observed>, Handled> {
+        let found = self.read(old).await;
+        match (is_wanted(found.view(|observed| &observed.view)), found) {
+            (Wanted::Yes, Found::There(newer)) => Ok(Some(newer)),
+            (Wanted::Yes, _) => Ok(None),
             (Wanted::Otherwise, Found::There(newer)) => {
-                Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) }
+                Err(Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) })
             }
-            (Wanted::Otherwise, _) => Handled::again(tries, Duration::ZERO),
-            (Wanted::No, _) => Handled::gone(tries),
+            (Wanted::Otherwise, _) => Err(Handled::again(tries, Duration::ZERO)),
+            (Wanted::No, _) => Err(Handled::gone(tries)),
         }
     }
 
@@ -283,7 +298,9 @@ impl Signing {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
         let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
         match newer.and_then(observe) {
-            Some(newer) if newer.uid() == old.uid() && newer.spec == old.spec => Found::There(newer),
+            Some(newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
+                Found::There(newer)
+            }
             _ => Found::Gone,
         }
     }
@@ -294,17 +311,6 @@ impl Signing {
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
         let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
         self.events.publish(&observed.target.reference, vec![notice]);
-    }
-}
-
-impl Handled {
-    fn gone(tries: Tries) -> Self {
-        Self { finished: true, next: Next::Settled, ..Self::again(tries, Duration::ZERO) }
-    }
-
-    /// To be looked at again after so long.
-    fn again(tries: Tries, delay: Duration) -> Self {
-        Self { now: None, finished: false, tries, next: Next::After(delay), parked: None }
     }
 }
 

@@ -8,10 +8,11 @@ use kube::runtime::watcher::Event;
 use tracing::warn;
 use wasm_issuer_core::issuance::plan::Next;
 use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_runtime::FairBytes;
 
+use super::handled::Parked;
 use super::observe::{Observed, RequestKey, observe};
 use super::parking::InParking;
-use super::sign::Parked;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 
@@ -27,8 +28,9 @@ pub struct Entry {
 
 impl Entry {
     /// Take in what this process has read or written, unless the watch has brought something newer.
-    pub fn take_in(&mut self, now: Arc<Observed>) {
+    fn take_in(&mut self, mut now: Arc<Observed>, memory: &Arc<FairBytes>) {
         if !now.target.is_older_than(&self.observed.target) {
+            Arc::make_mut(&mut now).keep(Some(&self.observed), memory);
             self.observed = now;
         }
     }
@@ -43,8 +45,9 @@ pub enum Change {
 }
 
 /// All of them.
-#[derive(Default)]
 pub struct Unfinished {
+    /// For what they ask for.
+    memory: Arc<FairBytes>,
     entries: HashMap<RequestKey, Entry>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
     /// What the list that is under way has brought.
@@ -52,6 +55,20 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
+    /// None yet.
+    pub fn new(memory: Arc<FairBytes>) -> Self {
+        Self { memory, entries: HashMap::new(), by_issuer: HashMap::new(), listed: HashSet::new() }
+    }
+
+    /// Take in what this process has read or written of a request, if it is still the one with this uid.
+    pub fn take_in(&mut self, now: Arc<Observed>) {
+        if let Some(entry) = self.entries.get_mut(&now.key)
+            && entry.observed.uid() == now.uid()
+        {
+            entry.take_in(now, &self.memory);
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -99,7 +116,7 @@ impl Unfinished {
     }
 
     /// Take in a version of a request.
-    fn apply(&mut self, observed: Observed) -> Option<Change> {
+    fn apply(&mut self, mut observed: Observed) -> Option<Change> {
         let key = observed.key.clone();
         if observed.view.is_finished() {
             // Nothing of a finished request stays in memory.
@@ -115,6 +132,7 @@ impl Unfinished {
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
         // What is remembered of one is not held against another one of the same name.
         let same = self.remove(&key).filter(|old| old.observed.uid() == observed.uid());
+        observed.keep(same.as_ref().map(|old| &*old.observed), &self.memory);
         self.insert(key.clone(), Arc::new(observed), same);
         is_news.then_some(Change::News(key))
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
 
+use wasm_issuer_runtime::FairBytes;
+
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
@@ -30,6 +32,8 @@ pub struct Bench {
     pub policy: watch::Sender<Arc<Policy>>,
     /// One long computation at a time.
     pub work: Work,
+    /// A MiB for what requests ask for.
+    pub request_memory: Arc<FairBytes>,
     /// Kept open: the requests' side waits for it.
     _stop: watch::Sender<bool>,
 }
@@ -64,22 +68,17 @@ impl Bench {
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
         let work = Work::at_a_time(1);
+        let request_memory = FairBytes::new(1 << 20);
         if with_requests {
-            let signing = Signing {
-                client: api.client(),
-                registry: registry.clone(),
-                events,
-                metrics,
-                work: work.clone(),
-            };
+            let signing = Signing::new(api.client(), registry.clone(), events, metrics, work.clone());
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
-            tokio::spawn(Requests::new(Arc::new(signing), synced, limits).run(
+            tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
                 api.client(),
                 changes,
                 stopped,
             ));
         }
-        Self { api, plugins, registry, ca, policy, work, _stop: stop }
+        Self { api, plugins, registry, ca, policy, work, request_memory, _stop: stop }
     }
 
     /// Somebody asks for a certificate.

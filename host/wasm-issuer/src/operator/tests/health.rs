@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_runtime::FairBytes;
 
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
@@ -42,9 +43,13 @@ async fn loops_with_nothing_to_do_come_round() {
     let issuers =
         Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing { client: api.client(), registry, events, metrics, work: Work::new() });
-    let requests =
-        Requests::new(signing, synced.clone(), Limits { total: 8, per_issuer: 8, per_namespace: 8 });
+    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, Work::new()));
+    let requests = Requests::new(
+        signing,
+        synced.clone(),
+        Limits { total: 8, per_issuer: 8, per_namespace: 8 },
+        FairBytes::new(1 << 20),
+    );
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(requests.run(api.client(), changes, stopped));
     sleep(Duration::from_secs(3600)).await;

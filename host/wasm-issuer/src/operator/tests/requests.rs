@@ -15,6 +15,8 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
 
+use wasm_issuer_runtime::FairBytes;
+
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
@@ -49,10 +51,10 @@ impl Bench {
         let synced = Synced::new();
         synced.mark("WasmIssuer");
         synced.mark("WasmClusterIssuer");
-        let signing = Signing { client: api.client(), registry, events, metrics, work: Work::new() };
+        let signing = Signing::new(api.client(), registry, events, metrics, Work::new());
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
-        let requests = Requests::new(Arc::new(signing), synced, limits);
+        let requests = Requests::new(Arc::new(signing), synced, limits, FairBytes::new(1 << 20));
         let running = tokio::spawn(requests.run(api.client(), changes, stopped));
         Self { api: api.clone(), signer: signer.clone(), running, open: (stop, feedback) }
     }

@@ -1,0 +1,56 @@
+//! What handling a request came to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasm_issuer_core::issuance::plan::Next;
+use wasm_issuer_core::issuance::request::{RequestPlan, Tries};
+use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
+
+use super::observe::Observed;
+use super::parking::Size;
+
+/// What handling a request came to.
+pub struct Handled {
+    /// The request as it is now, if this process changed it; finished ones are dropped.
+    pub now: Option<Arc<Observed>>,
+    /// Whether nothing is left to do for it: it is gone, or `now` is its end.
+    pub finished: bool,
+    pub tries: Tries,
+    pub next: Next,
+    /// What is still to be written.
+    pub parked: Option<Parked>,
+}
+
+/// A plan whose status is to be written, between two tries to write it: it waits without a slot.
+pub struct Parked {
+    pub plan: RequestPlan,
+    /// The Issuer whose plugin answered it.
+    pub asked: Option<AskedIssuer>,
+    /// When it was first tried to be written.
+    pub since: Instant,
+}
+
+impl Size for Parked {
+    fn size(&self) -> usize {
+        let status = self.plan.status.as_ref();
+        let texts = status.into_iter().flat_map(|status| {
+            let conditions = status.conditions.iter().map(|c| c.message.len());
+            conditions.chain([&status.certificate, &status.ca].into_iter().flatten().map(String::len))
+        });
+        size_of::<Self>() + texts.sum::<usize>()
+    }
+}
+
+impl Handled {
+    /// Nothing is left to do for it.
+    pub fn gone(tries: Tries) -> Self {
+        Self { finished: true, next: Next::Settled, ..Self::again(tries, Duration::ZERO) }
+    }
+
+    /// To be looked at again after so long.
+    pub fn again(tries: Tries, delay: Duration) -> Self {
+        Self { now: None, finished: false, tries, next: Next::After(delay), parked: None }
+    }
+}
