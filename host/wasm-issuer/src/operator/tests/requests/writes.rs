@@ -1,0 +1,125 @@
+//! What becomes of CertificateRequests when writes of their status conflict, get lost or hang.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use wasm_issuer_core::issuance::signer::FailureKind;
+
+use super::{Bench, REQUESTS, REST, a_while, certificate, within};
+use crate::operator::testing::{Answer, Call, Fault, request};
+
+#[tokio::test(start_paused = true)]
+async fn after_a_conflict_the_certificate_lands_on_the_newer_version() {
+    let (bench, web) = Bench::with([Answer::good()]);
+    bench.overtake_next_write(&web, "a");
+    bench.until_issued(&web).await;
+    a_while().await;
+    assert_eq!(bench.asked(), 1, "signing again would leave a second certificate at the CA");
+    assert_eq!(bench.times_written(&web), 2);
+    assert_eq!(bench.api.get(&web).unwrap()["metadata"]["annotations"]["note"], "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_repeated() {
+    let (bench, web) = Bench::with([Answer::good()]);
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::Hang);
+    bench.until_issued(&web).await;
+    a_while().await;
+    assert_eq!((bench.asked(), bench.times_written(&web)), (1, 2));
+    let told = "UnexpectedError: Got an unexpected error while processing the CertificateRequest: the API server did \
+                not answer within 30 s";
+    assert_eq!(bench.api.events()[0], told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_cannot_be_written_is_given_up_after_ten_minutes() {
+    let (bench, web) = Bench::with([]);
+    bench.api.every(Call::WriteStatus(web.clone()), Fault::Code(403));
+    sleep(Duration::from_secs(590)).await;
+    assert_eq!(bench.asked(), 1);
+    bench.api.until("another one", |_| bench.asked() == 2).await;
+    let gap = bench.signer.times()[1] - bench.signer.times()[0];
+    assert!(gap > Duration::from_secs(1200), "{gap:?}: ten minutes of writes, and ten without anything");
+    bench.api.heal();
+    bench.until_issued(&web).await;
+    assert_eq!(bench.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_whose_write_landed_without_an_answer_is_the_only_one() {
+    let (bench, web) = Bench::with([Answer::good()]);
+    bench.api.hold(REQUESTS);
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
+    bench.until_issued(&web).await;
+    let first = certificate(&bench.api, &web);
+    a_while().await;
+    assert_eq!(bench.asked(), 1);
+    assert_eq!(certificate(&bench.api, &web), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_write_landed_without_an_answer_is_not_made_twice() {
+    let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);
+    bench.api.hold(REQUESTS);
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
+    bench.until_issued(&web).await;
+    assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_whose_write_conflicts_is_not_made_twice() {
+    let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);
+    bench.overtake_next_write(&web, "a");
+    bench.until_issued(&web).await;
+    assert_eq!(bench.signer.tokens(), [None, Some("order-7".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_cannot_be_written_counts_all_the_same() {
+    let retry = || Answer::failure(FailureKind::Retry { after: None });
+    let (bench, web) = Bench::with([retry(), retry(), Answer::good()]);
+    bench.api.next(Call::WriteStatus(web.clone()), Fault::Code(500));
+    bench.until_issued(&web).await;
+    let times = bench.signer.times();
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps.len(), 2);
+    assert!(
+        gaps[1] >= Duration::from_millis(1600),
+        "the delay after the second failure, not the first: {gaps:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_survives_conflicts() {
+    let (bench, web) = Bench::with([Answer::failure(REST)]);
+    for n in 0..6 {
+        bench.overtake_next_write(&web, &n.to_string());
+    }
+    bench.until_issued(&web).await;
+    let times = bench.signer.times();
+    assert_eq!(times.len(), 2, "one call, and another when the CA's time is over");
+    assert!(times[1] - times[0] >= Duration::from_secs(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_cannot_be_written_hold_no_slot() {
+    let (bench, web) = Bench::with([]);
+    bench.until_issued(&web).await;
+    let names: Vec<String> = (0..40).map(|n| format!("stuck-{n}")).collect();
+    for name in &names {
+        let (stuck, value) = request(name);
+        bench.api.every(Call::WriteStatus(stuck.clone()), Fault::Code(403));
+        bench.api.put(&stuck, value);
+    }
+    bench.api.until("all signed", |_| bench.asked() == 41).await;
+    for n in 0..10 {
+        let good = bench.ask(&format!("good-{n}"));
+        within(Duration::from_secs(1), bench.until_issued(&good)).await;
+        sleep(Duration::from_secs(10)).await;
+    }
+    bench.api.heal();
+    for name in &names {
+        bench.until_issued(&request(name).0).await;
+    }
+    assert_eq!(bench.asked(), 51, "what was signed was kept");
+}
