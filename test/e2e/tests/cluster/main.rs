@@ -16,4 +16,5 @@ mod cfssl;
 mod conditions;
 mod crash;
 mod issuing;
+mod meanwhile;
 mod rbac;
