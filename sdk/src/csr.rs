@@ -158,35 +158,15 @@ fn parse<'a, T: der::Decode<'a, Error = der::Error>>(what: &str, der: &'a [u8]) 
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use base64ct::{Base64, Encoding as _};
 
     use super::*;
-    use crate::Requester;
-
-    pub(crate) fn request(csr: &[u8]) -> Request {
-        Request {
-            namespace: Some("team-a".into()),
-            name: "web-1".into(),
-            uid: "7f7d5c2e".into(),
-            csr: csr.to_vec(),
-            duration_seconds: 3600,
-            is_ca: false,
-            usages: Vec::new(),
-            annotations: Vec::new(),
-            requester: Requester {
-                username: String::new(),
-                uid: String::new(),
-                groups: Vec::new(),
-                extra: Vec::new(),
-            },
-            resume: None,
-        }
-    }
+    use crate::support::request;
 
     #[test]
     fn a_malformed_csr_is_the_requests_fault() {
-        let failure = request(&[0x30, 0x03, 0x02, 0x01, 0x00]).csr().unwrap_err();
+        let failure = request(vec![0x30, 0x03, 0x02, 0x01, 0x00]).csr().unwrap_err();
         assert!(failure.message.starts_with("the CSR is malformed: "), "{}", failure.message);
         assert_eq!(failure.condition.unwrap().type_, "InvalidRequest");
     }

@@ -31,6 +31,13 @@ mod path;
 mod plugin;
 mod usages;
 
+// The tests' support knows this crate by its name.
+#[cfg(test)]
+extern crate self as wasm_issuer_sdk;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub use authority::{Authority, common_name};
 #[doc(inline)]
 pub use bindings::wasm_issuer::plugin::types::{

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_bad_config_while_signing_is_the_issuers_fault() {
-        let request = crate::csr::tests::request(&[]);
+        let request = crate::support::request(vec![]);
         let failure = Component::<Fine>::sign(issuer("{}"), request).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Issuer);
     }

@@ -167,7 +167,7 @@ fn a_chain_that_the_operator_does_not_take_fails_the_check() {
     let at = root.windows(2).position(|pair| pair == [2, 16]).unwrap();
     let mut malformed = root.clone();
     malformed[at] = 4;
-    let refused = Authority::new(&key, &[&malformed]).and_then(|authority| authority.check()).unwrap_err();
+    let refused = Authority::new(key, &[&malformed]).and_then(|authority| authority.check()).unwrap_err();
     let wanted = "would be refused: chain: certificate 2 is malformed";
     assert!(refused.message.contains(wanted), "{}", refused.message);
 }

@@ -48,7 +48,7 @@ fn the_root_of_ca_crt_is_the_ca() {
     let [root, own] = keys();
     let (inter, root) = (Ca::below(("Root", &root), "Inter", &own).der(), Ca::root("Root", &root).der());
     assert_eq!(accepted(&own, &[&inter], &[&root]), [inter.clone(), root.clone()]);
-    let answer = Authority::with_trusted(&own, &[&inter], &[&root]).unwrap().certificate(&inter);
+    let answer = Authority::with_trusted(own.clone(), &[&inter], &[&root]).unwrap().certificate(&inter);
     assert_eq!(answer.chain, pem::encode_certificates([&inter, &inter]), "without the root");
     assert_eq!(answer.ca, Some(pem::encode_certificates([&root])));
     // One that signs itself is its own root, as cert-manager writes it.

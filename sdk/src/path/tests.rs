@@ -5,6 +5,7 @@ use std::fs;
 use wasm_issuer_core::keys;
 
 use super::*;
+use crate::support::host_verify;
 use crate::{Algorithm, Failure, pem};
 
 /// 2026-12-01.
@@ -33,11 +34,7 @@ impl Signer for CaseKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), VerifyError> {
-        keys::verify(public_key, algorithm, message, signature).map_err(|error| match error {
-            keys::VerifyError::Key(why) => VerifyError::Key(why),
-            keys::VerifyError::Algorithm(why) => VerifyError::Algorithm(why),
-            keys::VerifyError::OtherKey => VerifyError::OtherKey,
-        })
+        host_verify(public_key, algorithm, message, signature)
     }
 }
 

@@ -49,15 +49,15 @@ impl<'a> Ca<'a> {
 
     pub fn der(self) -> Vec<u8> {
         let (name, key) = self.issuer;
-        let issuer = Issuer::new(params(name), &key.pair);
-        self.params.signed_by(&self.key.pair, &issuer).unwrap().der().to_vec()
+        let issuer = Issuer::new(params(name), &*key.pair);
+        self.params.signed_by(&*self.key.pair, &issuer).unwrap().der().to_vec()
     }
 }
 
 /// The certificates of a CA, its own first, after it has passed `check` and its answer has been verified by a library that
 /// trusts only what it publishes.
 pub fn accepted(key: &TestKey, chain: &[&Vec<u8>], trusted: &[&Vec<u8>]) -> Vec<Vec<u8>> {
-    let authority = Authority::with_trusted(key, chain, trusted).unwrap();
+    let authority = Authority::with_trusted(key.clone(), chain, trusted).unwrap();
     authority.check().unwrap();
     let answer = authority.issue(&web_request()).unwrap();
     let published: Vec<CertificateDer<'_>> =
@@ -87,7 +87,7 @@ pub fn accepted(key: &TestKey, chain: &[&Vec<u8>], trusted: &[&Vec<u8>]) -> Vec<
 
 /// What is said of a CA that is refused, which is its Issuer's fault.
 pub fn refused(key: &TestKey, chain: &[&Vec<u8>], trusted: &[&Vec<u8>]) -> String {
-    let failure = Authority::with_trusted(key, chain, trusted).map(drop).unwrap_err();
+    let failure = Authority::with_trusted(key.clone(), chain, trusted).map(drop).unwrap_err();
     assert_eq!(failure, Failure::issuer(&failure.message), "a bad CA is the Issuer's fault");
     failure.message
 }

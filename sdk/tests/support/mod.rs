@@ -4,6 +4,7 @@
 
 pub mod ca;
 
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rcgen::{KeyPair, RsaKeySize, SigningKey as _};
@@ -23,9 +24,10 @@ pub const ALGORITHMS: [Algorithm; 5] = [
     Algorithm::RsaPkcs1Sha256,
 ];
 
-/// A key outside any host.
+/// A key outside any host. Clones are the same one.
+#[derive(Clone)]
 pub struct TestKey {
-    pub pair: KeyPair,
+    pub pair: Rc<KeyPair>,
     algorithm: Algorithm,
     public_key: Vec<u8>,
 }
@@ -41,42 +43,13 @@ impl TestKey {
                 KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)
             }
         };
-        let pair = pair.unwrap();
-        let public_key = rcgen::PublicKeyData::subject_public_key_info(&pair);
+        let pair = Rc::new(pair.unwrap());
+        let public_key = rcgen::PublicKeyData::subject_public_key_info(&*pair);
         Self { pair, algorithm, public_key }
     }
 
     pub fn p256() -> Self {
         Self::new(Algorithm::EcdsaP256Sha256)
-    }
-}
-
-/// Several authorities have the same key.
-impl Signer for &TestKey {
-    fn algorithm(&self) -> Algorithm {
-        TestKey::algorithm(self)
-    }
-
-    fn public_key(&self) -> &[u8] {
-        TestKey::public_key(self)
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        TestKey::sign(self, message)
-    }
-
-    fn verify(
-        &self,
-        public_key: &[u8],
-        algorithm: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), VerifyError> {
-        host_verify(public_key, algorithm, message, signature)
-    }
-
-    fn judge(&self, certificate: &Certificate) -> Result<(), String> {
-        host_judge(certificate)
     }
 }
 
