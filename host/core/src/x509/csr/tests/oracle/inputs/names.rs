@@ -1,6 +1,7 @@
 //! Subjects and subject alternative names of every kind, well formed and not.
 
 use super::*;
+use crate::x509::csr::tests::names::{NO_URIS, URIS};
 
 /// Subject alternative names, one in each CSR.
 pub fn alternative() -> Vec<Input> {
@@ -29,39 +30,19 @@ pub fn alternative() -> Vec<Input> {
         tlv(0xa5, &[b"ediPartyName"]),
     ];
     names.extend((0..=20).map(|octets| tlv(0x87, &[&vec![1; octets]])));
+    names.extend(URIS.map(uri));
+    names.extend(NO_URIS.map(uri));
     names.extend(
         [
-            "spiffe://td/ns/a",
-            "urn:uuid:1",
-            "https://u:p@h.example:1/p%20q?a=b#c",
-            "https://[2001:db8::1]:443/",
-            "file:///x",
-            "mailto:a@b",
             "x:",
             "",
-            "relative",
             "/path",
-            "1ttp://a",
-            ":a",
-            "http://a./",
-            "http://a..b/",
-            "http://.a/",
-            "http://a b/",
-            "http://a/%zz",
-            "http://a/%1",
-            "http://%61/",
-            "http://[::1/",
-            "http://::1]/",
-            "http://a:80x/",
             "http://a:/",
-            "http://u[@a/",
-            "http://a/\"",
             "http://a/[b]",
             "http://[fe80::1%25e]/",
             "http://a@b@c/",
             "http://*.a/",
             "http://a_b/",
-            "http://[1.2.3.4]/",
             "http://a/\u{fc}",
             "http://a,b/",
             "http://%fc/",
