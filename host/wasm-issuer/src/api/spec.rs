@@ -26,7 +26,8 @@ pub struct IssuerSpec {
     /// The Secret that holds the plugin's credentials, in the Issuer's namespace; for a WasmClusterIssuer, in the
     /// operator's cluster resource namespace. The plugin uses its keys by name through handles (to sign, to compute an
     /// HMAC, as a placeholder in a request header) and does not see the bytes, save for those that `secrets.reveal`
-    /// names. A change of the Secret takes effect within a second.
+    /// names. A change of the Secret takes effect within a second; while the operator does not watch it (it has 256
+    /// watches for what all Issuers name), with the next check (`checkInterval`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_secret_name: Option<ObjectName>,
 
