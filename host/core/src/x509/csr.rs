@@ -13,7 +13,7 @@ use super::extensions::Extensions;
 use super::parse::{self, Envelope};
 use super::pem::{self, PemError};
 use super::well_formed::{self, NameError};
-use super::{GeneralNames, KeyUsage, Name, PublicKey, SignatureError, Usages, usages};
+use super::{Extension, GeneralNames, KeyUsage, Name, PublicKey, SignatureError, Usages, usages};
 
 /// The largest CSR that is read, PEM or DER. One with 100 names and an RSA key of 4096 bits takes 6 KiB.
 pub const MAX_CSR_BYTES: usize = 64 * 1024;
@@ -150,6 +150,13 @@ impl Csr {
     /// The requested extKeyUsage extension, if there is one, without OIDs that an `ObjectIdentifier` cannot hold.
     pub fn ext_key_usage(&self) -> Option<&BTreeSet<ObjectIdentifier>> {
         self.0.ext_key_usage.as_ref()
+    }
+
+    /// Whether this very extension is among the requested ones.
+    pub fn asks_for(&self, extension: &Extension<'_>) -> bool {
+        // These bytes parsed once already.
+        let info = Envelope::parse(self.der()).and_then(|envelope| Info::parse(envelope.tbs));
+        info.is_ok_and(|info| info.extensions.all.iter().any(|it| it.says_the_same_as(extension)))
     }
 
     /// What the CSR's own extensions ask for that the request around it contradicts, as cert-manager has it. Where the

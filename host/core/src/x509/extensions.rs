@@ -38,6 +38,11 @@ impl Extension<'_> {
     pub fn is(&self, id: ObjectIdentifier) -> bool {
         self.id == id.as_bytes()
     }
+
+    /// Whether it says the same as another: critical or not, they have one id and one value.
+    pub fn says_the_same_as(&self, other: &Extension<'_>) -> bool {
+        self.id == other.id && self.value == other.value
+    }
 }
 
 /// The id, for messages.

@@ -56,6 +56,13 @@ const NARROWING: [ObjectIdentifier; 4] = [
     rfc5280::ID_CE_INHIBIT_ANY_POLICY,
 ];
 
+/// Extensions that a CSR may ask for: they bind the holder and give nothing. Whoever approves a request sees no others of
+/// the CSR's extensions than those that are judged, and to somebody they may mean a power: a user's SID, for instance.
+const ASKED_FOR: [ObjectIdentifier; 1] = [
+    // The TLS feature must-staple (RFC 7633).
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24"),
+];
+
 /// Every difference, those of the request first. `above` are the certificates that the leaf depends on. An error where
 /// what was asked for, or what was given, cannot be read, or where no profile may decide.
 pub(super) fn compare(
@@ -71,7 +78,7 @@ pub(super) fn compare(
         ext_key_usage(request, wanted.extended, leaf),
         duration(request.duration, leaf),
         outlives(leaf, above),
-        extensions(request.is_ca, leaf),
+        extensions(request, leaf),
     ];
     Ok(differences.into_iter().flatten().collect())
 }
@@ -144,10 +151,12 @@ fn outlives(leaf: &Certificate<'_>, above: &[&Certificate<'_>]) -> Option<Found>
     Some(if at == 0 { Found::needing(Difference::OutlivesIssuer, mismatch) } else { Found::told(mismatch) })
 }
 
-fn extensions(is_ca: bool, leaf: &Certificate<'_>) -> Option<Found> {
+fn extensions(request: &SignRequest, leaf: &Certificate<'_>) -> Option<Found> {
     let is_ordinary = |extension: &Extension<'_>| {
         let is = |id: &ObjectIdentifier| extension.is(*id);
-        JUDGED.iter().chain(&ORDINARY).any(is) || (is_ca && NARROWING.iter().any(is))
+        JUDGED.iter().chain(&ORDINARY).any(is)
+            || (request.is_ca && NARROWING.iter().any(is))
+            || (ASKED_FOR.iter().any(is) && request.csr.asks_for(extension))
     };
     let further: Vec<_> = leaf.extensions.all.iter().filter(|extension| !is_ordinary(extension)).collect();
     (!further.is_empty()).then(|| {

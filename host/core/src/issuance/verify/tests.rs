@@ -10,6 +10,7 @@ mod authorities;
 mod chains;
 mod effort;
 mod leaves;
+mod requested;
 mod rules;
 
 const INTERMEDIATE: &str = "Intermediate";
@@ -29,6 +30,12 @@ struct World {
 /// The extension keyUsage: digitalSignature.
 fn usage() -> Vec<u8> {
     extension("2.5.29.15", &[3, 2, 7, 0x80])
+}
+
+/// The extension extKeyUsage.
+fn purposes(ids: &[&str]) -> Vec<u8> {
+    let ids: Vec<_> = ids.iter().map(|id| oid(id)).collect();
+    extension("2.5.29.37", &tlv(SEQUENCE, &[&ids.concat()]))
 }
 
 impl World {

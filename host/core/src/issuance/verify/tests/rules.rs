@@ -79,11 +79,6 @@ fn names() -> Vec<u8> {
     san(&[dns("a.example"), dns("b.example")])
 }
 
-fn purposes(ids: &[&str]) -> Vec<u8> {
-    let ids: Vec<_> = ids.iter().map(|id| oid(id)).collect();
-    extension("2.5.29.37", &tlv(SEQUENCE, &[&ids.concat()]))
-}
-
 #[test]
 fn an_exact_answer_is_fine_whatever_the_policy() {
     check_leaf("nothing", "subject", Fine, |_| {});
@@ -171,16 +166,6 @@ fn usages() {
         leaf.extensions = vec![names(), extension("2.5.29.15", &[3, 2, 5, 0xa0])];
     });
     check_leaf("no key usage", "keyUsage", Told, |leaf| leaf.extensions = vec![names()]);
-}
-
-#[test]
-fn what_a_csr_asks_for_by_oid_is_asked_for() {
-    let mut world = World::new();
-    let extensions = [names(), purposes(&["1.2.3.4"])];
-    let csr = csr(&world.key, &cn("a.example"), &extensions);
-    world.request.csr = Csr::from_pem_or_der(&csr).unwrap();
-    world.leaf.extensions.push(purposes(&["1.2.3.4"]));
-    world.issue().unwrap();
 }
 
 #[test]
