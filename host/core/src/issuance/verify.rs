@@ -6,7 +6,7 @@
 //! Issuer allows it by name. The rest is the CA's to decide by its profile, and reported. [`Mode::Strict`] refuses
 //! whatever differs. `docs/verification.md` has the table.
 //!
-//! Not judged: revocation, policies, which extended key usages a CA above allows.
+//! Not judged: revocation, policies.
 
 mod authorities;
 pub mod chain;
@@ -16,6 +16,7 @@ mod form;
 mod leaf;
 mod mismatch;
 mod profile;
+mod purposes;
 
 use std::slice;
 use std::time::SystemTime;

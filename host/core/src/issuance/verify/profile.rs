@@ -1,6 +1,5 @@
 //! What a CA's profile may decide: the leaf against the request, and against the certificates above it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use const_oid::ObjectIdentifier;
@@ -10,13 +9,13 @@ use jiff::SignedDuration;
 use super::chain::timestamp;
 use super::differences::{Difference, Found};
 use super::mismatch::Mismatch;
+use super::purposes;
 use crate::issuance::signer::SignRequest;
 use crate::text;
-use crate::x509::{Certificate, Extension, Name, Usages, general_name, usages};
+use crate::x509::{Certificate, Extension, Name, Usages, general_name};
 
 const SUBJECT: &str = "subject";
 const KEY_USAGE: &str = "keyUsage";
-const EXT_KEY_USAGE: &str = "extendedKeyUsage";
 const DURATION: &str = "duration";
 const VALIDITY: &str = "validity";
 const EXTENSIONS: &str = "extensions";
@@ -24,10 +23,7 @@ const EXTENSIONS: &str = "extensions";
 /// How far a lifetime may be off: CAs round to seconds and back-date a little.
 const DURATION_TOLERANCE: Duration = Duration::from_secs(30);
 /// How many characters of a list a message shows.
-const LIST_CHARS: usize = 400;
-
-/// Extended key usages that every CA of servers and clients may give.
-const ORDINARY_PURPOSES: [ObjectIdentifier; 2] = [rfc5280::ID_KP_SERVER_AUTH, rfc5280::ID_KP_CLIENT_AUTH];
+pub(super) const LIST_CHARS: usize = 400;
 
 /// Extensions that are judged by rules of their own.
 const JUDGED: [ObjectIdentifier; 4] = [
@@ -55,7 +51,6 @@ const NARROWING: [ObjectIdentifier; 4] = [
     rfc5280::ID_CE_POLICY_CONSTRAINTS,
     rfc5280::ID_CE_INHIBIT_ANY_POLICY,
 ];
-
 /// Extensions that a CSR may ask for: they bind the holder and give nothing. Whoever approves a request sees no others of
 /// the CSR's extensions than those that are judged, and to somebody they may mean a power: a user's SID, for instance.
 const ASKED_FOR: [ObjectIdentifier; 1] = [
@@ -72,10 +67,12 @@ pub(super) fn compare(
 ) -> Result<Vec<Found>, Mismatch> {
     let wanted =
         Usages::parse(&request.usages).map_err(|error| Mismatch::new(KEY_USAGE, error.to_string()))?;
+    let purposes = purposes::wanted(request, &wanted);
     let differences = [
         subject(request, leaf)?,
         key_usage(&wanted, leaf),
-        ext_key_usage(request, wanted.extended, leaf),
+        purposes::differing(&purposes, leaf),
+        purposes::limited(&purposes, leaf, above)?,
         duration(request.duration, leaf),
         outlives(leaf, above),
         extensions(request, leaf),
@@ -109,27 +106,6 @@ fn subject(request: &SignRequest, leaf: &Certificate<'_>) -> Result<Option<Found
 fn key_usage(wanted: &Usages, leaf: &Certificate<'_>) -> Option<Found> {
     let found = leaf.extensions.key_usage.unwrap_or_default();
     (found != wanted.key_usage).then(|| Found::told(Mismatch::between(KEY_USAGE, wanted.key_usage, found)))
-}
-
-fn ext_key_usage(
-    request: &SignRequest,
-    mut wanted: BTreeSet<ObjectIdentifier>,
-    leaf: &Certificate<'_>,
-) -> Option<Found> {
-    // A CSR may ask for purposes that cert-manager's API has no name for.
-    wanted.extend(request.csr.ext_key_usage().into_iter().flatten());
-    let found = leaf.extensions.ext_key_usage.clone().unwrap_or_default();
-    if found == wanted {
-        return None;
-    }
-    let list = |purposes: &BTreeSet<_>| text::list(purposes.iter().map(usages::extended_name), LIST_CHARS);
-    let mismatch = Mismatch::between(EXT_KEY_USAGE, list(&wanted), list(&found));
-    let is_beyond = |purpose: &ObjectIdentifier| !ORDINARY_PURPOSES.contains(purpose);
-    Some(if found.difference(&wanted).any(is_beyond) {
-        Found::needing(Difference::ExtendedKeyUsages, mismatch)
-    } else {
-        Found::told(mismatch)
-    })
 }
 
 fn duration(wanted: Duration, leaf: &Certificate<'_>) -> Option<Found> {

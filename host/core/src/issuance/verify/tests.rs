@@ -10,6 +10,7 @@ mod authorities;
 mod chains;
 mod effort;
 mod leaves;
+mod purposes;
 mod requested;
 mod rules;
 
