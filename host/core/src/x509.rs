@@ -27,7 +27,7 @@ pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;
 pub use name_constraints::NameConstraints;
 pub(crate) use name_constraints::{BoundName, bound_names, is_host_name};
-pub(crate) use parse::sequence;
+pub(crate) use parse::{object_identifier, object_identifier_of_any_size, optional_field, sequence};
 pub use signature::{PublicKey, SignatureError};
 pub use usages::{KeyUsage, UnknownUsage, Usages};
 pub use well_formed::NameError;

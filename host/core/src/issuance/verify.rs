@@ -12,6 +12,7 @@ mod authorities;
 pub mod chain;
 mod differences;
 mod effort;
+mod extension_forms;
 mod form;
 mod leaf;
 mod mismatch;
@@ -74,7 +75,9 @@ pub fn verify(
         let leaf = answer.whole.first().ok_or_else(Mismatch::empty)?;
         leaf::check(request, leaf)?;
         let above = trusted.above(answer.issuers())?;
-        let path = answer.path((trusted, &above), now)?;
+        let mut effort = Effort::default();
+        let path = answer.path((trusted, &above), now, &mut effort)?;
+        chain::check_name_constraints(&path, &mut effort)?;
         form::check_leaf(leaf)?;
         let (kept, dropped) = answer.choose(&path, trusted)?;
 
@@ -93,13 +96,15 @@ pub fn verify(
 }
 
 /// Judges an answer by the rules that need no request: whether one that holds this chain could be published at all. For a
-/// plugin's `check`, which is to find out before a request does.
+/// plugin's `check`, which is to find out before a request does. The leaf stands for those to come: its names do not matter.
 pub fn judge(signed: &Signed, now: SystemTime) -> Result<(), Mismatch> {
     let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
     with_answer(signed, |answer| {
         // What stands in the Issuer's Secret and is not in the answer is of no use to clients.
         let trusted = TrustedCas::default();
-        let path = answer.path((&trusted, &[]), now)?;
+        let mut effort = Effort::default();
+        let path = answer.path((&trusted, &[]), now, &mut effort)?;
+        chain::check_name_constraints_of_cas(&path, &mut effort)?;
         answer.choose(&path, &trusted).map(|_| ())
     })
 }
@@ -133,21 +138,19 @@ impl<'c, 'a> Answer<'c, 'a> {
         self.whole.iter().chain(self.given.unwrap_or_default()).map(Certificate::issuer_der)
     }
 
-    /// The certificates of the chain, leaf first, with those above it, all of which clients can read, link up, are valid
-    /// and keep each other's constraints.
+    /// The certificates of the chain, leaf first, with those above it, all of which clients can read, link up and are
+    /// valid.
     fn path(
         &self,
         trusted: (&TrustedCas, &'c [Certificate<'a>]),
         now: Timestamp,
+        effort: &mut Effort,
     ) -> Result<Vec<&'c Certificate<'a>>, Mismatch> {
-        let mut effort = Effort::default();
         chain::check_validity(self.whole, now)?;
         self.published.iter().try_for_each(form::check)?;
         chain::check_links(self.whole)?;
-        let above = authorities::way_up(self.published, self.given, trusted, now, &mut effort)?;
-        let path: Vec<_> = self.published.iter().chain(above).collect();
-        chain::check_name_constraints(&path, &mut effort)?;
-        Ok(path)
+        let above = authorities::way_up(self.published, self.given, trusted, now, effort)?;
+        Ok(self.published.iter().chain(above).collect())
     }
 
     /// The CA certificates to publish, which clients can read, and those to drop.

@@ -60,14 +60,19 @@ enum Form<'a> {
 }
 
 impl<'a> NameConstraints<'a> {
-    /// Reads the value of a nameConstraints extension.
+    /// Reads the value of a nameConstraints extension. An error where Go cannot read it.
     pub fn parse(der: &'a [u8]) -> der::Result<Self> {
         parse::sequence(der, |reader| {
             let mut subtrees = |number| {
                 let field = parse::optional_field(reader, number, true)?;
                 field.map(bases).transpose().map(Option::unwrap_or_default)
             };
-            Ok(Self { permitted: subtrees(0)?, excluded: subtrees(1)? })
+            let found = Self { permitted: subtrees(0)?, excluded: subtrees(1)? };
+            // One of the two is there, and holds something.
+            if found.permitted.is_empty() && found.excluded.is_empty() {
+                return Err(Tag::Sequence.value_error().into());
+            }
+            Ok(found)
         })
     }
 
@@ -102,9 +107,51 @@ fn bases(der: &[u8]) -> der::Result<Bases<'_>> {
         let Tag::ContextSpecific { number: TagNumber(number), .. } = base.tag() else {
             return Err(base.tag().value_error().into());
         };
+        if !is_base(number, base.value()) {
+            return Err(base.tag().value_error().into());
+        }
         bases.entry(number).or_default().push(Form::of_base(number, base.value()));
     }
     Ok(bases)
+}
+
+/// Whether a base has the form of its kind, as far as the kind is known here.
+fn is_base(number: u32, value: &[u8]) -> bool {
+    match (number, std::str::from_utf8(value)) {
+        (EMAIL, Ok(text)) => match text.rsplit_once('@') {
+            Some((local, host)) => !local.is_empty() && is_graphic(local) && is_domain(host),
+            None => is_domain_base(text),
+        },
+        (URI, Ok(text)) => text.parse::<IpAddr>().is_err() && is_domain_base(text),
+        (DNS, Ok(text)) => is_domain_base(text),
+        (EMAIL | DNS | URI, Err(_)) => false,
+        (IP, _) => is_address_base(value),
+        (DIRECTORY, _) => Name::parse(value).is_ok(),
+        _ => true,
+    }
+}
+
+/// A domain, all of them where it is empty, or with a leading full stop those below it.
+fn is_domain_base(text: &str) -> bool {
+    text.is_empty() || is_domain(text.strip_prefix('.').unwrap_or(text))
+}
+
+fn is_domain(text: &str) -> bool {
+    text.split('.').all(|label| !label.is_empty() && is_graphic(label))
+}
+
+fn is_graphic(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// An address and a mask, of which the ones come first.
+fn is_address_base(value: &[u8]) -> bool {
+    let (_, mask) = value.split_at(value.len() / 2);
+    let ones = mask.iter().map(|byte| byte.leading_ones()).take_while(|ones| *ones == 8).count();
+    let rest = mask.get(ones..).unwrap_or_default();
+    let is_end =
+        |(at, byte): (usize, &u8)| *byte == 0 || at == 0 && byte.leading_ones() + byte.trailing_zeros() == 8;
+    matches!(value.len(), 8 | 32) && rest.iter().enumerate().all(is_end)
 }
 
 /// Every name that constraints bind: the alternative names, the subject and the email addresses in it, and a common name

@@ -30,19 +30,31 @@ pub fn optional_field<'a>(
 
 /// The content of an OBJECT IDENTIFIER of any length, as far as Go reads it: each arc below 2^31, in its shortest form.
 pub fn object_identifier<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    let content = object_identifier_of_any_size(reader)?;
+    let mut arc = 0_u64;
+    for byte in content {
+        arc = arc << 7 | u64::from(byte & 0x7f);
+        if arc > i32::MAX as u64 {
+            return Err(Tag::ObjectIdentifier.value_error().into());
+        }
+        if byte & 0x80 == 0 {
+            arc = 0;
+        }
+    }
+    Ok(content)
+}
+
+/// The same with arcs of any size, such as those made of a UUID: Go reads them in policies.
+pub fn object_identifier_of_any_size<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
     let any: AnyRef<'a> = reader.decode()?;
     any.tag().assert_eq(Tag::ObjectIdentifier)?;
     let malformed = || Tag::ObjectIdentifier.value_error().into();
-    let (mut arc, mut within) = (0_u64, false);
+    let mut within = false;
     for byte in any.value() {
         if !within && *byte == 0x80 {
             return Err(malformed());
         }
-        arc = if within { arc << 7 } else { 0 } | u64::from(byte & 0x7f);
         within = byte & 0x80 != 0;
-        if arc > i32::MAX as u64 {
-            return Err(malformed());
-        }
     }
     if within || any.value().is_empty() { Err(malformed()) } else { Ok(any.value()) }
 }

@@ -42,10 +42,14 @@ pub fn check(subject: &Name<'_>, alternative: Option<&GeneralNames<'_>>) -> Resu
     if alternative.iter().len() == 0 {
         return Err(NameError::EmptyList);
     }
-    for name in alternative.iter() {
-        general(&name).map_err(|wrong| NameError::Alternative(name.to_string(), wrong))?;
-    }
-    Ok(())
+    check_each(alternative)
+}
+
+/// Checks alternative names, none being fine.
+pub fn check_each(names: &GeneralNames<'_>) -> Result<(), NameError> {
+    names
+        .iter()
+        .try_for_each(|name| general(&name).map_err(|wrong| NameError::Alternative(name.to_string(), wrong)))
 }
 
 /// Checks the strings of a name.

@@ -182,11 +182,26 @@ pub(super) fn signer<'c, 'a>(
 /// Refuses a path, leaf first, in which a name lies outside of what a certificate above allows (RFC 5280 section 6.1.3
 /// (b) and (c)).
 pub fn check_name_constraints(path: &[&Certificate<'_>], effort: &mut Effort) -> Result<(), Mismatch> {
+    // A CA's own new key is bound by what the leaf below it is.
+    check_names_of(path, |at, certificate| at == 0 || !certificate.is_self_issued(), effort)
+}
+
+/// The same for a path whose leaf stands for others, with names that are not known yet.
+pub(super) fn check_name_constraints_of_cas(
+    path: &[&Certificate<'_>],
+    effort: &mut Effort,
+) -> Result<(), Mismatch> {
+    check_names_of(path, |at, certificate| at > 0 && !certificate.is_self_issued(), effort)
+}
+
+fn check_names_of(
+    path: &[&Certificate<'_>],
+    is_bound: impl Fn(usize, &Certificate<'_>) -> bool,
+    effort: &mut Effort,
+) -> Result<(), Mismatch> {
     if path.iter().all(|certificate| constraints_of(certificate).is_none()) {
         return Ok(());
     }
-    // A CA's own new key is bound by what the leaf below it is.
-    let is_bound = |at: usize, certificate: &Certificate<'_>| at == 0 || !certificate.is_self_issued();
     let mut below: Vec<(&Certificate<'_>, Vec<BoundName<'_>>)> = Vec::new();
     for (at, certificate) in path.iter().enumerate() {
         check_constraints_of(certificate, &below, effort)?;

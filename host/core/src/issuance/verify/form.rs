@@ -2,12 +2,12 @@
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280;
-use der::Reader;
 
 use super::chain::timestamp;
+use super::extension_forms;
 use super::mismatch::{CHAIN, Mismatch, VALIDITY};
 use crate::text;
-use crate::x509::{Certificate, Extension, Name, NameConstraints, sequence, well_formed};
+use crate::x509::{Certificate, Extension, Name, well_formed};
 
 const SERIAL: &str = "serialNumber";
 const EXTENSIONS: &str = "extensions";
@@ -32,53 +32,6 @@ const HONOURED: [ObjectIdentifier; 10] = [
     rfc5280::ID_CE_INHIBIT_ANY_POLICY,
 ];
 
-/// Extensions that clients parse before they look at anything else, and that nothing else here reads: a form that is not
-/// theirs makes the whole certificate unreadable. Each with its form.
-const PARSED: [(ObjectIdentifier, Form); 7] = [
-    (rfc5280::ID_CE_SUBJECT_KEY_IDENTIFIER, Form::OctetString),
-    (rfc5280::ID_CE_AUTHORITY_KEY_IDENTIFIER, Form::Sequence),
-    (rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS, Form::Sequences),
-    (rfc5280::ID_CE_FRESHEST_CRL, Form::Sequences),
-    (rfc5280::ID_CE_CERTIFICATE_POLICIES, Form::Sequences),
-    (rfc5280::ID_PE_AUTHORITY_INFO_ACCESS, Form::Sequences),
-    (rfc5280::ID_CE_NAME_CONSTRAINTS, Form::NameConstraints),
-];
-
-#[derive(Clone, Copy)]
-enum Form {
-    OctetString,
-    /// One of anything.
-    Sequence,
-    /// A sequence of sequences, one at least.
-    Sequences,
-    NameConstraints,
-}
-
-impl Form {
-    fn holds(self, value: &[u8]) -> bool {
-        match self {
-            Self::OctetString => <&der::asn1::OctetStringRef as der::Decode>::from_der(value).is_ok(),
-            Self::Sequence => sequence(value, skip_all).is_ok(),
-            Self::Sequences => sequence(value, |list| {
-                while {
-                    list.sequence(skip_all)?;
-                    !list.is_finished()
-                } {}
-                Ok(())
-            })
-            .is_ok(),
-            Self::NameConstraints => NameConstraints::parse(value).is_ok(),
-        }
-    }
-}
-
-fn skip_all(reader: &mut der::SliceReader<'_>) -> der::Result<()> {
-    while !reader.is_finished() {
-        reader.tlv_bytes()?;
-    }
-    Ok(())
-}
-
 /// A leaf: what holds for all that is published, and what CAs of old did in their own certificates and clients let pass.
 pub(super) fn check_leaf(leaf: &Certificate<'_>) -> Result<(), Mismatch> {
     check_serial(leaf)?;
@@ -94,9 +47,10 @@ pub(super) fn check(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
 /// A certificate of the chain or a CA certificate: roots may have critical extensions of their own, as trust in them comes
 /// from elsewhere.
 pub(super) fn check_readable(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
-    check_sign_of_serial(certificate)?;
+    check_integer_of_serial(certificate)?;
     check_times(certificate)?;
     check_subject_and_issuer(certificate)?;
+    check_alternative_names(certificate)?;
     check_parsed(certificate)
 }
 
@@ -104,11 +58,12 @@ fn about(certificate: &Certificate<'_>, field: &'static str, message: &str) -> M
     Mismatch::new(field, format!("{} has {message}", certificate.describe()))
 }
 
-/// Go refuses negative ones.
-fn check_sign_of_serial(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
-    match certificate.serial_bytes().first() {
-        Some(first) if *first < 0x80 => Ok(()),
-        _ => Err(about(certificate, SERIAL, "a negative one")),
+/// Go refuses negative ones, and those that are not in DER's shortest form.
+fn check_integer_of_serial(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
+    match certificate.serial_bytes() {
+        [] | [0, 0..=0x7f, ..] => Err(about(certificate, SERIAL, "one that is no INTEGER of DER")),
+        [0x80..=0xff, ..] => Err(about(certificate, SERIAL, "a negative one")),
+        _ => Ok(()),
     }
 }
 
@@ -166,6 +121,15 @@ fn check_subject_and_issuer(certificate: &Certificate<'_>) -> Result<(), Mismatc
     Ok(())
 }
 
+/// Those of a CA, too: nobody has asked for them, but clients read them.
+fn check_alternative_names(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
+    let names = certificate.extensions.subject_alt_name.iter();
+    names
+        .map(well_formed::check_each)
+        .collect::<Result<_, _>>()
+        .map_err(|error| about(certificate, NAMES, &format!("a name that is none: {error}")))
+}
+
 fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     let is_odd = |it: &&Extension<'_>| it.critical && !HONOURED.iter().any(|id| it.is(*id));
     let odd: Vec<_> = certificate.extensions.all.iter().filter(is_odd).collect();
@@ -177,9 +141,7 @@ fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
 }
 
 fn check_parsed(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
-    let is_malformed =
-        |it: &&Extension<'_>| PARSED.iter().any(|(id, form)| it.is(*id) && !form.holds(it.value));
-    match certificate.extensions.all.iter().find(is_malformed) {
+    match certificate.extensions.all.iter().find(|it| !extension_forms::can_be_read(it)) {
         Some(odd) => Err(about(certificate, CHAIN, &format!("a malformed extension {odd}"))),
         None => Ok(()),
     }

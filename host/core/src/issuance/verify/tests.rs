@@ -9,7 +9,9 @@ use crate::x509::{Csr, pem};
 mod authorities;
 mod chains;
 mod effort;
+mod forms;
 mod leaves;
+mod oracle;
 mod purposes;
 mod requested;
 mod rules;
@@ -37,6 +39,11 @@ fn usage() -> Vec<u8> {
 fn purposes(ids: &[&str]) -> Vec<u8> {
     let ids: Vec<_> = ids.iter().map(|id| oid(id)).collect();
     extension("2.5.29.37", &tlv(SEQUENCE, &[&ids.concat()]))
+}
+
+/// The value of nameConstraints that exclude one base.
+fn excluding(base: &[u8]) -> Vec<u8> {
+    tlv(SEQUENCE, &[&tlv(0xa1, &[&tlv(SEQUENCE, &[base])])])
 }
 
 impl World {
