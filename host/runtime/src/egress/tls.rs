@@ -18,8 +18,6 @@ use zeroize::Zeroizing;
 /// A public bundle of all CAs has around 150.
 const MAX_ROOTS: usize = 512;
 const MAX_CHAIN: usize = 16;
-/// Sessions to resume, of all servers of an Issuer.
-const TLS_SESSIONS: usize = 32;
 
 /// Where a value was read from, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +161,8 @@ fn parse_key(pem: &[u8], location: &ValueLocation) -> Result<PrivateKeyDer<'stat
     }
 }
 
-/// A configuration with its own store of sessions to resume, so that no two Issuers share one.
+/// A configuration that resumes no sessions: a server's tickets and certificates would stay in memory, up to 128 KiB each, and
+/// connections are kept for a while anyway.
 pub fn config(
     roots: Option<&Roots>,
     identity: Option<&ClientIdentity>,
@@ -178,7 +177,7 @@ pub fn config(
         }
         None => builder.with_no_client_auth(),
     };
-    config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
+    config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

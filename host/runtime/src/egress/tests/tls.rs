@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
 use rcgen::date_time_ymd;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::egress::*;
 use crate::testing::net::{Net, Plugin, granted, plugin_with};
@@ -193,5 +195,30 @@ fn a_bad_client_certificate_is_named_with_its_key() {
     ] {
         let error = identity(chain, key).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// A server's tickets and certificates would stay in memory as long as the Issuer.
+#[tokio::test]
+async fn nothing_of_a_tls_connection_is_kept_for_the_next() {
+    let ca = Ca::new();
+    let mut config = ca.server("ca.example.com");
+    config.session_storage = rustls::server::ServerSessionMemoryCache::new(32);
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let connector = TlsConnector::from(Arc::new(tls::config(Some(&ca.roots()), None).unwrap()));
+    for _ in 0..2 {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let served = async {
+            let mut stream = acceptor.accept(server).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            stream.flush().await.unwrap();
+            stream.get_ref().1.handshake_kind()
+        };
+        let called = async {
+            let name = "ca.example.com".try_into().unwrap();
+            // With what the server sends come its tickets.
+            connector.connect(name, client).await.unwrap().read_u8().await.unwrap();
+        };
+        assert_eq!(futures::join!(served, called).0, Some(rustls::HandshakeKind::Full));
     }
 }
