@@ -124,6 +124,15 @@ async fn what_has_no_watch_is_read_with_each_check() {
     assert_eq!(bench.reads(), before);
 }
 
+/// A page is in memory as a whole.
+#[tokio::test(start_paused = true)]
+async fn no_more_than_fifty_objects_are_listed_at_a_time() {
+    let mut bench = Bench::new(1, 120);
+    bench.start();
+    bench.until_ready().await;
+    assert_eq!(bench.api.count(&Call::List("wasmissuers".to_owned())), 3);
+}
+
 /// The API server hangs. What waits for a turn needs no turn of what has one.
 #[tokio::test(start_paused = true)]
 async fn all_issuers_together_make_few_calls_at_a_time() {
