@@ -86,9 +86,12 @@ impl Dependencies {
         self.watched = Dependency::of(spec).map(watch).collect();
     }
 
-    /// Whether every watch has an answer: one that has none tells of no change.
+    /// Whether every watch has an answer, and all was read since: one that has none tells of no change.
     pub fn are_known(&self) -> bool {
-        self.watched.iter().all(|watch| *watch.version.borrow() != Version::Unknown)
+        self.watched.iter().all(|watch| {
+            let version = watch.version.borrow();
+            *version != Version::Unknown && !version.is_news(self.read.get(&watch.dependency))
+        })
     }
 
     /// Wait until something is another version than the one that was read.

@@ -100,6 +100,14 @@ async fn what_served_goes_on_when_its_secret_cannot_be_read() {
     sleep(Duration::from_secs(60)).await;
     assert!(bench.serves());
     assert_eq!(bench.times_written(), 1);
+    // As soon as it can be read, it is, and not again.
+    bench.api.heal();
+    let reads = || bench.api.count(&Call::Get(auth.clone()));
+    let before = reads();
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!(reads(), before + 1);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(reads(), before + 1);
 }
 
 #[tokio::test(start_paused = true)]
