@@ -9,7 +9,7 @@ use super::secret::SecretValue;
 /// What is behind a plugin's `signing-key`.
 pub type KeyHandle = Arc<PrivateKey>;
 /// What is behind a plugin's `secret`.
-pub type SecretHandle = Arc<SecretValue>;
+pub type SecretHandle = SecretValue;
 
 wasmtime::component::bindgen!({
     path: "../../wit",

@@ -25,7 +25,7 @@ pub fn issuer(session: &Session) -> wit::Issuer {
         kind: issuer.kind,
         namespace: issuer.namespace,
         name: issuer.name,
-        config: session.config.clone(),
+        config: session.config.to_string(),
     }
 }
 

@@ -154,6 +154,17 @@ impl LoadError {
     }
 }
 
+/// What an Issuer would keep between calls does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "of the {} of memory for what Issuers keep no more is free for this namespace, which leaves as much to others as it has: name smaller or fewer Secrets, or have the operator's --issuer-memory raised",
+    size(*limit)
+)]
+pub struct NoIssuerMemory {
+    /// What all Issuers may keep together, in bytes.
+    pub limit: usize,
+}
+
 /// Why a call did not give what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {

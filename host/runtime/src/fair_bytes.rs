@@ -51,13 +51,18 @@ impl FairBytes {
     }
 
     /// What all owners hold, in bytes.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fixtures"))]
     pub fn held(&self) -> usize {
         lock(&self.held).all
     }
 }
 
 impl Share {
+    /// How many bytes there are in its pool, for all.
+    pub fn limit(&self) -> usize {
+        self.pool.limit
+    }
+
     /// Take so many more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Shortage> {
         if bytes == 0 {

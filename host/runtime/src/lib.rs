@@ -12,7 +12,7 @@
 //! | modules | what they are |
 //! |---|---|
 //! | `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
-//! | `budget`, `code`, `memory` | what plugins may take of the host: in their bytes, loaded, and in a call |
+//! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `cache`, `secret`, `turns` | what a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
@@ -35,6 +35,7 @@ mod error;
 mod fair;
 mod fair_bytes;
 mod imports;
+mod issuer_memory;
 mod link;
 mod lock;
 mod log;
@@ -58,11 +59,12 @@ pub use budget::{Budget, Footprint};
 pub use code::Account;
 pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
-pub use error::{Breakage, CallError, LoadError, Phase, RuntimeError};
+pub use error::{Breakage, CallError, LoadError, NoIssuerMemory, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
 pub use fair_bytes::{FairBytes, Share, Shortage};
+pub use issuer_memory::{IssuerMemory, IssuerShare};
 pub use log::PLUGIN_RECORDS;
 pub use panic::redact_panics;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
-pub use secret::SecretData;
+pub use secret::{Secret, SecretData};
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};

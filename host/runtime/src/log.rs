@@ -83,19 +83,19 @@ impl CallLog {
 
     /// Whether a text shows a secret.
     pub fn finds_secret(&self, text: &str) -> bool {
-        self.session.secrets.finds(text) || lock(&self.inner).secrets.finds(text)
+        self.session.redactor().finds(text) || lock(&self.inner).secrets.finds(text)
     }
 
     /// Text from the plugin as it may be shown: cleaned, without secrets, at most `max` bytes.
     pub fn presentable(&self, text: &str, max: usize) -> String {
-        presentable(text, max, &[&self.session.secrets, &lock(&self.inner).secrets])
+        presentable(text, max, &[self.session.redactor(), &lock(&self.inner).secrets])
     }
 
     /// The last line that the plugin wrote to stderr: after a panic, what it was about.
     pub fn last_line(&self) -> Option<String> {
         let inner = lock(&self.inner);
         let line = String::from_utf8_lossy(&inner.last_line);
-        let line = presentable(&line, MAX_LAST_LINE, &[&self.session.secrets, &inner.secrets]);
+        let line = presentable(&line, MAX_LAST_LINE, &[self.session.redactor(), &inner.secrets]);
         (!line.is_empty()).then_some(line)
     }
 
@@ -114,7 +114,7 @@ impl CallLog {
             return;
         }
         inner.records += 1;
-        self.emit(level, source, &presentable(text, MAX_RECORD, &[&self.session.secrets, &inner.secrets]));
+        self.emit(level, source, &presentable(text, MAX_RECORD, &[self.session.redactor(), &inner.secrets]));
     }
 
     /// Say, for whoever looks for a fault, why the call was broken off. Not among the call's own records.

@@ -1,5 +1,7 @@
 //! Takes secret values out of text that is shown to people: an upstream error may well repeat a token.
 
+use std::cmp::Reverse;
+
 use wasm_issuer_core::text::clean;
 use zeroize::Zeroizing;
 
@@ -12,6 +14,9 @@ const MAX_SPLIT: usize = 64 << 10;
 
 const REDACTED: &str = "[redacted]";
 
+/// What a value that is looked for takes besides its bytes: its place in the list, and what the allocator adds.
+const ENTRY: usize = 64;
+
 /// Values that no text may show.
 #[derive(Default)]
 pub struct Redactor {
@@ -20,23 +25,30 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Look for this value, in the form that [`clean`] leaves it in, and for the lines of it.
-    pub fn add(&mut self, value: &[u8]) {
-        let Ok(text) = std::str::from_utf8(value) else { return };
-        self.push(text, MIN_SECRET);
-        if text.len() <= MAX_SPLIT && text.trim().contains('\n') {
-            for line in text.lines().filter(|line| !line.starts_with("-----")) {
-                self.push(line, MIN_LINE);
-            }
-        }
+    /// One that looks for nothing.
+    pub fn none() -> &'static Self {
+        static NONE: Redactor = Redactor { values: Vec::new() };
+        &NONE
     }
 
-    fn push(&mut self, text: &str, min: usize) {
-        let value = Zeroizing::new(clean(text, usize::MAX));
-        if value.len() >= min {
+    /// Look for these values, each in the form that [`clean`] leaves it in, and for the lines of them.
+    pub fn of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut values: Vec<_> = values.into_iter().flat_map(shown_forms).collect();
+        values.sort_by_key(|value| Reverse(value.len()));
+        Self { values }
+    }
+
+    /// Look for this value too.
+    pub fn add(&mut self, value: &[u8]) {
+        for value in shown_forms(value) {
             let at = self.values.partition_point(|other| other.len() > value.len());
             self.values.insert(at, value);
         }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn size(&self) -> usize {
+        self.values.iter().map(|value| value.capacity() + ENTRY).sum()
     }
 
     /// Whether a text shows a value.
@@ -58,6 +70,18 @@ impl Redactor {
         }
         text
     }
+}
+
+/// What of a value a text could show.
+fn shown_forms(value: &[u8]) -> impl Iterator<Item = Zeroizing<String>> {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    let is_split = text.len() <= MAX_SPLIT && text.trim().contains('\n');
+    let lines = text.lines().filter(move |line| is_split && !line.starts_with("-----"));
+    let forms = std::iter::once((text, MIN_SECRET)).chain(lines.map(|line| (line, MIN_LINE)));
+    forms.filter_map(|(text, min)| {
+        let form = Zeroizing::new(clean(text, usize::MAX));
+        (form.len() >= min).then_some(form)
+    })
 }
 
 /// Where a start of `value`, long enough to matter, stands at the end of a cut text.

@@ -11,7 +11,15 @@ use wasm_issuer_core::keys::{KeyError, PrivateKey};
 use wasm_issuer_core::x509::pem;
 use zeroize::Zeroizing;
 
+use super::redact::Redactor;
+
 const MAX_CERTIFICATES: usize = 64;
+/// What a value takes besides its bytes: its place in the map, and what the allocator adds.
+const ENTRY: usize = 256;
+/// What every private key in PEM says.
+const MARK: &[u8] = b"PRIVATE KEY-----";
+/// What a private key takes when it is parsed, at most.
+const PARSED_KEY: usize = 8 << 10;
 /// What a placeholder may stand for: servers accept header lines of 8 KiB.
 const MAX_HEADER_VALUE: usize = 8 << 10;
 
@@ -25,20 +33,34 @@ pub struct SecretData {
     pub values: BTreeMap<String, Zeroizing<Vec<u8>>>,
 }
 
-/// A session's Secret. Displayed as `namespace/name`.
+/// A Secret in memory, once for all sessions that use it, with what they find out about it. Displayed as
+/// `namespace/name`.
 pub struct Secret {
     namespace: String,
     name: String,
-    values: BTreeMap<String, Arc<SecretValue>>,
+    values: BTreeMap<String, Arc<Stored>>,
+    redactor: Redactor,
 }
 
-/// One value of a Secret.
-pub struct SecretValue {
-    key: String,
+struct Stored {
     bytes: Zeroizing<Vec<u8>>,
-    is_revealed: bool,
     /// The private key that the value holds, parsed at the first use.
     private_key: OnceLock<Result<Arc<PrivateKey>, KeyError>>,
+}
+
+/// A Secret as a session lends it.
+pub struct LentSecret {
+    /// All of it.
+    pub secret: Arc<Secret>,
+    /// The keys whose values the plugin may read.
+    pub reveal: BTreeSet<String>,
+}
+
+/// One value of a Secret, as it is lent.
+pub struct SecretValue {
+    key: String,
+    is_revealed: bool,
+    stored: Arc<Stored>,
 }
 
 /// Why a value does not have the form that an operation needs. Names the value's key and never quotes the value.
@@ -47,28 +69,40 @@ pub struct SecretValue {
 pub struct InvalidValue(pub String);
 
 impl Secret {
-    /// The plugin may read the values whose keys are in `reveal`.
-    pub fn new(data: SecretData, reveal: &BTreeSet<String>) -> Self {
-        let value = |(key, bytes): (String, _)| {
-            let is_revealed = reveal.contains(&key);
-            let value = SecretValue { key: key.clone(), bytes, is_revealed, private_key: OnceLock::new() };
-            (key, Arc::new(value))
-        };
-        Self {
-            namespace: data.namespace,
-            name: data.name,
-            values: data.values.into_iter().map(value).collect(),
-        }
+    /// For sessions.
+    pub fn new(data: SecretData) -> Arc<Self> {
+        let SecretData { namespace, name, values } = data;
+        let redactor = Redactor::of(values.values().map(|value| value.as_slice()));
+        let stored = |bytes| Arc::new(Stored { bytes, private_key: OnceLock::new() });
+        let values = values.into_iter().map(|(key, bytes)| (key, stored(bytes))).collect();
+        Arc::new(Self { namespace, name, values, redactor })
     }
 
+    /// The memory that it takes at most, in bytes: its values, what keeps them out of messages, and the keys in them.
+    pub fn size(&self) -> usize {
+        let of_value = |(key, stored): (&String, &Arc<Stored>)| {
+            let has_key = stored.bytes.windows(MARK.len()).any(|bytes| bytes == MARK);
+            key.capacity() + stored.bytes.capacity() + ENTRY + if has_key { PARSED_KEY } else { 0 }
+        };
+        self.values.iter().map(of_value).sum::<usize>() + self.redactor.size()
+    }
+
+    /// What keeps its values out of messages.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+impl LentSecret {
     /// The keys, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &String> {
-        self.values.keys()
+        self.secret.values.keys()
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Arc<SecretValue>> {
-        self.values.get(key)
+    pub fn get(&self, key: &str) -> Option<SecretValue> {
+        let stored = self.secret.values.get(key)?.clone();
+        Some(SecretValue { key: key.to_owned(), is_revealed: self.reveal.contains(key), stored })
     }
 }
 
@@ -86,22 +120,22 @@ impl SecretValue {
 
     /// The bytes, for the host's own use.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.stored.bytes
     }
 
     /// The bytes, where the plugin may read them.
     pub fn revealed(&self) -> Option<&[u8]> {
-        self.is_revealed.then_some(&self.bytes)
+        self.is_revealed.then_some(self.bytes())
     }
 
     /// What its hexadecimal digits stand for; white space at the ends is ignored.
     pub fn decode_hex(&self) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        self.decoded(hex::decode(self.bytes.trim_ascii()).ok(), "hexadecimal digits")
+        self.decoded(hex::decode(self.bytes().trim_ascii()).ok(), "hexadecimal digits")
     }
 
     /// What its base64 stands for; white space at the ends is ignored.
     pub fn decode_base64(&self) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        self.decoded(BASE64.decode(self.bytes.trim_ascii()).ok(), "base64")
+        self.decoded(BASE64.decode(self.bytes().trim_ascii()).ok(), "base64")
     }
 
     /// The decoders' own words would quote what they stumbled over.
@@ -111,8 +145,9 @@ impl SecretValue {
 
     /// The private key in its PEM text.
     pub fn private_key(&self) -> Result<Arc<PrivateKey>, InvalidValue> {
-        self.private_key
-            .get_or_init(|| PrivateKey::from_pem(&self.bytes).map(Arc::new))
+        self.stored
+            .private_key
+            .get_or_init(|| PrivateKey::from_pem(self.bytes()).map(Arc::new))
             .clone()
             .map_err(|error| self.invalid(error))
     }
@@ -120,10 +155,10 @@ impl SecretValue {
     /// The certificates in its PEM text, DER each; none in an empty one. A text that holds anything else is refused as
     /// a whole.
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, InvalidValue> {
-        if self.bytes.trim_ascii().is_empty() {
+        if self.bytes().trim_ascii().is_empty() {
             return Ok(Vec::new());
         }
-        let (blocks, _) = pem::blocks(&self.bytes, MAX_CERTIFICATES).map_err(|error| self.invalid(error))?;
+        let (blocks, _) = pem::blocks(self.bytes(), MAX_CERTIFICATES).map_err(|error| self.invalid(error))?;
         let der = |block: &pem::Block<'_>| match block.label {
             "CERTIFICATE" => block.decode().map(|der| der.to_vec()).map_err(|error| self.invalid(error)),
             _ => Err(self.invalid(format_args!(
@@ -136,7 +171,7 @@ impl SecretValue {
 
     /// What a header may hold of it: the bytes without white space at the ends.
     pub fn header_value(&self) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        self.sendable(Zeroizing::new(self.bytes.trim_ascii().to_vec()))
+        self.sendable(Zeroizing::new(self.bytes().trim_ascii().to_vec()))
     }
 
     /// The base64 of `user:value`: what follows `Basic ` in a header (RFC 7617).
@@ -144,7 +179,7 @@ impl SecretValue {
         if user.contains(':') || user.chars().any(char::is_control) {
             return Err(InvalidValue("a user name holds neither `:` nor control characters".into()));
         }
-        let pair = Zeroizing::new([user.as_bytes(), b":", self.bytes.trim_ascii()].concat());
+        let pair = Zeroizing::new([user.as_bytes(), b":", self.bytes().trim_ascii()].concat());
         self.sendable(Zeroizing::new(BASE64.encode(&pair).into_bytes()))
     }
 

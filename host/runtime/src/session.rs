@@ -9,21 +9,20 @@ use wasm_issuer_core::keys::EphemeralKeys;
 use super::cache::Cache;
 use super::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
 use super::fair::{FairSlots, Owner};
+use super::issuer_memory::IssuerShare;
 use super::redact::Redactor;
-use super::secret::{Secret, SecretData};
+use super::secret::{LentSecret, Secret};
 use super::turns::IssuerTurns;
 
 /// Everything that one Issuer lends its plugin, and what the plugin keeps for it between calls. Rebuilt when the
 /// Issuer's spec, its Secret or its plugin changes, which empties the cache.
 pub struct Session {
     pub(super) issuer: IssuerIdentity,
-    pub(super) config: String,
-    pub(super) secret: Option<Secret>,
+    pub(super) config: Arc<str>,
+    pub(super) secret: Option<LentSecret>,
     pub(super) keys: Arc<EphemeralKeys>,
     pub(super) limits: CallLimits,
     pub(super) cache: Mutex<Cache>,
-    /// The Secret's values, to keep them out of messages.
-    pub(super) secrets: Redactor,
     pub(super) checks: Arc<FairSlots>,
     pub(super) signs: Arc<FairSlots>,
     pub(super) turns: IssuerTurns,
@@ -37,9 +36,9 @@ pub struct SessionInit {
     /// The Issuer that the calls are made for.
     pub issuer: IssuerIdentity,
     /// The plugin's configuration, JSON: `spec.config`.
-    pub config: String,
+    pub config: Arc<str>,
     /// The values that the plugin uses through handles: the Secret that `spec.authSecretName` names.
-    pub secret: Option<SecretData>,
+    pub secret: Option<Arc<Secret>>,
     /// `spec.secrets.reveal`: the Secret's keys whose values the plugin may read.
     pub reveal: BTreeSet<String>,
     /// The keys that plugins make by name. They outlive the session.
@@ -50,6 +49,8 @@ pub struct SessionInit {
     pub http: HttpGrant,
     /// Told of requests that did not get through.
     pub observer: Arc<dyn Observer>,
+    /// What the Issuer keeps already, and what its plugin's cache takes more of.
+    pub memory: IssuerShare,
 }
 
 /// The Issuer that calls are made for.
@@ -113,17 +114,12 @@ impl Session {
     /// A session with an empty cache.
     pub fn new(init: SessionInit) -> Arc<Self> {
         let limits = init.limits.clamped();
-        let mut secrets = Redactor::default();
-        for value in init.secret.iter().flat_map(|secret| secret.values.values()) {
-            secrets.add(value);
-        }
         Arc::new(Self {
             issuer: init.issuer,
             config: init.config,
-            secret: init.secret.map(|secret| Secret::new(secret, &init.reveal)),
+            secret: init.secret.map(|secret| LentSecret { secret, reveal: init.reveal }),
             keys: init.keys,
-            cache: Mutex::default(),
-            secrets,
+            cache: Mutex::new(Cache::new(init.memory)),
             turns: IssuerTurns::new(),
             // One Issuer's calls for one namespace hold at most a third of them.
             checks: FairSlots::new(3 * limits.concurrency),
@@ -144,6 +140,11 @@ impl Session {
     pub fn owner_in(&self, namespace: Option<&str>) -> Owner {
         let IssuerIdentity { kind, name, .. } = &self.issuer;
         Owner::new(namespace.unwrap_or_default(), &format!("{kind}/{name}"))
+    }
+
+    /// What keeps the Secret's values out of messages.
+    pub(super) fn redactor(&self) -> &Redactor {
+        self.secret.as_ref().map_or(Redactor::none(), |lent| lent.secret.redactor())
     }
 
     /// The connections of this session, none before the first call.

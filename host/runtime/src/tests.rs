@@ -89,5 +89,6 @@ fn init(issuer: &str) -> SessionInit {
         limits: CallLimits::default(),
         http: Default::default(),
         observer: Arc::new(()),
+        memory: IssuerMemory::unlimited().share("team-a"),
     }
 }

@@ -24,6 +24,7 @@ macro_rules! string_serde {
 }
 
 pub mod cert_manager;
+pub mod config;
 pub mod crds;
 pub mod duration;
 pub mod issuer;
@@ -34,6 +35,7 @@ pub mod quantity;
 pub mod ranges;
 pub mod spec;
 
+pub use config::PluginConfig;
 pub use duration::GoDuration;
 pub use issuer::{
     IssuerObject, IssuerStatus, PluginStatus, WasmClusterIssuer, WasmClusterIssuerSpec, WasmIssuer,

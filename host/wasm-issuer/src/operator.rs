@@ -53,7 +53,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::{FairBytes, Runtime, RuntimeConfig, RuntimeError};
+use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
 use work::Work;
 
 use crate::policy::PolicyFile;
@@ -64,6 +64,8 @@ pub struct Options {
     pub cluster_resource_namespace: String,
     /// The folder of builtin plugins.
     pub builtin_dir: PathBuf,
+    /// How much all Issuers may keep in memory, in bytes.
+    pub issuer_memory: usize,
     /// What plugins run in, and what they may take of this process.
     pub runtime: RuntimeConfig,
     /// Where probes are answered and metrics are served.
@@ -109,6 +111,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
         policy: options.policy.policy(),
+        memory: IssuerMemory::new(options.issuer_memory),
     };
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());

@@ -91,6 +91,8 @@ pub enum CheckFailureKind {
     /// Nothing is known of the Issuer or its CA: the API server did not say what the Issuer names, or this process had no
     /// room for the check.
     Unknown,
+    /// This process has no room for what the Issuer would keep, which may last.
+    NoRoom,
 }
 
 impl CheckFailure {
@@ -107,6 +109,16 @@ impl CheckFailure {
     /// A failure of the API server or of this process.
     pub fn unknown(error: impl ToString) -> Self {
         Self { message: error.to_string(), kind: CheckFailureKind::Unknown }
+    }
+
+    /// A lack of room in this process.
+    pub fn no_room(error: impl ToString) -> Self {
+        Self { message: error.to_string(), kind: CheckFailureKind::NoRoom }
+    }
+
+    /// Whether it tells nothing of the Issuer or its CA.
+    pub fn is_the_hosts(&self) -> bool {
+        matches!(self.kind, CheckFailureKind::Unknown | CheckFailureKind::NoRoom)
     }
 }
 
@@ -209,6 +221,11 @@ pub fn checked(
     let delay = |after: Option<Duration>| {
         Next::After(recheck.delay(failures, moment.jitter, after.map(|after| after.min(MAX_REST))))
     };
+    let pending = |message: &str, after| {
+        let message = format!("Not ready yet: {message}");
+        let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
+        ((FALSE, "Pending", message), event, delay(after))
+    };
     let (ready, event, next) = match &attempt.result {
         Ok(()) => {
             const MESSAGE: &str = "Succeeded checking the issuer";
@@ -225,14 +242,15 @@ pub fn checked(
             CheckFailureKind::Unknown => {
                 return Checked { plan: Plan::idle(delay(None), remember), serves };
             }
+            // What serves goes on. What does not is told: it may be its own namespace that keeps too much.
+            CheckFailureKind::NoRoom if serves || is_doubted(state, Credence::Alone, failures) => {
+                return Checked { plan: Plan::idle(delay(None), remember), serves };
+            }
+            CheckFailureKind::NoRoom => pending(message, None),
             CheckFailureKind::Passing { after } if is_doubted(state, attempt.credence, failures) => {
                 return Checked { plan: Plan::idle(delay(*after), remember), serves };
             }
-            CheckFailureKind::Passing { after } => {
-                let message = format!("Not ready yet: {message}");
-                let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
-                ((FALSE, "Pending", message), event, delay(*after))
-            }
+            CheckFailureKind::Passing { after } => pending(message, *after),
         },
     };
     let serves = attempt.result.is_ok();

@@ -11,13 +11,13 @@ use crate::bindings::wasm_issuer::plugin::secrets::{
 use crate::bindings::{KeyHandle, SecretHandle};
 use crate::egress::Placeholders;
 use crate::log::CallLog;
-use crate::secret::{InvalidValue, Secret};
+use crate::secret::{InvalidValue, LentSecret};
 
 const MAX_PLACEHOLDERS: usize = 64;
 
 /// What the functions need of a call.
 pub struct SecretsView<'a> {
-    pub secret: Option<&'a Secret>,
+    pub secret: Option<&'a LentSecret>,
     pub placeholders: &'a mut Placeholders,
     pub log: &'a CallLog,
     pub table: &'a mut ResourceTable,
@@ -50,8 +50,12 @@ impl Host for SecretsView<'_> {
             ))));
         };
         match secret.get(&name) {
-            Some(value) => Ok(Ok(self.table.push(value.clone())?)),
-            None => Ok(Err(SecretError::NotFound(format!("the Secret {secret} has no key `{}`", shown())))),
+            Some(value) => Ok(Ok(self.table.push(value)?)),
+            None => Ok(Err(SecretError::NotFound(format!(
+                "the Secret {} has no key `{}`",
+                secret.secret,
+                shown()
+            )))),
         }
     }
 }

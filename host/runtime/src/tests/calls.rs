@@ -301,7 +301,7 @@ async fn a_panic_of_the_host_is_told_in_the_log_alone_and_without_secrets() {
     }));
     redact_panics();
     let values = [("token".to_owned(), Zeroizing::new(b"s3cr3t-token".to_vec()))].into();
-    let secret = SecretData { namespace: "pki".into(), name: "auth".into(), values };
+    let secret = Secret::new(SecretData { namespace: "pki".into(), name: "auth".into(), values });
     let session =
         Session::new(SessionInit { secret: Some(secret), limits: patient(), ..init("panicking-ca") });
     let plugin = runtime().load(checking(""), &account()).await.unwrap();

@@ -33,7 +33,7 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     let values: BTreeMap<_, _> =
         data.iter().map(|(name, bytes)| ((*name).to_owned(), value(bytes))).collect();
     let session = Session::new(SessionInit {
-        secret: Some(SecretData { namespace: "pki".into(), name: "auth".into(), values }),
+        secret: Some(Secret::new(SecretData { namespace: "pki".into(), name: "auth".into(), values })),
         reveal: reveal.iter().map(|name| (*name).to_owned()).collect(),
         ..init("my-ca")
     });

@@ -8,7 +8,9 @@ use rcgen::{CertificateParams, KeyPair};
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::x509::Csr;
 use wasm_issuer_runtime::testing::AGES;
-use wasm_issuer_runtime::{CallLimits, ComponentBytes, IssuerIdentity, SecretData, SessionInit};
+use wasm_issuer_runtime::{
+    CallLimits, ComponentBytes, IssuerIdentity, IssuerMemory, Secret, SecretData, SessionInit,
+};
 use zeroize::Zeroizing;
 
 /// A component that `make plugins test-plugins` built.
@@ -32,13 +34,14 @@ pub fn init(config: serde_json::Value) -> SessionInit {
             namespace: Some("team-a".into()),
             name: "my-ca".into(),
         },
-        config: config.to_string(),
+        config: config.to_string().into(),
         secret: None,
         reveal: Default::default(),
         keys: Arc::default(),
         limits: patient(),
         http: Default::default(),
         observer: Arc::new(()),
+        memory: IssuerMemory::unlimited().share("team-a"),
     }
 }
 
@@ -48,9 +51,10 @@ pub fn patient() -> CallLimits {
 }
 
 /// The Secret `team-a/auth`.
-pub fn secret(values: &[(&str, &[u8])]) -> SecretData {
+pub fn secret(values: &[(&str, &[u8])]) -> Arc<Secret> {
     let value = |(key, value): &(&str, &[u8])| ((*key).to_owned(), Zeroizing::new(value.to_vec()));
-    SecretData { namespace: "team-a".into(), name: "auth".into(), values: values.iter().map(value).collect() }
+    let values = values.iter().map(value).collect();
+    Secret::new(SecretData { namespace: "team-a".into(), name: "auth".into(), values })
 }
 
 /// A request for `www.example.com`.

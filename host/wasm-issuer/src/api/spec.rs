@@ -3,11 +3,11 @@
 use kube::KubeSchema;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use wasm_issuer_core::issuance::verify::{Difference, Mode};
 
 use super::name::{DATA_KEY_PATTERN, MAX_DATA_KEY};
-use super::{GoDuration, ObjectName, PluginSpec, Quantity, ranges};
+use super::{GoDuration, ObjectName, PluginConfig, PluginSpec, Quantity, ranges};
 
 /// Which plugin issues the certificates, how it is configured, and what it is granted.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -21,7 +21,7 @@ pub struct IssuerSpec {
     /// empty object.
     #[serde(default)]
     #[schemars(schema_with = "free_form_object")]
-    pub config: Map<String, Value>,
+    pub config: PluginConfig,
 
     /// The Secret that holds the plugin's credentials, in the Issuer's namespace; for a WasmClusterIssuer, in the
     /// operator's cluster resource namespace. The plugin uses its keys by name through handles (to sign, to compute an
@@ -175,7 +175,7 @@ impl IssuerSpec {
     pub fn new(plugin: PluginSpec) -> Self {
         Self {
             plugin,
-            config: Map::new(),
+            config: PluginConfig::default(),
             auth_secret_name: None,
             secrets: SecretsSpec::default(),
             http: HttpSpec::default(),
@@ -245,6 +245,8 @@ fn allow_schema(_: &mut SchemaGenerator) -> Schema {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn read(spec: Value) -> IssuerSpec {

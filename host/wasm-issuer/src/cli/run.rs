@@ -130,6 +130,7 @@ impl RunArgs {
         Ok(Options {
             cluster_resource_namespace: namespace,
             builtin_dir: self.builtin_dir,
+            issuer_memory: self.budgets.issuer_memory(),
             runtime: self.budgets.runtime(self.cache_dir, egress)?,
             health_address: self.health_address,
             retry: RetryPolicy {

@@ -2,7 +2,9 @@
 
 mod api_server;
 mod complaints;
+mod config;
 mod dependency;
+mod kept;
 mod lend;
 mod object;
 mod place;
@@ -165,13 +167,14 @@ impl Tasks {
         false
     }
 
-    fn apply(&mut self, object: ObservedIssuer) {
+    fn apply(&mut self, mut object: ObservedIssuer) {
         let key = object.key.clone();
         let (uid, generation) = (object.uid().to_owned(), object.state.generation);
         if let Some(running) = self.running.get(&key) {
             // A task that ended by a panic is started anew at the object's next change.
             if running.uid == object.uid() && !running.task.is_finished() {
-                let asks_otherwise = running.object.borrow().spec.asks_otherwise(&object.spec);
+                object.share_spec_of(&running.object.borrow());
+                let asks_otherwise = running.object.borrow().asks_otherwise(&object.spec, &object.config);
                 self.shared.registry.observe(&key, &uid, generation, asks_otherwise);
                 running.object.send_replace(Arc::new(object));
                 return;

@@ -23,6 +23,9 @@ pub struct Serving {
     pub verification: Verification,
     /// The CA certificates in the Issuer's Secrets.
     pub trusted: TrustedCas,
+    /// What is on the Issuer's account as long as this is in use.
+    #[expect(dead_code, reason = "it is held")]
+    pub kept: Box<dyn Send + Sync>,
 }
 
 /// What signing tells the Issuer's side.

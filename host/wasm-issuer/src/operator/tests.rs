@@ -5,6 +5,7 @@ mod crowds;
 mod events;
 mod health;
 mod issuers;
+mod memory;
 mod outages;
 mod publishing;
 mod refusals;

@@ -115,6 +115,26 @@ fn three_failures_in_a_row_make_an_outage() {
 }
 
 #[test]
+fn a_lack_of_room_stops_nothing_that_serves_and_is_told_to_what_does_not() {
+    let no_room = attempt(Err(CheckFailure::no_room("401 %d")));
+    let checked = |state: &IssuerState, serves, failures| {
+        let history = History { failures, ..History::default() };
+        super::checked(state, &no_room, serves, history, MINUTE, moment(1))
+    };
+    for (state, serves, failures) in
+        [(ready_for(3), true, 20), (ready_for(2), true, 20), (ready_for(3), false, 0)]
+    {
+        let idle = checked(&state, serves, failures);
+        assert_eq!((idle.plan.status, idle.plan.events, idle.serves), (None, vec![], serves));
+    }
+    for (state, failures) in [(state(vec![]), 0), (ready_for(2), 0), (ready_for(3), 2)] {
+        let told = checked(&state, false, failures);
+        assert_eq!(ready(&told.plan), "False Pending: Not ready yet: 401 %d");
+        assert!(matches!(told.plan.next, Next::After(delay) if delay <= MINUTE));
+    }
+}
+
+#[test]
 fn a_failure_is_believed_at_once_where_something_speaks_for_it() {
     let likely = Attempt { credence: Credence::Likely, ..failing() };
     let permanent = attempt(Err(CheckFailure::permanent("401 %d")));

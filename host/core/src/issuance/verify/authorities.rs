@@ -1,6 +1,7 @@
 //! Which CA certificates are published: clients trust all of them, so a plugin adds none of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use zeroize::Zeroizing;
@@ -13,11 +14,16 @@ use crate::x509::{Certificate, pem};
 /// How many certificates of the Issuer's Secrets may be above a chain, by their names.
 const MAX_ABOVE: usize = 64;
 
-/// The CA certificates that whoever runs the Issuer vouches for: those in its Secrets, which may be thousands.
+/// What a certificate takes besides its bytes, and what a subject does: their places, and what the allocator adds.
+const PER_CERTIFICATE: usize = 64;
+const PER_SUBJECT: usize = 512;
+
+/// The CA certificates that whoever runs the Issuer vouches for: those in its Secrets, which may be thousands. Clones share
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrustedCas {
-    by_subject: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
-}
+pub struct TrustedCas(Vec<Arc<BySubject>>);
+
+type BySubject = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
 
 impl TrustedCas {
     /// The certificates among values that may hold anything: PEM, whatever else stands beside them, or DER. Those that
@@ -30,16 +36,37 @@ impl TrustedCas {
                 by_subject.entry(subject).or_default().insert(der);
             }
         }
-        Self { by_subject }
+        Self(if by_subject.is_empty() { vec![] } else { vec![Arc::new(by_subject)] })
+    }
+
+    /// Those of both.
+    pub fn and(mut self, other: &Self) -> Self {
+        self.0.extend(other.0.iter().cloned());
+        self
+    }
+
+    /// The memory that they take, in bytes.
+    pub fn size(&self) -> usize {
+        let of_subject = |(subject, same): (&Vec<u8>, &BTreeSet<Vec<u8>>)| {
+            let certificates: usize = same.iter().map(|der| der.capacity() + PER_CERTIFICATE).sum();
+            subject.capacity() + PER_SUBJECT + certificates
+        };
+        self.0.iter().flat_map(|by_subject| by_subject.iter()).map(of_subject).sum()
+    }
+
+    /// The certificates of that subject, each once.
+    fn of(&self, subject: &[u8]) -> BTreeSet<&Vec<u8>> {
+        self.0.iter().filter_map(|by_subject| by_subject.get(subject)).flatten().collect()
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.by_subject.values().map(BTreeSet::len).sum()
+        self.0.iter().flat_map(|by_subject| by_subject.values()).map(BTreeSet::len).sum()
     }
 
     fn holds(&self, certificate: &Certificate<'_>) -> bool {
-        self.by_subject.get(certificate.subject_der()).is_some_and(|same| same.contains(certificate.der()))
+        let holds = |same: &BTreeSet<Vec<u8>>| same.contains(certificate.der());
+        self.0.iter().any(|by_subject| by_subject.get(certificate.subject_der()).is_some_and(holds))
     }
 
     /// Those that may be above certificates with these issuers, and above those, and so on.
@@ -50,8 +77,10 @@ impl TrustedCas {
         let mut issuers: Vec<_> = issuers.into_iter().collect();
         let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
         while let Some(issuer) = issuers.pop() {
-            let same = self.by_subject.get(issuer).filter(|_| seen.insert(issuer));
-            for certificate in same.into_iter().flatten().flat_map(|der| Certificate::parse(der)) {
+            if !seen.insert(issuer) {
+                continue;
+            }
+            for certificate in self.of(issuer).into_iter().flat_map(|der| Certificate::parse(der)) {
                 if found.len() == MAX_ABOVE {
                     let message =
                         format!("the Issuer's Secrets hold more than {MAX_ABOVE} that may be above it");

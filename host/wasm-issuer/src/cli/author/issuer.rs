@@ -7,10 +7,11 @@ use std::sync::Arc;
 use anyhow::{bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::Value;
 use wasm_issuer_core::issuance::verify::{Mode, TrustedCas};
 use wasm_issuer_runtime::egress::HttpGrant;
-use wasm_issuer_runtime::{CallLimits, IssuerIdentity, SecretData, Session, SessionInit};
+use wasm_issuer_runtime::{
+    CallLimits, IssuerIdentity, IssuerMemory, Secret, SecretData, Session, SessionInit,
+};
 
 use super::http::{HttpArgs, Reporter};
 use super::input::quoted;
@@ -150,8 +151,8 @@ impl Issuer {
         let IssuerKey { kind, namespace, name } = self.key;
         Session::new(SessionInit {
             issuer: IssuerIdentity { kind: kind.to_string(), namespace, name },
-            config: Value::Object(self.spec.config).to_string(),
-            secret: self.secret,
+            config: self.spec.config.json().clone(),
+            secret: self.secret.map(Secret::new),
             reveal: self.spec.secrets.reveal.into_iter().collect(),
             keys: Default::default(),
             limits: CallLimits {
@@ -161,6 +162,7 @@ impl Issuer {
             },
             http: self.http,
             observer: Arc::new(Reporter),
+            memory: IssuerMemory::unlimited().share(""),
         })
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use wasm_issuer_core::issuance::GROUP;
 
 use super::input::{self, quoted};
-use crate::api::{IssuerKind, IssuerSpec, VERSION, crds};
+use crate::api::{IssuerKind, IssuerSpec, PluginConfig, VERSION, crds};
 
 const WHAT: &str = "the Issuer";
 
@@ -75,7 +75,7 @@ fn unknown_field(schema: &JSONSchemaProps, value: &Value, path: &str) -> Option<
 }
 
 /// Reads `spec.config` from a file that holds nothing else.
-pub fn read_config(path: &Path) -> anyhow::Result<Map<String, Value>> {
+pub fn read_config(path: &Path) -> anyhow::Result<PluginConfig> {
     let what = "the config";
     let mut documents = input::documents(path, what)?;
     match (documents.pop(), documents.is_empty()) {
@@ -85,7 +85,7 @@ pub fn read_config(path: &Path) -> anyhow::Result<Map<String, Value>> {
                 "{what} {} is a whole object; for an Issuer there is --issuer",
                 quoted(path)
             );
-            Ok(config)
+            Ok(config.into())
         }
         (None, _) => bail!("{what} {} is empty: `{{}}` is the empty config", quoted(path)),
         (Some(_), true) => bail!("{what} {} is to be an object, `key: value` lines", quoted(path)),

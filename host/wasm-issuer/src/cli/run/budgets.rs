@@ -29,6 +29,10 @@ pub struct Budgets {
     /// for it.
     #[arg(long, default_value = "384Mi", value_name = "QUANTITY")]
     call_memory: Quantity,
+    /// How much memory Issuers may keep between calls, for their configurations and Secrets and what their plugins cache, and
+    /// one namespace's half as much. The pod's limit must leave room for it.
+    #[arg(long, default_value = "64Mi", value_name = "QUANTITY")]
+    issuer_memory: Quantity,
     /// How many calls of sign run at a time.
     #[arg(long, default_value_t = 128, value_name = "N")]
     max_signs: usize,
@@ -49,11 +53,15 @@ impl Budgets {
         EgressConfig::new(self.max_lookups, self.max_connections)
     }
 
+    /// How much Issuers may keep in memory, in bytes.
+    pub fn issuer_memory(&self) -> usize {
+        bytes(self.issuer_memory)
+    }
+
     /// A runtime within these budgets.
     pub fn runtime(self, cache_dir: Option<PathBuf>, egress: EgressConfig) -> anyhow::Result<RuntimeConfig> {
         let compiler = CompilerProcess::this_program(self.compiler_memory.bytes)
             .context("cannot find this program itself, which compiles plugins in a process of its own")?;
-        let bytes = |quantity: Quantity| usize::try_from(quantity.bytes).unwrap_or(usize::MAX);
         Ok(RuntimeConfig {
             cache_dir,
             compiler: Some(compiler),
@@ -66,4 +74,8 @@ impl Budgets {
             egress,
         })
     }
+}
+
+fn bytes(quantity: Quantity) -> usize {
+    usize::try_from(quantity.bytes).unwrap_or(usize::MAX)
 }

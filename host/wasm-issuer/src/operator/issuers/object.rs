@@ -1,6 +1,6 @@
 //! From an Issuer to what the operator keeps of it, and from a status to what is written. No client.
 
-use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::{self, Condition, READY};
 use wasm_issuer_core::issuance::issuer::{IssuerState, NewIssuerStatus, PluginFacts};
 
+use super::config::ObservedConfig;
 use crate::api::{self, IssuerKey, IssuerKind, IssuerSpec};
 use crate::operator::apply::Target;
 
@@ -17,24 +18,30 @@ pub struct ObservedIssuer {
     pub key: IssuerKey,
     /// Where its status is written.
     pub target: Target,
-    /// What its author asks for.
-    pub spec: IssuerSpec,
+    /// What its author asks for, without the configuration.
+    pub spec: Arc<IssuerSpec>,
+    pub config: ObservedConfig,
     /// Its generation and status.
     pub state: IssuerState,
-    /// `metadata.annotations`: to change one asks for a check.
-    annotations: BTreeMap<String, String>,
+    /// Of `metadata.annotations`: to change one asks for a check.
+    annotations_hash: u64,
 }
 
 impl ObservedIssuer {
     /// What is to be kept of an object; none of one without a name.
     pub fn of<K: api::IssuerObject>(object: &K, kind: IssuerKind) -> Option<Self> {
         let meta = object.meta();
+        let mut spec = object.spec().clone();
+        let config = ObservedConfig::of(std::mem::take(&mut spec.config));
+        let mut annotations = DefaultHasher::new();
+        meta.annotations.iter().flatten().for_each(|annotation| annotation.hash(&mut annotations));
         Some(Self {
             key: IssuerKey { kind, namespace: meta.namespace.clone(), name: meta.name.clone()? },
             target: Target::of(object),
-            spec: object.spec().clone(),
+            spec: Arc::new(spec),
+            config,
             state: state(meta.generation.unwrap_or_default(), object.status()),
-            annotations: meta.annotations.clone().unwrap_or_default(),
+            annotations_hash: annotations.finish(),
         })
     }
 
@@ -43,13 +50,28 @@ impl ObservedIssuer {
         self.target.uid()
     }
 
+    /// Use the spec of another version if it is the same: it stays in memory once.
+    pub fn share_spec_of(&mut self, other: &Self) {
+        if self.spec == other.spec {
+            self.spec = other.spec.clone();
+        }
+        if self.config == other.config {
+            self.config = other.config.clone();
+        }
+    }
+
+    /// Whether it asks for something else than this in anything but the plugin.
+    pub fn asks_otherwise(&self, spec: &IssuerSpec, config: &ObservedConfig) -> bool {
+        self.config != *config || self.spec.asks_otherwise(spec)
+    }
+
     /// Whether somebody wants a newer version of this Issuer looked at: a new spec, another annotation, a Ready condition
     /// that was taken away (issuer-lib's triggers).
     pub fn is_touched_by(&self, newer: &Self) -> bool {
         let has_ready = |o: &Self| condition::find(&o.state.conditions, READY).is_some();
         self.uid() != newer.uid()
             || self.state.generation != newer.state.generation
-            || self.annotations != newer.annotations
+            || self.annotations_hash != newer.annotations_hash
             || (has_ready(self) && !has_ready(newer))
     }
 

@@ -7,15 +7,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use tracing::warn;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_core::keys::EphemeralKeys;
-use wasm_issuer_runtime::{Breakage, CallError, CallLimits, IssuerIdentity, SessionInit};
+use wasm_issuer_runtime::{
+    Breakage, CallError, CallLimits, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit,
+};
 
 use super::api_server::ApiServer;
+use super::config::ObservedConfig;
 use super::dependency::{Versions, same_secrets};
+use super::kept::KeptSecrets;
 use super::lend::{Lent, lend};
 use super::object::ObservedIssuer;
 use super::place::Place;
@@ -27,9 +32,6 @@ use crate::operator::registry::Serving;
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::{Bounds, CurrentPolicy};
 
-/// The schema cannot bound what is nested in `spec.config`. Every call copies it into the plugin.
-const MAX_CONFIG: usize = 256 << 10;
-
 /// What holds for all Issuers, whatever their specs say.
 pub struct Settings {
     /// The folder of the builtin plugins.
@@ -40,12 +42,17 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// What Issuers may grant.
     pub policy: CurrentPolicy,
+    /// Where their Secrets, their configurations and their plugins' caches are kept.
+    pub memory: IssuerMemory,
 }
 
 /// Turns the specs of all Issuers into something that can sign.
 pub struct Preparer {
     plugins: Plugins,
+    api: ApiServer,
     sources: Sources,
+    memory: IssuerMemory,
+    secrets: KeptSecrets,
     reporter: Reporter,
     /// What Issuers may grant, now.
     pub policy: CurrentPolicy,
@@ -62,7 +69,8 @@ pub struct Prepared {
     /// The generation of the spec that it was made for.
     pub generation: i64,
     /// The spec that it was made for.
-    pub spec: IssuerSpec,
+    spec: Arc<IssuerSpec>,
+    config: ObservedConfig,
     /// What was read for it.
     pub read: Versions,
     plugin: Arc<dyn Loaded>,
@@ -97,10 +105,13 @@ pub struct Preparation {
 
 impl Preparer {
     pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
-        let sources = Sources::new(api, settings.builtin_dir);
+        let sources = Sources::new(api.clone(), settings.builtin_dir);
         Self {
             plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
+            api,
             sources,
+            secrets: KeptSecrets::new(settings.memory.clone()),
+            memory: settings.memory,
             reporter,
             policy: settings.policy,
             retry: settings.retry,
@@ -111,7 +122,7 @@ impl Preparer {
 
     /// Whether something was made for another spec (its plugin aside) or under another policy: it must not serve any more.
     pub fn is_outdated(&self, prepared: &Prepared, object: &ObservedIssuer) -> bool {
-        prepared.spec.asks_otherwise(&object.spec)
+        object.asks_otherwise(&prepared.spec, &prepared.config)
             || prepared.bounds != *self.policy.borrow().bounds(object.key.kind)
     }
 
@@ -138,9 +149,18 @@ impl Preparer {
         let Some(old) = before.filter(|old| !self.is_outdated(old, object)) else {
             return Preparation { result: Err(failure), prepared: candidate, refused: None, read };
         };
-        if failure.kind == CheckFailureKind::Unknown && old.generation == object.state.generation {
+        if failure.is_the_hosts() && old.generation == object.state.generation {
             // From the last inputs that are known.
-            return self.recheck(old).await;
+            let again = self.recheck(old).await;
+            if failure.kind == CheckFailureKind::Unknown {
+                return again;
+            }
+            if again.result.is_ok() {
+                warn!(issuer = %object.key, error = failure.message, "the old one serves, for want of room for the new one");
+                return again;
+            }
+            // What does not work any more makes room for what is new.
+            return Preparation { result: Err(failure), prepared: None, refused: None, read };
         }
         // The old plugin goes on where only the plugin is new and the old one still works.
         if only_the_plugin_is_new(&old, candidate.as_deref(), &read) && check(&old).await.is_ok() {
@@ -173,9 +193,10 @@ impl Preparer {
         let kind = object.key.kind;
         let policy = self.policy.borrow().clone();
         policy.check(kind, spec).map_err(CheckFailure::permanent)?;
-        let (config, bounds) = (config(spec)?, policy.bounds(kind));
+        object.config.check()?;
+        let bounds = policy.bounds(kind);
         let place = Place::of(&object.key, self.namespace_of(&object.key));
-        let lent = lend(&self.sources, spec, &place, bounds, read).await?;
+        let lent = lend(&self.sources, &self.secrets, spec, &place, bounds, read).await?;
         let (plugin, source) = self.plugins.load(&spec.plugin, &place, read).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
@@ -188,6 +209,10 @@ impl Preparer {
             Some(old) => (old.serving.clone(), old.loaded_at),
             None => {
                 let verification = bounds.verification(&spec.verification);
+                let config = object.config.json(&self.api, &object.key, &place).await?;
+                let mut memory = self.memory.share(&place.account().owner);
+                memory.grow(config.len()).map_err(CheckFailure::no_room)?;
+                let config = (config, memory);
                 (self.serving(object, &plugin, config, lent, verification), Timestamp::now())
             }
         };
@@ -198,6 +223,7 @@ impl Preparer {
             source,
             loaded_at,
             spec: spec.clone(),
+            config: object.config.clone(),
             bounds: bounds.clone(),
             read: read.clone(),
         })
@@ -207,19 +233,25 @@ impl Preparer {
         &self,
         object: &ObservedIssuer,
         plugin: &Arc<dyn Loaded>,
-        config: String,
-        lent: Lent,
+        config: (Arc<str>, IssuerShare),
+        mut lent: Lent,
         verification: Verification,
     ) -> Arc<Serving> {
         Arc::new(Serving {
             trusted: lent.trusted.clone(),
+            kept: Box::new(std::mem::take(&mut lent.kept)),
             signer: plugin.clone().open(self.session(object, config, lent)),
             retry: retry_policy(&object.spec, self.retry),
             verification,
         })
     }
 
-    fn session(&self, object: &ObservedIssuer, config: String, lent: Lent) -> SessionInit {
+    fn session(
+        &self,
+        object: &ObservedIssuer,
+        (config, memory): (Arc<str>, IssuerShare),
+        lent: Lent,
+    ) -> SessionInit {
         let spec = &object.spec;
         SessionInit {
             issuer: IssuerIdentity {
@@ -238,6 +270,7 @@ impl Preparer {
             },
             http: lent.http,
             observer: self.reporter.of_issuer(&object.target.reference),
+            memory,
         }
     }
 
@@ -245,18 +278,6 @@ impl Preparer {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.entry(uid.to_owned()).or_default().clone()
     }
-}
-
-/// `spec.config` as JSON.
-fn config(spec: &IssuerSpec) -> Result<String, CheckFailure> {
-    let config = serde_json::Value::Object(spec.config.clone()).to_string();
-    if config.len() > MAX_CONFIG {
-        let (kib, max) = (config.len() >> 10, MAX_CONFIG >> 10);
-        return Err(CheckFailure::permanent(format!(
-            "spec.config has {kib} KiB as JSON; at most {max} KiB are accepted"
-        )));
-    }
-    Ok(config)
 }
 
 async fn check(prepared: &Prepared) -> Result<(), CheckFailure> {

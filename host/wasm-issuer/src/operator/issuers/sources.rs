@@ -269,7 +269,7 @@ impl Sources {
     }
 }
 
-async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -> Result<T, SourceError> {
+pub async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -> Result<T, SourceError> {
     in_time(reading).await.map_err(|error| match error {
         ReadError::Failed(kube::Error::Api(status))
             if (400..500).contains(&status.code) && status.code != 429 =>

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_runtime::IssuerMemory;
 
 use super::api_server::ScriptedApi;
 use super::plugin::ScriptedLoader;
@@ -17,7 +18,7 @@ use crate::operator::registry::Registry;
 use crate::policy::{CurrentPolicy, Policy};
 
 /// How it is set up.
-pub fn settings(policy: CurrentPolicy) -> Settings {
+pub fn settings(policy: CurrentPolicy, memory: IssuerMemory) -> Settings {
     Settings {
         builtin_dir: "/nowhere".into(),
         cluster_resource_namespace: "operator".to_owned(),
@@ -26,6 +27,7 @@ pub fn settings(policy: CurrentPolicy) -> Settings {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
         },
         policy,
+        memory,
     }
 }
 
@@ -34,7 +36,7 @@ pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registr
     let (registry, _) = Registry::new();
     let metrics = Arc::new(Metrics::new());
     let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
-    let settings = settings(watch::channel(Arc::new(Policy::default())).1);
+    let settings = settings(watch::channel(Arc::new(Policy::default())).1, IssuerMemory::unlimited());
     let loader = Arc::new(plugins.clone());
     let issuers = Issuers::new(api.client(), loader, settings, registry.clone(), events, metrics);
     tokio::spawn(issuers.run(Synced::new()));

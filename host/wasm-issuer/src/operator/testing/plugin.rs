@@ -95,6 +95,7 @@ struct Script {
     checks: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<(Instant, SignRequest)>>,
     checked: Mutex<usize>,
+    configs: Mutex<Vec<String>>,
 }
 
 impl ScriptedSigner {
@@ -126,6 +127,11 @@ impl ScriptedSigner {
     /// The tokens that it was asked with.
     pub fn tokens(&self) -> Vec<Option<String>> {
         self.asked().into_iter().map(|request| request.resume).collect()
+    }
+
+    /// The configurations that it was given.
+    pub fn configs(&self) -> Vec<String> {
+        self.0.configs.lock().unwrap().clone()
     }
 
     /// How often it was checked.
@@ -267,8 +273,24 @@ impl Loaded for ScriptedPlugin {
         &self.sha256
     }
 
-    fn open(self: Arc<Self>, _: SessionInit) -> Arc<dyn Signer> {
-        Arc::new(self.signer.clone())
+    fn open(self: Arc<Self>, session: SessionInit) -> Arc<dyn Signer> {
+        self.signer.0.configs.lock().unwrap().push(session.config.to_string());
+        Arc::new(ScriptedSession { signer: self.signer.clone(), _lent: session })
+    }
+}
+
+struct ScriptedSession {
+    signer: ScriptedSigner,
+    _lent: SessionInit,
+}
+
+impl Signer for ScriptedSession {
+    fn check(&self) -> BoxFuture<'_, Result<(), CallError>> {
+        self.signer.check()
+    }
+
+    fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>> {
+        self.signer.sign(request)
     }
 }
 

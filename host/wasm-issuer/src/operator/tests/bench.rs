@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_runtime::IssuerMemory;
 
 use wasm_issuer_runtime::FairBytes;
 
@@ -41,15 +42,27 @@ pub struct Bench {
 impl Bench {
     /// The Issuers' side alone.
     pub fn start(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
-        Self::run(prepare, false)
+        Self::run(prepare, false, IssuerMemory::unlimited())
     }
 
     /// Both sides.
     pub fn whole(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
-        Self::run(prepare, true)
+        Self::within(IssuerMemory::unlimited(), prepare)
     }
 
-    fn run(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader), with_requests: bool) -> Self {
+    /// Both sides, where the Issuers may keep so much.
+    pub fn within(
+        memory: IssuerMemory,
+        prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
+    ) -> Self {
+        Self::run(prepare, true, memory)
+    }
+
+    fn run(
+        prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
+        with_requests: bool,
+        memory: IssuerMemory,
+    ) -> Self {
         let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
         let (ca, value) = issuer("ca");
         api.put(&ca, value);
@@ -60,7 +73,7 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
-        let settings = settings(current);
+        let settings = settings(current, memory);
         let loader = Arc::new(plugins.clone());
         let issuers =
             Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());

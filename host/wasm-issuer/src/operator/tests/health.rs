@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::FairBytes;
+use wasm_issuer_runtime::{FairBytes, IssuerMemory};
 
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
@@ -38,6 +38,7 @@ async fn loops_with_nothing_to_do_come_round() {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
         },
         policy: PolicyFile::none().policy(),
+        memory: IssuerMemory::unlimited(),
     };
     let loader = Arc::new(ScriptedLoader::default());
     let issuers =

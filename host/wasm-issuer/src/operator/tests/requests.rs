@@ -131,6 +131,7 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
         },
         verification: Verification::default(),
         trusted: TrustedCas::default(),
+        kept: Box::new(()),
     };
     let entry = IssuerEntry {
         uid: "issuer".to_owned(),

@@ -38,6 +38,11 @@ fn what_is_in_the_issuers_secrets_is_published_beside_it() {
         assert_eq!(verified.ca, Some(pems(&[own.clone(), old.clone()])));
         assert_eq!(verified.dropped.len(), 1);
     }
+    // From two Secrets, be it the same in both.
+    world.trusted = TrustedCas::among([old.as_slice()]).and(&TrustedCas::among([value.as_bytes(), &own]));
+    let given = [evil, own.clone(), old.clone()];
+    let verified = world.verify(&[world.leaf(), world.intermediate()], Some(&given)).unwrap();
+    assert_eq!(verified.ca, Some(pems(&[own, old.clone()])));
     // It is the very certificate, not one of that name.
     let again = [world.root(), root("Old")];
     assert_eq!(world.verify(&[world.leaf(), world.intermediate()], Some(&again)).unwrap().dropped.len(), 1);

@@ -1,0 +1,143 @@
+//! What Issuers keep of the Secrets that they name: in memory once for all that name it, and on their owner's account.
+//!
+//! A Secret costs the one who makes it next to nothing, and so does an Issuer that names it; each with a copy of its own,
+//! and what is made of it, would be a hundred megabytes for a hundred of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use wasm_issuer_core::issuance::issuer::CheckFailure;
+use wasm_issuer_core::issuance::verify::TrustedCas;
+use wasm_issuer_runtime::egress::{ClientIdentity, Roots, ValueLocation};
+use wasm_issuer_runtime::{IssuerMemory, IssuerShare, Secret, SecretData};
+
+use super::dependency::Dependency;
+use super::watches::Version;
+
+/// What all Issuers keep of Secrets.
+pub struct KeptSecrets {
+    memory: IssuerMemory,
+    kept: Mutex<HashMap<Place, Weak<KeptSecret>>>,
+}
+
+/// A Secret as a field of an owner's Issuers names it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    owner: String,
+    field: Dependency,
+    namespace: String,
+    name: String,
+}
+
+/// What is kept of one version of a Secret.
+pub struct KeptSecret {
+    pub used: Used,
+    version: Version,
+    _share: IssuerShare,
+}
+
+/// What Issuers use of a Secret, which depends on the field that names it.
+#[derive(Default)]
+pub struct Used {
+    /// What the plugin uses through handles.
+    pub secret: Option<Arc<Secret>>,
+    /// The CA certificates that may be published.
+    pub trusted: TrustedCas,
+    /// The CAs of the servers.
+    pub roots: Option<Roots>,
+    /// Who the plugin is to servers.
+    pub client_identity: Option<ClientIdentity>,
+}
+
+impl KeptSecrets {
+    /// Nothing yet.
+    pub fn new(memory: IssuerMemory) -> Self {
+        Self { memory, kept: Mutex::default() }
+    }
+
+    /// Keep what a field uses of a Secret that was read in this version, on the owner's account, or find it where it is kept
+    /// already.
+    pub fn keep(
+        &self,
+        owner: String,
+        field: Dependency,
+        secret: SecretData,
+        version: Version,
+    ) -> Result<Arc<KeptSecret>, CheckFailure> {
+        let (namespace, name) = (secret.namespace.clone(), secret.name.clone());
+        let place = Place { owner, field, namespace, name };
+        if let Some(kept) = self.find(&place, &version) {
+            return Ok(kept);
+        }
+        let (used, size) = used(field, secret)?;
+        let mut share = self.memory.share(&place.owner);
+        // Another Issuer may have kept it meanwhile.
+        if let Some(kept) = self.find(&place, &version) {
+            return Ok(kept);
+        }
+        share.grow(size).map_err(CheckFailure::no_room)?;
+        let kept = Arc::new(KeptSecret { used, version, _share: share });
+        let mut all = self.lock();
+        all.retain(|_, kept| kept.strong_count() > 0);
+        all.insert(place, Arc::downgrade(&kept));
+        Ok(kept)
+    }
+
+    fn find(&self, place: &Place, version: &Version) -> Option<Arc<KeptSecret>> {
+        let kept = self.lock().get(place).and_then(Weak::upgrade);
+        kept.filter(|kept| kept.version == *version)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Weak<KeptSecret>>> {
+        // A panic while the lock was held leaves a whole map behind: every change is one insert or remove.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a field uses of a Secret, and the memory that it takes, in bytes.
+fn used(field: Dependency, secret: SecretData) -> Result<(Used, usize), CheckFailure> {
+    let trusted = || TrustedCas::among(secret.values.values().map(|value| value.as_slice()));
+    Ok(match field {
+        Dependency::Plugin => (Used::default(), 0),
+        Dependency::AuthSecret => {
+            let trusted = trusted();
+            let secret = Secret::new(secret);
+            let size = secret.size() + trusted.size();
+            (Used { secret: Some(secret), trusted, ..Used::default() }, size)
+        }
+        Dependency::TrustedCas => {
+            let trusted = trusted();
+            let size = trusted.size();
+            (Used { trusted, ..Used::default() }, size)
+        }
+        Dependency::CaBundle => {
+            let (pem, location) = value(&secret, "ca.crt", field)?;
+            let roots = Roots::from_pem(pem, &location).map_err(CheckFailure::passing)?;
+            (Used { roots: Some(roots), ..Used::default() }, 2 * pem.len())
+        }
+        Dependency::ClientCert => {
+            let (chain, chain_location) = value(&secret, "tls.crt", field)?;
+            let (key, key_location) = value(&secret, "tls.key", field)?;
+            let identity = ClientIdentity::from_pem((chain, &chain_location), (key, &key_location))
+                .map_err(CheckFailure::passing)?;
+            let size = 2 * (chain.len() + key.len());
+            (Used { client_identity: Some(identity), ..Used::default() }, size)
+        }
+    })
+}
+
+fn value<'a>(
+    secret: &'a SecretData,
+    key: &str,
+    field: Dependency,
+) -> Result<(&'a [u8], ValueLocation), CheckFailure> {
+    let SecretData { namespace, name, values } = secret;
+    let Some(value) = values.get(key) else {
+        let field = field.field();
+        return Err(CheckFailure::passing(format!(
+            r#"Secret "{namespace}/{name}" (named by {field}) has no key "{key}""#
+        )));
+    };
+    let key = ValueLocation { namespace: namespace.clone(), secret: name.clone(), key: key.to_owned() };
+    Ok((value, key))
+}
