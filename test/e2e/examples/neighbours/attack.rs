@@ -19,6 +19,7 @@ pub enum Attack {
     SilentNames,
     RefusedWrites,
     Blame,
+    LargeSecrets,
     /// Of the hostile plugin.
     Behaviour(&'static str),
     /// Of the hostile plugin that speaks HTTP.
@@ -40,6 +41,7 @@ impl Attack {
             Self::SilentNames => tenants::silent_names(arena).await,
             Self::RefusedWrites => tenants::refused_writes(arena).await,
             Self::Blame => tenants::blame(arena).await,
+            Self::LargeSecrets => tenants::large_secrets(arena).await,
             Self::Behaviour(name) => behaviours::plugin(arena, name).await,
             Self::Http(name) => behaviours::http(arena, name).await,
         }

@@ -62,6 +62,7 @@ fn tenants(has_names: bool) -> Vec<Row> {
         row("6", "60 Issuers whose name server does not answer", names, 30),
         row("7", "140 requests whose status cannot be written", RefusedWrites, 30),
         row("8", "a shared Issuer is blamed for the tenant's own requests", Blame, 30),
+        row("9", "1,000 Issuers that name one Secret of 1 MiB, 100 that name one each", LargeSecrets, 30),
     ];
     rows.iter_mut().for_each(|row| row.restarts = true);
     rows[5].through = Through::Names;

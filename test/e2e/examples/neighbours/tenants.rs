@@ -115,6 +115,21 @@ pub async fn secrets(arena: &Arena) {
     arena.issuers(all.map(|name| (name.clone(), spec(&name)))).await;
 }
 
+/// As large as Secrets can be. What is text is looked for in messages.
+pub async fn large_secrets(arena: &Arena) {
+    let token = "s3cret-token\n".repeat((1 << 20) / 13);
+    let own = names("own", 100);
+    let all = std::iter::once("all".to_owned()).chain(own.iter().cloned());
+    let make = |name: String| {
+        let secret = json!({"stringData": {"token": token}});
+        async move { drop(arena.tenant.apply(Kind::Secret, &name, secret).await) }
+    };
+    stream::iter(all).for_each_concurrent(8, make).await;
+    let spec = |secret: &str| json!({"plugin": {"builtin": "hostile"}, "config": {"behaviour": "good"}, "authSecretName": secret});
+    let shared = names("shares", 1000).into_iter().map(|name| (name, spec("all")));
+    arena.issuers(shared.chain(own.iter().map(|name| (name.clone(), spec(name))))).await;
+}
+
 /// One function after the other in which many variables are alive across many branches.
 fn slow() -> Vec<u8> {
     const FUNCTIONS: usize = 40;
