@@ -115,11 +115,6 @@ impl CheckFailure {
     pub fn no_room(error: impl ToString) -> Self {
         Self { message: error.to_string(), kind: CheckFailureKind::NoRoom }
     }
-
-    /// Whether it tells nothing of the Issuer or its CA.
-    pub fn is_the_hosts(&self) -> bool {
-        matches!(self.kind, CheckFailureKind::Unknown | CheckFailureKind::NoRoom)
-    }
 }
 
 impl From<Failure> for CheckFailure {

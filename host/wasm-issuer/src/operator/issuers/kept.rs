@@ -4,6 +4,7 @@
 //! and what is made of it, would be a hundred megabytes for a hundred of them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wasm_issuer_core::issuance::issuer::CheckFailure;
@@ -17,22 +18,30 @@ use super::watches::Version;
 /// What all Issuers keep of Secrets.
 pub struct KeptSecrets {
     memory: IssuerMemory,
-    kept: Mutex<HashMap<Place, Weak<KeptSecret>>>,
+    kept: Mutex<HashMap<Named, Weak<KeptSecret>>>,
+    moments: AtomicU64,
 }
 
 /// A Secret as a field of an owner's Issuers names it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Place {
-    owner: String,
-    field: Dependency,
-    namespace: String,
-    name: String,
+pub struct Named {
+    /// On whose account it is.
+    pub owner: String,
+    pub field: Dependency,
+    pub namespace: String,
+    pub name: String,
 }
+
+/// A point in the order of things: of two, the one that was taken first is the smaller.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
 
 /// What is kept of one version of a Secret.
 pub struct KeptSecret {
     pub used: Used,
-    version: Version,
+    pub version: Version,
+    /// When the read began that found this version last.
+    read: AtomicU64,
     _share: IssuerShare,
 }
 
@@ -52,43 +61,55 @@ pub struct Used {
 impl KeptSecrets {
     /// Nothing yet.
     pub fn new(memory: IssuerMemory) -> Self {
-        Self { memory, kept: Mutex::default() }
+        Self { memory, kept: Mutex::default(), moments: AtomicU64::new(0) }
     }
 
-    /// Keep what a field uses of a Secret that was read in this version, on the owner's account, or find it where it is kept
-    /// already.
+    /// This very moment.
+    pub fn now(&self) -> Moment {
+        Moment(self.moments.fetch_add(1, Ordering::SeqCst))
+    }
+
+    /// What is kept of a Secret, if another Issuer began to read it since then: a read of one's own would find nothing newer.
+    pub fn read_since(&self, secret: &Named, asked: Moment) -> Option<Arc<KeptSecret>> {
+        self.find(secret).filter(|kept| Moment(kept.read.load(Ordering::SeqCst)) > asked)
+    }
+
+    /// Keep what a field uses of a Secret that was found in this version by a read that began then, on the owner's account, or
+    /// find it where it is kept already.
     pub fn keep(
         &self,
-        owner: String,
-        field: Dependency,
-        secret: SecretData,
+        secret: Named,
+        data: SecretData,
         version: Version,
+        Moment(began): Moment,
     ) -> Result<Arc<KeptSecret>, CheckFailure> {
-        let (namespace, name) = (secret.namespace.clone(), secret.name.clone());
-        let place = Place { owner, field, namespace, name };
-        if let Some(kept) = self.find(&place, &version) {
+        let find = || {
+            let kept = self.find(&secret).filter(|kept| kept.version == version)?;
+            kept.read.fetch_max(began, Ordering::SeqCst);
+            Some(kept)
+        };
+        if let Some(kept) = find() {
             return Ok(kept);
         }
-        let (used, size) = used(field, secret)?;
-        let mut share = self.memory.share(&place.owner);
+        let (used, size) = used(secret.field, data)?;
         // Another Issuer may have kept it meanwhile.
-        if let Some(kept) = self.find(&place, &version) {
+        if let Some(kept) = find() {
             return Ok(kept);
         }
+        let mut share = self.memory.share(&secret.owner);
         share.grow(size).map_err(CheckFailure::no_room)?;
-        let kept = Arc::new(KeptSecret { used, version, _share: share });
+        let kept = Arc::new(KeptSecret { used, version, read: AtomicU64::new(began), _share: share });
         let mut all = self.lock();
         all.retain(|_, kept| kept.strong_count() > 0);
-        all.insert(place, Arc::downgrade(&kept));
+        all.insert(secret, Arc::downgrade(&kept));
         Ok(kept)
     }
 
-    fn find(&self, place: &Place, version: &Version) -> Option<Arc<KeptSecret>> {
-        let kept = self.lock().get(place).and_then(Weak::upgrade);
-        kept.filter(|kept| kept.version == *version)
+    fn find(&self, secret: &Named) -> Option<Arc<KeptSecret>> {
+        self.lock().get(secret).and_then(Weak::upgrade)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Weak<KeptSecret>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Named, Weak<KeptSecret>>> {
         // A panic while the lock was held leaves a whole map behind: every change is one insert or remove.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,7 +8,7 @@ use wasm_issuer_runtime::Secret;
 use wasm_issuer_runtime::egress::{Grant, HttpGrant};
 
 use super::dependency::{Dependency, Versions};
-use super::kept::{KeptSecret, KeptSecrets};
+use super::kept::{KeptSecret, KeptSecrets, Named};
 use super::place::Place;
 use super::sources::Sources;
 use super::watches::{Version, Watched};
@@ -38,10 +38,20 @@ pub async fn lend(
     let mut kept = Vec::new();
     for (field, _, name) in Dependency::of(spec).filter(|(_, what, _)| *what == Watched::Secret) {
         read.insert(field, Version::Absent);
-        let (secret, version) = sources.secret(field.field(), name, place).await?;
+        let (owner, namespace) = (place.account().owner, place.namespace.to_owned());
+        let secret = Named { owner, field, namespace, name: name.to_string() };
+        let asked = secrets.now();
+        let turn = sources.api.turn(&place.owner).await;
+        if let Some(found) = secrets.read_since(&secret, asked) {
+            read.insert(field, found.version.clone());
+            kept.push(Ok(found));
+            continue;
+        }
+        let began = secrets.now();
+        let (data, version) = sources.secret(field.field(), name, place, turn).await?;
         read.insert(field, version.clone());
         // At once: the others may be long in coming. What is wrong with it is told when all were read.
-        kept.push(secrets.keep(place.account().owner, field, secret, version));
+        kept.push(secrets.keep(secret, data, version, began));
     }
     let allowed = Grant::parse(&spec.http.allowed_hosts).map_err(CheckFailure::permanent)?;
     let kept = kept.into_iter().collect::<Result<Vec<_>, _>>()?;

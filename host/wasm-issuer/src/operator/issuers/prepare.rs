@@ -149,10 +149,12 @@ impl Preparer {
         let Some(old) = before.filter(|old| !self.is_outdated(old, object)) else {
             return Preparation { result: Err(failure), prepared: candidate, refused: None, read };
         };
-        if failure.is_the_hosts() && old.generation == object.state.generation {
+        let has_no_room = failure.kind == CheckFailureKind::NoRoom;
+        let is_unknown = failure.kind == CheckFailureKind::Unknown;
+        if (has_no_room || is_unknown) && old.generation == object.state.generation {
             // From the last inputs that are known.
             let again = self.recheck(old).await;
-            if failure.kind == CheckFailureKind::Unknown {
+            if is_unknown {
                 return again;
             }
             if again.result.is_ok() {

@@ -238,14 +238,16 @@ impl Sources {
         Err(SourceError::NoBuiltin { name: name.to_owned(), found: names.join(", ") })
     }
 
-    /// Read a Secret that a field of the Issuer names, with its version.
+    /// Read a Secret that a field of the Issuer names, with its version, in this turn.
     pub async fn secret(
         &self,
         field: &'static str,
         name: &str,
         place: &Place<'_>,
+        turn: FairSlot,
     ) -> Result<(SecretData, Version), SourceError> {
         let found = self.read_secret(name, place).await?;
+        drop(turn);
         let (name, namespace) = (name.to_owned(), place.namespace.to_owned());
         let Some(secret) = found else {
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
@@ -260,11 +262,9 @@ impl Sources {
         Ok((SecretData { namespace, name, values: data }, version))
     }
 
-    /// Read a Secret, if it is there. Waiting for the turn is no part of the time that the API server has, and needs no room
-    /// for what comes after it.
+    /// Read a Secret, if it is there.
     async fn read_secret(&self, name: &str, place: &Place<'_>) -> Result<Option<Secret>, SourceError> {
         let api: Api<Secret> = Api::namespaced(self.api.client.clone(), place.namespace);
-        let _turn = self.api.turn(&place.owner).await;
         read(Box::pin(api.get_opt(name)), format!(r#"Secret "{}/{name}""#, place.namespace)).await
     }
 }
