@@ -141,6 +141,12 @@ impl<K: Signer> Authority<K> {
         self.chain.first().ok_or_else(|| Failure::issuer("the CA has no certificate"))
     }
 
+    /// The certificate of the chain that ends first.
+    pub(crate) fn first_to_end(&self) -> Result<&ParsedCertificate, Failure> {
+        let own = self.own()?;
+        Ok(self.chain.iter().min_by_key(|ca| ca.until()).unwrap_or(own))
+    }
+
     /// The key that goes with the first certificate of [`chain`](Self::chain), to sign with.
     pub fn key(&self) -> &K {
         &self.key

@@ -123,17 +123,17 @@ impl CertificateBuilder {
         self
     }
 
-    /// Signs with a CA and returns the certificate, DER. A CA's certificate that ends sooner ends this one too:
-    /// beyond that nobody accepts it.
+    /// Signs with a CA and returns the certificate, DER. A certificate of the CA's chain that ends sooner ends this one
+    /// too: beyond that nobody accepts it.
     pub fn sign<K: Signer>(mut self, authority: &Authority<K>) -> Result<Vec<u8>, Failure> {
         if self.basic_constraints.ca && !authority.may_sign_ca() {
             return Err(Failure::permanent("the path length of this CA does not allow CAs below it"));
         }
-        let ca = authority.own()?;
-        let ca_not_after = ca.validity().not_after.to_unix_duration().as_secs();
-        if self.not_after > ca_not_after {
-            log::warn(format!("the certificate ends with its CA's on {}", ca.validity().not_after));
-            self.not_after = ca_not_after;
+        let (ca, first) = (authority.own()?, authority.first_to_end()?);
+        if self.not_after > first.until() {
+            let end = first.validity().not_after;
+            log::warn(format!("the certificate ends with {}, above it, on {end}", first.describe()));
+            self.not_after = first.until();
         }
         self.encode(authority.key(), ca.subject(), Some(ca.key_id()?))
     }

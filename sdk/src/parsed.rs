@@ -108,6 +108,11 @@ impl ParsedCertificate {
         &self.validity
     }
 
+    /// When it ceases to be valid, in seconds since 1970.
+    pub(crate) fn until(&self) -> u64 {
+        self.validity.not_after.to_unix_duration().as_secs()
+    }
+
     /// The extensions in their order.
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions

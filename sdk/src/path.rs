@@ -133,7 +133,7 @@ impl<K: Signer> Search<'_, K> {
     /// Keeps the path if it is better than the best so far.
     fn consider(&mut self, path: &[usize], has_root: bool, left_out: Option<usize>) {
         let flaw = self.flaw(path);
-        let until = path.iter().map(|&at| until(&self.given[at].certificate)).min().unwrap_or_default();
+        let until = path.iter().map(|&at| self.given[at].certificate.until()).min().unwrap_or_default();
         let is_trusted = path.iter().chain(&left_out).any(|&at| self.given[at].is_trusted);
         let rank = (flaw.is_none(), has_root, is_trusted, until, Reverse(path.len()));
         if self.found.as_ref().is_none_or(|best| best.rank < rank) {
@@ -273,17 +273,13 @@ fn unfit(certificate: &ParsedCertificate, below: usize) -> Option<String> {
 
 fn invalid_at(certificate: &ParsedCertificate, now: u64) -> Option<String> {
     let validity = certificate.validity();
-    if now >= until(certificate) {
+    if now >= certificate.until() {
         Some(format!("expired at {}", validity.not_after))
     } else if now < validity.not_before.to_unix_duration().as_secs() {
         Some(format!("is not valid before {}", validity.not_before))
     } else {
         None
     }
-}
-
-fn until(certificate: &ParsedCertificate) -> u64 {
-    certificate.validity().not_after.to_unix_duration().as_secs()
 }
 
 /// Which certificates there are, for messages.

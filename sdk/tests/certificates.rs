@@ -4,6 +4,7 @@
 mod support;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
+use support::ca::Ca;
 use support::{
     ALGORITHMS, CN, OU, PRINTABLE, TestKey, UTF8, attribute, ca_builder, csr, der, dns_san, extension, name,
     now, request, root, web_request,
@@ -193,6 +194,22 @@ fn a_certificate_ends_with_its_ca_at_the_latest() {
     for duration_seconds in [100 * 365 * 24 * 3600, u64::MAX] {
         let leaf = issue(&authority, &Request { duration_seconds, ..web_request() });
         assert_eq!(leaf.validity().not_after, authority.chain()[0].validity().not_after);
+    }
+}
+
+/// Also where it is the root above that ends first: a certificate that outlives it is good for nothing by then.
+#[test]
+fn a_certificate_ends_with_the_first_of_its_path() {
+    let [root, own] = [TestKey::p256(), TestKey::p256()];
+    let request = Request { duration_seconds: u64::MAX, ..web_request() };
+    for (of_root, of_intermediate, at) in [(2050, 2060, 1), (2060, 2050, 0)] {
+        let intermediate = Ca::below(("Root", &root), "Inter", &own).years(2020, of_intermediate).der();
+        let root = Ca::root("Root", &root).years(2020, of_root).der();
+        let authority = Authority::new(&own, &[intermediate, root]).unwrap();
+        let leaf = ParsedCertificate::from_der(
+            &CertificateBuilder::for_request(&request).unwrap().sign(&authority).unwrap(),
+        );
+        assert_eq!(leaf.unwrap().validity().not_after, authority.chain()[at].validity().not_after);
     }
 }
 
