@@ -29,7 +29,7 @@ pub enum Algorithm {
     EcdsaP521Sha512,
     /// Ed25519 (RFC 8032), of the message itself and not of a hash.
     Ed25519,
-    /// sha256WithRSAEncryption, for keys of 2048 to 4096 bits.
+    /// sha256WithRSAEncryption, for keys of 2048 to 8192 bits.
     RsaPkcs1Sha256,
 }
 
@@ -111,6 +111,12 @@ impl PrivateKey {
     /// The SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
     pub fn public_key_der(&self) -> &[u8] {
         &self.public_key
+    }
+
+    /// Whether a signature takes tens of milliseconds: RSA above 4096 bits. One of 4096 bits takes 2, one of 8192 some
+    /// 40, others less than 1.
+    pub fn is_slow(&self) -> bool {
+        matches!(&self.pair, Pair::Rsa(pair) if pair.public_modulus_len() > 4096 / 8)
     }
 
     /// Signs a message, at most [`MAX_MESSAGE_BYTES`] long. ECDSA signatures are DER.

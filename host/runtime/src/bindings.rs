@@ -14,7 +14,11 @@ pub type SecretHandle = SecretValue;
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "issuer-plugin",
-    imports: { default: trappable },
+    imports: {
+        // It may take a thread of its own.
+        "wasm-issuer:plugin/keys.[method]signing-key.sign": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
     with: {
         "wasm-issuer:plugin/secrets.secret": crate::bindings::SecretHandle,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
-use tokio::task::yield_now;
+use tokio::task::{JoinError, spawn_blocking, yield_now};
 use tokio::time::sleep;
 
 use super::engine::TICK;
@@ -90,6 +90,27 @@ impl CallTurns {
     pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
         self.ticks = self.ticks.saturating_add(1);
         self.turn(self.are_taken())
+    }
+
+    /// Does work of the host's that takes longer than a tick: in the call's turn, and not on a thread that others wait for.
+    /// It goes on to its end where the call does not.
+    pub fn compute<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
+        &mut self,
+        work: W,
+    ) -> impl Future<Output = Result<T, JoinError>> + Send + use<T, W> {
+        self.ticks = self.ticks.saturating_add(SHORT + 1);
+        let (issuer, all, owner) = (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone());
+        let waits = self.waits.clone();
+        waits.store(true, Ordering::Relaxed);
+        async move {
+            let turn = (issuer.acquire_owned().await, all.acquire(&owner).await);
+            waits.store(false, Ordering::Relaxed);
+            let work = move || {
+                let _turn = turn;
+                work()
+            };
+            spawn_blocking(work).await
+        }
     }
 
     fn turn(&self, is_taken: bool) -> impl Future<Output = ()> + Send + use<> {

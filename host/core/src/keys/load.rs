@@ -12,13 +12,13 @@ use super::{Algorithm, KeyError, Pair, PrivateKey, ecdsa};
 use crate::x509::pem;
 use crate::x509::signature::bit_len;
 
-/// The largest text that is read. An RSA key of 4096 bits takes 3.3 KiB.
+/// The largest text that is read. An RSA key of 8192 bits takes 6.4 KiB.
 pub const MAX_KEY_PEM_BYTES: usize = 16 * 1024;
 
 const MALFORMED: KeyError =
     KeyError::Invalid("the PEM block does not hold a private key of the kind that it names");
 const UNSUPPORTED: KeyError = KeyError::Invalid(
-    "the private key is of an unsupported kind; accepted are RSA of 2048 to 4096 bits, P-256, P-384, P-521 and Ed25519",
+    "the private key is of an unsupported kind; accepted are RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519",
 );
 
 const ONE_KEY: &str = "exactly one PEM block with a private key is expected";
@@ -121,7 +121,7 @@ fn check_rsa_size(der: &[u8]) -> Result<(), KeyError> {
         let _version: u8 = reader.decode()?;
         Ok(bit_len(reader.decode::<UintRef<'_>>()?.as_bytes()))
     })?;
-    if (2048..=4096).contains(&bits) { Ok(()) } else { Err(UNSUPPORTED) }
+    if (2048..=8192).contains(&bits) { Ok(()) } else { Err(UNSUPPORTED) }
 }
 
 /// Reads the first fields of a SEQUENCE that fills `der`, and skips the others.

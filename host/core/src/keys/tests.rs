@@ -95,6 +95,16 @@ fn pkcs1_is_read() {
     check(&PrivateKey::from_pem(pem::encode("RSA PRIVATE KEY", &inner(&rsa_pkcs8())).as_bytes()).unwrap());
 }
 
+/// As large as cert-manager makes them. A public test key.
+#[test]
+fn rsa_of_8192_bits_is_read_and_slow() {
+    let key = PrivateKey::from_pem(include_bytes!("testdata/rsa-8192.key")).unwrap();
+    check(&key);
+    assert!(key.is_slow());
+    let rsa = PrivateKey::from_pem(pem::encode("PRIVATE KEY", &rsa_pkcs8()).as_bytes()).unwrap();
+    assert!(!rsa.is_slow() && !PrivateKey::generate(Algorithm::Ed25519).unwrap().is_slow());
+}
+
 #[test]
 fn what_is_no_plain_private_key_is_refused_without_repeating_it() {
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
@@ -124,7 +134,7 @@ fn keys_of_other_kinds_and_sizes_are_refused() {
     let unsupported = |label: &str, der: &[u8]| {
         assert!(refused(&pem::encode(label, der)).contains("unsupported kind; accepted are RSA of 2048"));
     };
-    for bits in [1024, 2040, 4104, 16_384] {
+    for bits in [1024, 2040, 8200, 16_384] {
         let modulus = [&[0, 0x80], vec![1; bits / 8 - 1].as_slice()].concat();
         unsupported("RSA PRIVATE KEY", &tlv(SEQUENCE, &[&[2, 1, 0], &tlv(2, &[&modulus]), &[2, 1, 3]]));
     }

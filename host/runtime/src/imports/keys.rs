@@ -5,10 +5,12 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::bindings::KeyHandle;
 use crate::bindings::wasm_issuer::plugin::keys::{self as wit, Host, HostSigningKey};
+use crate::turns::CallTurns;
 
 /// What the functions need of a call.
 pub struct KeysView<'a> {
     pub keys: &'a EphemeralKeys,
+    pub turns: &'a mut CallTurns,
     pub table: &'a mut ResourceTable,
 }
 
@@ -57,12 +59,18 @@ impl HostSigningKey for KeysView<'_> {
         Ok(self.table.get(&key)?.public_key_der().to_vec())
     }
 
-    fn sign(
+    async fn sign(
         &mut self,
         key: Resource<KeyHandle>,
         message: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, wit::KeyError>> {
-        Ok(self.table.get(&key)?.sign(&message).map_err(Into::into))
+        let key = self.table.get(&key)?.clone();
+        let signed = if key.is_slow() {
+            self.turns.compute(move || key.sign(&message)).await?
+        } else {
+            key.sign(&message)
+        };
+        Ok(signed.map_err(Into::into))
     }
 
     fn drop(&mut self, key: Resource<KeyHandle>) -> wasmtime::Result<()> {

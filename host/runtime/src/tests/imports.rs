@@ -115,8 +115,8 @@ fn a_value_is_read_only_where_the_spec_says_so() {
     }
 }
 
-#[test]
-fn a_key_signs_and_is_parsed_once() {
+#[tokio::test]
+async fn a_key_signs_and_is_parsed_once() {
     let pair = rcgen::KeyPair::generate().unwrap();
     let mut store = state(&[("tls.key", pair.serialize_pem().as_bytes()), ("other", b"no key")], &[]);
     let mut secrets = store.data_mut().secrets_view();
@@ -132,8 +132,8 @@ fn a_key_signs_and_is_parsed_once() {
             .starts_with("`other` of the Secret: ")
     );
     let mut keys = store.data_mut().keys_view();
-    assert!(!keys.sign(again, b"message".to_vec()).unwrap().unwrap().is_empty());
-    let too_long = keys.sign(key, vec![0; (64 << 10) + 1]).unwrap();
+    assert!(!keys.sign(again, b"message".to_vec()).await.unwrap().unwrap().is_empty());
+    let too_long = keys.sign(key, vec![0; (64 << 10) + 1]).await.unwrap();
     assert!(matches!(too_long, Err(KeyError::LimitExceeded(_))));
 }
 

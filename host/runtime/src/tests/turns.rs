@@ -87,6 +87,28 @@ async fn a_looping_plugin_does_not_delay_its_neighbours() {
     loops.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
+/// What takes tens of milliseconds, a signature of RSA with 8192 bits, holds no thread of the executor, and a turn of the
+/// owner's until it has ended.
+#[tokio::test]
+async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
+    let all = Turns::at_a_time(1);
+    let call = |issuer: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", issuer));
+    let (mut first, mut second) = (call("one"), call("two"));
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let working = tokio::spawn(first.compute(move || told.recv().unwrap()));
+    // The only thread here goes on, or nobody would tell it to.
+    until("it has begun", || !first.waits()).await;
+    let waiting = tokio::spawn(second.compute(|| ()));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(second.waits(), "one at a time");
+    go_on.send(()).unwrap();
+    working.await.unwrap().unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(!second.waits());
+}
+
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
 #[tokio::test(start_paused = true)]
 async fn namespaces_take_turns_to_compute() {
