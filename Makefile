@@ -48,10 +48,12 @@ test-unit: plugins test-plugins ## Run the tests that need no cluster
 	$(CARGO) test $(HOST)
 
 .PHONY: test-oracle
-test-oracle: setup-go ## Compare what is said of CSRs with cert-manager's own code (ORACLE_SEED, ORACLE_MUTATIONS)
-	$(call say,what this operator and cert-manager say of the same CSRs)
+test-oracle: setup-go plugins ## Compare with what cert-manager, Go, OpenSSL and Java say (ORACLE_SEED, _MUTATIONS, _SECRETS)
+	$(call say,what this operator and cert-manager say of the same CSRs and certificates)
 	@test/oracle/build.sh >/dev/null
 	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored --nocapture go_and_ | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
+	$(call say,what clients and cert-manager say of the in-memory CA)
+	@set -o pipefail; $(CARGO) test $(HOST) --test clients -- --ignored --nocapture | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for MINUTES (default 1); needs the nightly compiler and cargo-fuzz

@@ -14,7 +14,8 @@ import (
 	"os"
 )
 
-// question is one of the three: a CSR with the rest of its request, a certificate, or a CA Secret that is to sign.
+// question is one of the four: a CSR with the rest of its request, a certificate, a CA Secret that is to sign, or a chain
+// that a client is to believe.
 type question struct {
 	CSR    []byte   `json:"csr"` // PEM
 	IsCA   bool     `json:"isCA"`
@@ -23,6 +24,9 @@ type question struct {
 	Certificate []byte `json:"certificate"` // DER
 
 	Secret map[string][]byte `json:"secret"` // tls.crt, tls.key, ca.crt: PEM
+
+	Chain []byte `json:"chain"` // PEM, leaf first
+	CA    []byte `json:"ca"`    // PEM, all that the client trusts
 }
 
 // answer: the error is empty where the input is accepted. SAN is the value of the subjectAltName extension that a CSR asks
@@ -67,6 +71,8 @@ func judge(asked question) (given answer) {
 	switch {
 	case asked.Secret != nil:
 		given.Chain, given.CA, err = signWith(asked.Secret)
+	case asked.Chain != nil:
+		err = verify(asked.Chain, asked.CA)
 	case asked.Certificate != nil:
 		_, err = x509.ParseCertificate(asked.Certificate)
 	default:
