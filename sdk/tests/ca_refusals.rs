@@ -5,7 +5,7 @@ mod support;
 
 use std::slice::from_ref;
 
-use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
+use rcgen::{BasicConstraints, GeneralSubtree, IsCa, KeyUsagePurpose};
 use support::ca::{Ca, accepted, refused, serial};
 use support::{ALGORITHMS, TestKey, host_judge, host_verify};
 use wasm_issuer_sdk::keys::VerifyError;
@@ -170,4 +170,17 @@ fn a_chain_that_the_operator_does_not_take_fails_the_check() {
     let refused = Authority::new(key, &[&malformed]).and_then(|authority| authority.check()).unwrap_err();
     let wanted = "would be refused: chain: certificate 2 is malformed";
     assert!(refused.message.contains(wanted), "{}", refused.message);
+}
+
+/// Those who ask have names of their own: the one that `check` signs for is none of theirs.
+#[test]
+fn a_ca_that_is_limited_to_some_names_passes_the_check() {
+    let [root, own] = [TestKey::p256(), TestKey::p256()];
+    let mut name = rcgen::DistinguishedName::new();
+    name.push(rcgen::DnType::OrganizationName, "Team");
+    for subtree in [GeneralSubtree::DirectoryName(name), GeneralSubtree::DnsName("example.com".into())] {
+        let limited = Ca::below(("Root", &root), "Inter", &own).names(subtree).der();
+        let authority = Authority::new(&own, &[limited, Ca::root("Root", &root).der()]).unwrap();
+        authority.check().unwrap();
+    }
 }

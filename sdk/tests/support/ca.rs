@@ -1,6 +1,9 @@
 //! CA certificates of every sort, made by rcgen, and what comes of a Secret that holds them.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, Issuer, KeyUsagePurpose,
+    NameConstraints, date_time_ymd,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use wasm_issuer_sdk::{Authority, Failure, pem};
 
@@ -44,6 +47,13 @@ impl<'a> Ca<'a> {
 
     pub fn kind(mut self, kind: IsCa) -> Self {
         self.params.is_ca = kind;
+        self
+    }
+
+    /// Only names within this one are permitted below it.
+    pub fn names(mut self, permitted: GeneralSubtree) -> Self {
+        self.params.name_constraints =
+            Some(NameConstraints { permitted_subtrees: vec![permitted], excluded_subtrees: vec![] });
         self
     }
 

@@ -112,6 +112,14 @@ fn keys_names_and_powers() {
         leaf.extensions = vec![san(&[dns("a.example")]), usage()];
     });
     check_leaf("a CA", "basicConstraints", Never, |leaf| leaf.extensions.push(ca_flag()));
+    check("no CA where one was asked for", "basicConstraints", Never, |world| {
+        world.request.is_ca = true;
+        vec![world.leaf(), world.intermediate(), world.root()]
+    });
+    check("a signature of its own", "chain", Never, |world| {
+        world.leaf.issuer = world.leaf.subject.clone();
+        vec![world.leaf.sign(&world.key)]
+    });
     check_leaf("cert sign", "keyUsage", Never, |leaf| {
         leaf.extensions = vec![names(), extension("2.5.29.15", &[3, 2, 2, 0x84])];
     });
