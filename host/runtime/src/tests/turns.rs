@@ -2,11 +2,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::FutureExt as _;
 use tokio::time::sleep;
+use wasm_issuer_core::keys::{EphemeralKeys, PrivateKey};
+use wasmtime::component::ResourceTable;
 
 use super::*;
+use crate::bindings::wasm_issuer::plugin::keys::HostSigningKey as _;
 use crate::engine::TICK;
 use crate::fair::Owner;
+use crate::imports::keys::KeysView;
 use crate::testing::until;
 use crate::turns::{CallTurns, IssuerTurns, Turns};
 
@@ -107,6 +112,30 @@ async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
     working.await.unwrap().unwrap();
     waiting.await.unwrap().unwrap();
     assert!(!second.waits());
+}
+
+/// On the executor's threads others wait.
+#[tokio::test]
+async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
+    let slow = include_bytes!("../../../core/src/keys/testdata/rsa-8192.key");
+    let quick = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let all = Turns::at_a_time(1);
+    let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
+    let (mut others, mut own) = (turns(), turns());
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let working = tokio::spawn(others.compute(move || told.recv().unwrap()));
+    until("it has begun", || !others.waits()).await;
+
+    let (keys, mut table) = (EphemeralKeys::default(), ResourceTable::new());
+    let [slow, quick] = [slow.as_slice(), quick.as_bytes()]
+        .map(|pem| table.push(Arc::new(PrivateKey::from_pem(pem).unwrap())).unwrap());
+    let mut view = KeysView { keys: &keys, turns: &mut own, table: &mut table };
+    assert!(view.sign(quick, b"message".to_vec()).now_or_never().unwrap().unwrap().is_ok());
+    let mut signing = Box::pin(view.sign(slow, b"message".to_vec()));
+    assert!((&mut signing).now_or_never().is_none());
+    go_on.send(()).unwrap();
+    working.await.unwrap().unwrap();
+    assert_eq!(signing.await.unwrap().unwrap().len(), 1024);
 }
 
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
