@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const MIN_SECRET: usize = 8;
 /// A secret of several lines is looked for line by line, too; shorter lines say nothing by themselves.
 const MIN_LINE: usize = 16;
-/// Longer values are not looked for line by line.
+/// No longer values are looked for line by line, and of several that are together longer only the first.
 const MAX_SPLIT: usize = 64 << 10;
 
 const REDACTED: &str = "[redacted]";
@@ -33,14 +33,16 @@ impl Redactor {
 
     /// Look for these values, each in the form that [`clean`] leaves it in, and for the lines of them.
     pub fn of<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut values: Vec<_> = values.into_iter().flat_map(shown_forms).collect();
+        let mut split = MAX_SPLIT;
+        let mut values: Vec<_> =
+            values.into_iter().flat_map(|value| shown_forms(value, &mut split)).collect();
         values.sort_by_key(|value| Reverse(value.len()));
         Self { values }
     }
 
     /// Look for this value too.
     pub fn add(&mut self, value: &[u8]) {
-        for value in shown_forms(value) {
+        for value in shown_forms(value, &mut { MAX_SPLIT }) {
             let at = self.values.partition_point(|other| other.len() > value.len());
             self.values.insert(at, value);
         }
@@ -72,10 +74,11 @@ impl Redactor {
     }
 }
 
-/// What of a value a text could show.
-fn shown_forms(value: &[u8]) -> impl Iterator<Item = Zeroizing<String>> {
+/// What of a value a text could show. Its lines count only if it has no more than `split` bytes, which it uses up.
+fn shown_forms<'a>(value: &'a [u8], split: &mut usize) -> impl Iterator<Item = Zeroizing<String>> + use<'a> {
     let text = std::str::from_utf8(value).unwrap_or_default();
-    let is_split = text.len() <= MAX_SPLIT && text.trim().contains('\n');
+    let is_split = text.len() <= *split && text.trim().contains('\n');
+    *split -= if is_split { text.len() } else { 0 };
     let lines = text.lines().filter(move |line| is_split && !line.starts_with("-----"));
     let forms = std::iter::once((text, MIN_SECRET)).chain(lines.map(|line| (line, MIN_LINE)));
     forms.filter_map(|(text, min)| {
@@ -135,6 +138,17 @@ mod tests {
         assert_eq!(shown(pem, &format!("bad key: {pem}"), 1000), "bad key: [redacted]");
         assert_eq!(shown(pem, "line CCqGSM49AwEHBG0wawIBAQQg", 1000), "line [redacted]");
         assert_eq!(shown(pem, "-----BEGIN PRIVATE KEY-----", 1000), "-----BEGIN PRIVATE KEY-----");
+    }
+
+    #[test]
+    fn lines_are_looked_for_in_so_many_bytes_of_all_values() {
+        let lines = |first: &str| format!("{first}\n{}", "sixteen letters.\n".repeat(2_000));
+        let values = ["the first line of one", "the first line of another"].map(lines);
+        let redactor = Redactor::of(values.iter().map(String::as_bytes));
+        let [one, another] = values.each_ref().map(|value| value.lines().next().unwrap());
+        assert_eq!(presentable(one, 100, &[&redactor]), REDACTED);
+        assert_eq!(presentable(another, 100, &[&redactor]), another);
+        assert_eq!(presentable(&values[1], 100_000, &[&redactor]), REDACTED);
     }
 
     #[test]

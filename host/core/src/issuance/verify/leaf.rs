@@ -2,18 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::mismatch::{CHAIN, Mismatch};
+use super::mismatch::{self, CHAIN, Mismatch};
 use crate::issuance::signer::SignRequest;
-use crate::text;
 use crate::x509::{Certificate, GeneralName, GeneralNames, KeyUsage, general_name, is_host_name, signature};
 
 const PUBLIC_KEY: &str = "publicKey";
 const NAMES: &str = "subjectAltName";
 const CA_FLAG: &str = "basicConstraints";
 const KEY_USAGE: &str = "keyUsage";
-
-/// How many characters of a list a message shows.
-const LIST_CHARS: usize = 400;
 
 /// Refuses a leaf with another key, other names or other powers than were asked for.
 pub(super) fn check(request: &SignRequest, leaf: &Certificate<'_>) -> Result<(), Mismatch> {
@@ -76,5 +72,5 @@ fn telling(mut names: Vec<GeneralName<'_>>, differs: impl Fn(&GeneralName<'_>) -
     if names.len() > 8 {
         names.sort_by_cached_key(|name| !differs(name));
     }
-    text::list(names.iter(), LIST_CHARS)
+    mismatch::list(names.iter())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::text;
+
 /// The field of a [`Mismatch`] about how the certificates of a chain link up.
 pub const CHAIN: &str = "chain";
 /// The field of one about the CA certificates.
@@ -33,4 +35,9 @@ impl Mismatch {
     pub(super) fn between(field: &'static str, requested: impl Display, found: impl Display) -> Self {
         Self::new(field, format!("the request has {requested}; the certificate has {found}"))
     }
+}
+
+/// What a message shows of many items.
+pub(super) fn list<T: Display>(items: impl ExactSizeIterator<Item = T>) -> String {
+    text::list(items, 400)
 }

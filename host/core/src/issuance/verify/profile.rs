@@ -8,10 +8,9 @@ use jiff::SignedDuration;
 
 use super::chain::timestamp;
 use super::differences::{Difference, Found};
-use super::mismatch::Mismatch;
+use super::mismatch::{self, Mismatch};
 use super::purposes;
 use crate::issuance::signer::SignRequest;
-use crate::text;
 use crate::x509::{Certificate, Extension, Name, Usages, general_name};
 
 const SUBJECT: &str = "subject";
@@ -22,8 +21,6 @@ const EXTENSIONS: &str = "extensions";
 
 /// How far a lifetime may be off: CAs round to seconds and back-date a little.
 const DURATION_TOLERANCE: Duration = Duration::from_secs(30);
-/// How many characters of a list a message shows.
-pub(super) const LIST_CHARS: usize = 400;
 
 /// Extensions that are judged by rules of their own.
 const JUDGED: [ObjectIdentifier; 4] = [
@@ -136,7 +133,7 @@ fn extensions(request: &SignRequest, leaf: &Certificate<'_>) -> Option<Found> {
     };
     let further: Vec<_> = leaf.extensions.all.iter().filter(|extension| !is_ordinary(extension)).collect();
     (!further.is_empty()).then(|| {
-        let further = text::list(further.into_iter(), LIST_CHARS);
+        let further = mismatch::list(further.into_iter());
         let mismatch = Mismatch::between(EXTENSIONS, "none beyond the ordinary ones", further);
         Found::needing(Difference::Extensions, mismatch)
     })

@@ -7,10 +7,8 @@ use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280;
 
 use super::differences::{Difference, Found};
-use super::mismatch::Mismatch;
-use super::profile::LIST_CHARS;
+use super::mismatch::{self, Mismatch};
 use crate::issuance::signer::SignRequest;
-use crate::text;
 use crate::x509::{Certificate, Usages, usages};
 
 const EXT_KEY_USAGE: &str = "extendedKeyUsage";
@@ -87,5 +85,5 @@ fn limit_of<'c>(certificate: &'c Certificate<'_>) -> Option<&'c Purposes> {
 }
 
 fn list(purposes: &Purposes) -> String {
-    text::list(purposes.iter().map(usages::extended_name), LIST_CHARS)
+    mismatch::list(purposes.iter().map(usages::extended_name))
 }

@@ -26,6 +26,8 @@ use crate::operator::read::{ReadError, in_time};
 const ROOMS: usize = 4;
 /// More than any object that etcd takes has as JSON, in bytes.
 const MAX_OBJECT: u64 = 8 << 20;
+/// Their values are looked for in all that plugins write, one after the other.
+const MAX_KEYS: usize = 256;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Why something that an Issuer names could not be read. The texts name the object, the field and the fix.
@@ -72,6 +74,20 @@ pub enum SourceError {
         namespace: String,
         /// `metadata.name` of the Secret.
         name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// A Secret with more keys than are looked for in what plugins write.
+    #[error(
+        r#"Secret "{namespace}/{name}" (named by {field}) has {keys} keys; at most {MAX_KEYS} are accepted"#
+    )]
+    ManyKeys {
+        /// The Secret's namespace.
+        namespace: String,
+        /// `metadata.name` of the Secret.
+        name: String,
+        /// How many it has.
+        keys: usize,
         /// The field of the Issuer that names it.
         field: &'static str,
     },
@@ -257,6 +273,9 @@ impl Sources {
         // To a plugin no keys look like no Secret, and without one it may make a CA of its own.
         if data.is_empty() {
             return Err(SourceError::EmptySecret { namespace, name, field });
+        }
+        if data.len() > MAX_KEYS {
+            return Err(SourceError::ManyKeys { namespace, name, keys: data.len(), field });
         }
         let data = data.into_iter().map(|(key, value)| (key, Zeroizing::new(value.0))).collect();
         Ok((SecretData { namespace, name, values: data }, version))

@@ -196,3 +196,22 @@ async fn a_configuration_is_on_the_account_of_its_namespace() {
     bench.until_says(READY, CHECKED).await;
     assert!((40 * KIB..41 * KIB).contains(&memory.held()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_with_too_many_keys_is_refused() {
+    let bench = Bench::start(|api, ca, _| {
+        api.edit(ca, |ca| ca["spec"]["authSecretName"] = "many".into());
+    });
+    let put = |keys: usize| {
+        let (object, mut value) = secret("many");
+        value["data"] =
+            (0..keys).map(|n| (format!("key-{n}"), json!(BASE64_STANDARD.encode("s3cret")))).collect();
+        bench.api.put(&object, value);
+    };
+    put(257);
+    let refused = "False Pending: Not ready yet: Secret \"team-a/many\" (named by spec.authSecretName) has 257 keys; at \
+                   most 256 are accepted";
+    bench.until_says(READY, refused).await;
+    put(256);
+    bench.until_says(READY, CHECKED).await;
+}
