@@ -91,13 +91,15 @@ impl KeptSecrets {
         if let Some(kept) = find() {
             return Ok(kept);
         }
+        let mut share = self.memory.share(&secret.owner);
+        let least = least(secret.field, &data);
+        share.grow(least).map_err(CheckFailure::no_room)?;
         let (used, size) = used(secret.field, data)?;
         // Another Issuer may have kept it meanwhile.
         if let Some(kept) = find() {
             return Ok(kept);
         }
-        let mut share = self.memory.share(&secret.owner);
-        share.grow(size).map_err(CheckFailure::no_room)?;
+        share.grow(size.saturating_sub(least)).map_err(CheckFailure::no_room)?;
         let kept = Arc::new(KeptSecret { used, version, read: AtomicU64::new(began), _share: share });
         let mut all = self.lock();
         all.retain(|_, kept| kept.strong_count() > 0);
@@ -113,6 +115,11 @@ impl KeptSecrets {
         // A panic while the lock was held leaves a whole map behind: every change is one insert or remove.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The memory that what is used takes at least, in bytes. Where there is no room for it, nothing is to be made.
+fn least(field: Dependency, secret: &SecretData) -> usize {
+    if field == Dependency::AuthSecret { secret.values.values().map(|value| value.len()).sum() } else { 0 }
 }
 
 /// What a field uses of a Secret, and the memory that it takes, in bytes.
