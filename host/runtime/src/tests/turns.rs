@@ -100,7 +100,7 @@ async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
     let call = |issuer: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", issuer));
     let (mut first, mut second) = (call("one"), call("two"));
     let (go_on, told) = std::sync::mpsc::channel::<()>();
-    let working = tokio::spawn(first.compute(move || told.recv().unwrap()));
+    let working = tokio::spawn(first.compute(move || told.recv_timeout(AGES).unwrap()));
     // The only thread here goes on, or nobody would tell it to.
     until("it has begun", || !first.waits()).await;
     let waiting = tokio::spawn(second.compute(|| ()));
@@ -123,7 +123,7 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
     let (mut others, mut own) = (turns(), turns());
     let (go_on, told) = std::sync::mpsc::channel::<()>();
-    let working = tokio::spawn(others.compute(move || told.recv().unwrap()));
+    let working = tokio::spawn(others.compute(move || told.recv_timeout(AGES).unwrap()));
     until("it has begun", || !others.waits()).await;
 
     let (keys, mut table) = (EphemeralKeys::default(), ResourceTable::new());
