@@ -41,7 +41,9 @@ pub struct IssuerSpec {
 
     /// How often the plugin checks that it could issue: the CA answers and the credentials work. A Go duration such as
     /// `90s`, `1m30s` or `1h`, from 10s to 24h; each round varies a little, so that Issuers do not check in step.
-    /// Default: 1m.
+    /// Default: 1m. Where `http.allowedHosts` names no server, a check that passed is repeated when something about the
+    /// Issuer changes, when signing fails by the Issuer's fault, and else within half an hour: nothing but the time could
+    /// make it say something else.
     #[serde(default = "default_check_interval")]
     #[x_kube(validation = GoDuration::rule(ranges::CHECK_INTERVAL))]
     pub check_interval: GoDuration,

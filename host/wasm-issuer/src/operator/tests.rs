@@ -10,6 +10,7 @@ mod outages;
 mod publishing;
 mod refusals;
 mod requests;
+mod resting;
 mod turns;
 mod waking;
 mod watches;

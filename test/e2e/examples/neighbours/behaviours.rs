@@ -15,6 +15,8 @@ pub async fn plugin(arena: &Arena, behaviour: &str) {
             "plugin": {"builtin": "hostile"},
             "config": {"behaviour": behaviour, "at": at, "seconds": 29},
             "limits": {"timeout": TIMEOUT, "memory": "256Mi"},
+            // Without a server to reach it would be checked once.
+            "http": {"allowedHosts": ["https://ca.example.com"]},
             "checkInterval": "10s",
             "retry": eager(),
         })

@@ -95,6 +95,8 @@ pub async fn sleeping_checks(arena: &Arena) {
         "plugin": {"builtin": "hostile"},
         "config": {"behaviour": "slow", "at": "check", "seconds": 29},
         "limits": {"timeout": "30s"},
+        // Without a server to reach it would be checked once.
+        "http": {"allowedHosts": ["https://ca.example.com"]},
         "checkInterval": "10s",
     });
     arena.issuers(names("sleeps", 400).into_iter().map(|name| (name, spec.clone()))).await;

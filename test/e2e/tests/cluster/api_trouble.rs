@@ -40,16 +40,19 @@ async fn until_hurt(proxy: &Proxy, count: usize) {
     }
 }
 
-/// An Issuer that names a Secret, and one that names a ConfigMap and nothing else.
+/// An Issuer that names a Secret, and one that names a ConfigMap and nothing else. Both may reach a server, so that they are
+/// checked at each interval.
 async fn two_issuers(t: &Test) {
+    let reach = json!({"allowedHosts": ["https://ca.example.com"]});
     let root = Ca::root("root", KeyKind::P256);
     t.tls_secret("keys", &root.certificate, &root.key.pem()).await;
     let spec = json!({
-        "plugin": {"builtin": "in-memory-ca"}, "authSecretName": "keys", "checkInterval": "10s",
+        "plugin": {"builtin": "in-memory-ca"}, "authSecretName": "keys", "checkInterval": "10s", "http": reach,
     });
     t.ready_issuer("secret", spec).await;
     t.config_map("plugin", "plugin.wasm", &operator::plugin("in_memory_ca")).await;
-    t.ready_issuer("map", json!({"plugin": {"configMap": {"name": "plugin"}}, "checkInterval": "10s"})).await;
+    let spec = json!({"plugin": {"configMap": {"name": "plugin"}}, "checkInterval": "10s", "http": reach});
+    t.ready_issuer("map", spec).await;
 }
 
 /// A certificate from each of them, soon.

@@ -14,40 +14,21 @@ use wasm_issuer_core::issuance::issuer::{
 };
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
-use super::api_server::ApiServer;
 use super::complaints::Complaints;
 use super::dependency::Dependencies;
 use super::object::{self, ObservedIssuer};
 use super::place::owner;
-use super::prepare::{Preparation, Prepared, Preparer};
-use super::watches::Watches;
-use crate::api::{IssuerKey, IssuerKind};
+use super::prepare::{Preparation, Prepared};
+use super::rest::Rest;
+use super::shared::Shared;
+use crate::api::IssuerKind;
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
-use crate::operator::events::Events;
-use crate::operator::registry::{IssuerEntry, Registry, Serving};
+use crate::operator::registry::{IssuerEntry, Serving};
 use crate::policy::CurrentPolicy;
 
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
-
-/// What the tasks of all Issuers share.
-pub struct Shared {
-    pub api: ApiServer,
-    pub preparer: Preparer,
-    pub watches: Watches,
-    /// Where the requests' side finds what serves.
-    pub registry: Arc<Registry>,
-    pub events: Events,
-}
-
-impl Shared {
-    /// Drop what is kept for an Issuer that is gone.
-    pub fn forget(&self, key: &IssuerKey, uid: &str) {
-        self.preparer.forget(uid);
-        self.registry.remove(key, uid);
-    }
-}
 
 /// What wakes an Issuer's task.
 enum Wake {
@@ -78,6 +59,7 @@ pub struct IssuerTask {
     /// Why the plugin that the source holds is not the one in use.
     refused: Option<String>,
     dependencies: Dependencies,
+    rest: Rest,
 }
 
 impl IssuerTask {
@@ -98,6 +80,7 @@ impl IssuerTask {
             serving: None,
             refused: None,
             dependencies: Dependencies::default(),
+            rest: Rest::default(),
         }
     }
 
@@ -151,6 +134,7 @@ impl IssuerTask {
 
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
     async fn attempt(&mut self, due: bool) -> Next {
+        self.rest = Rest::default();
         self.complaints.begin_check();
         let Some(preparation) = self.prepare(due).await else {
             self.touched = true;
@@ -174,7 +158,12 @@ impl IssuerTask {
         let interval = self.current.spec.check_interval.0;
         let checked =
             issuer::checked(&self.current.state, &attempt, serves, self.history, interval, moment());
-        self.execute(checked.plan, candidate.filter(|_| checked.serves)).await
+        let next = self.execute(checked.plan, candidate.filter(|_| checked.serves)).await;
+        let is_fine = attempt.result.is_ok() && self.refused.is_none() && self.history.write_failures == 0;
+        if is_fine {
+            self.rest = Rest::after_check(&self.current.spec, rand::random());
+        }
+        next
     }
 
     /// Load and check. An Issuer without a status gets its first one where this takes longer than the grace time. None
@@ -214,11 +203,12 @@ impl IssuerTask {
 
     /// Wait for the next thing to do.
     async fn wait(&mut self, next: Next) -> Wake {
-        let due = next.delay().map(|delay| Instant::now() + delay);
+        let after_delay = || next.delay().map(|delay| Instant::now() + delay);
+        let mut due = after_delay();
         loop {
-            let due = due.into_iter().chain(self.complaints.check_at()).min();
+            let at = due.into_iter().chain(self.complaints.check_at()).min();
             let timer = async {
-                match due {
+                match at {
                     Some(at) => sleep_until(at).await,
                     None => std::future::pending().await,
                 }
@@ -232,7 +222,10 @@ impl IssuerTask {
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
                 () = self.dependencies.changed() => return Wake::Dependency,
-                () = timer => return Wake::Due,
+                () = timer => match self.needs_check() {
+                    true => return Wake::Due,
+                    false => due = after_delay(),
+                },
                 Some(feedback) = self.complaints.next() => {
                     let is_shared = self.current.key.kind == IssuerKind::Cluster;
                     let serving = self.serving.as_ref();
@@ -245,8 +238,15 @@ impl IssuerTask {
         }
     }
 
+    /// Whether a check whose time has come could say anything new.
+    fn needs_check(&self) -> bool {
+        let is_called_for = self.complaints.check_at().is_some_and(|at| at <= Instant::now());
+        is_called_for || !self.rest.lasts() || !self.dependencies.are_known()
+    }
+
     /// Signing fails by the Issuer's fault: not ready until a check after a growing delay.
     async fn relapse(&mut self, message: &str) -> Wake {
+        self.rest = Rest::default();
         let plan = issuer::relapsed(&self.current.state, message, self.history, moment());
         let next = self.execute(plan, None).await;
         self.wait(next).await

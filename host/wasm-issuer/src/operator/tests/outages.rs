@@ -12,13 +12,14 @@ use crate::operator::testing::{Answer, Call, Fault, config_map, request, secret}
 
 const RETRY: FailureKind = FailureKind::Retry { after: None };
 
-/// An operator that is ready, whose Issuer names a Secret and is checked each ten seconds.
+/// An operator that is ready, whose Issuer names a Secret, reaches a server and is checked each ten seconds.
 async fn ready() -> Bench {
     let bench = Bench::whole(|api, ca, _| {
         let (auth, value) = secret("auth");
         api.put(&auth, value);
         api.edit(ca, |value| {
             value["spec"]["authSecretName"] = "auth".into();
+            value["spec"]["http"] = json!({"allowedHosts": ["https://ca.example.com"]});
             value["spec"]["checkInterval"] = "10s".into();
         });
     });

@@ -93,6 +93,10 @@ async fn a_change_wakes_the_issuers_however_it_is_watched() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_is_watched_is_not_read_with_each_check() {
     let mut bench = Bench::new(1, 20);
+    for issuer in &bench.issuers {
+        let http = json!({"allowedHosts": ["https://ca.example.com"]});
+        bench.api.edit(issuer, |value| value["spec"]["http"] = http);
+    }
     bench.start();
     bench.until_ready().await;
     sleep(Duration::from_secs(600)).await;
