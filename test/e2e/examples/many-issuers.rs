@@ -5,7 +5,6 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
 
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use wasm_issuer_e2e::keys::Ca;
 use wasm_issuer_e2e::test::apply;
-use wasm_issuer_e2e::{KeyKind, Kind, Operator, Test, e2e_alone};
+use wasm_issuer_e2e::{KeyKind, Kind, Operator, Process, Test, e2e_alone};
 
 /// What memory is counted from: a process has some whatever it does.
 const FEW: usize = 1000;
@@ -115,48 +114,25 @@ async fn delete(t: &Test, namespace: &str) {
 async fn start(operator: &mut Operator, issuers: usize) -> Measured {
     let began = Instant::now();
     operator.start().await;
-    let process = PathBuf::from(format!("/proc/{}", operator.pid()));
+    let process = Process::new(operator.pid());
     let mut connections = 0;
     while operator.metric("wasm_issuer_issuers_ready").await < issuers as u64 {
         assert!(began.elapsed() < PATIENCE, "not all Issuers are ready");
-        connections = connections.max(sockets(&process));
+        connections = connections.max(process.sockets());
         sleep(Duration::from_millis(50)).await;
     }
     let ready = began.elapsed();
     // Events come behind, and the first checks of all at once spread out.
     sleep(IDLE).await;
-    let before = cpu(&process);
+    let before = process.cpu();
     sleep(IDLE).await;
-    let idle = (cpu(&process) - before) / IDLE.as_secs_f64() * 100.0;
-    connections = connections.max(sockets(&process));
-    Measured { ready, connections, memory: resident(&process), idle }
+    let idle = (process.cpu() - before) / IDLE.as_secs_f64() * 100.0;
+    connections = connections.max(process.sockets());
+    Measured { ready, connections, memory: process.resident(), idle }
 }
 
 fn row(issuers: usize, start: &str, measured: &Measured) {
     let Measured { ready, connections, memory, idle } = measured;
     let (ready, memory) = (ready.as_secs_f64(), memory / 1024.0 / 1024.0);
     println!("{issuers:8} {start:10} {ready:12.1} {connections:12} {memory:11.1} {idle:10.1}");
-}
-
-/// The sockets that a process has open.
-fn sockets(process: &Path) -> usize {
-    let files = std::fs::read_dir(process.join("fd")).expect("the operator's files");
-    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
-}
-
-/// The seconds that a process has computed.
-fn cpu(process: &Path) -> f64 {
-    let stat = std::fs::read_to_string(process.join("stat")).expect("the operator's statistics");
-    // In hundredths, after the name, which is in parentheses.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// The bytes of memory that a process has.
-fn resident(process: &Path) -> f64 {
-    let status = std::fs::read_to_string(process.join("status")).expect("the operator's status");
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-    kib.map_or(f64::NAN, |kib: f64| kib * 1024.0)
 }

@@ -23,7 +23,9 @@ pub mod issuance;
 pub mod keys;
 pub mod object;
 pub mod operator;
+pub mod process;
 pub mod proxy;
+pub mod samples;
 pub mod test;
 pub mod wire;
 
@@ -34,6 +36,7 @@ pub use issuance::{cluster_issuer_ref, issuer_ref};
 pub use keys::{Key, KeyKind};
 pub use object::{Kind, Object};
 pub use operator::{Launch, Operator};
+pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use test::Test;
 pub use wire::Wire;

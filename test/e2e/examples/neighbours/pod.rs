@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use wasm_issuer_e2e::{Launch, Operator};
+use wasm_issuer_e2e::{Launch, Operator, Process};
 
 use crate::servers::Names;
 
@@ -187,15 +187,9 @@ impl Pod {
 
     /// What the operator takes at this moment.
     fn usage(&self, operator: &Operator) -> Usage {
-        let process = PathBuf::from(format!("/proc/{}", operator.pid()));
-        let resident = || line(&process.join("status"), "VmRSS:").map(|kib| kib * 1024.0);
-        let memory = self.cgroup.as_ref().and_then(Cgroup::held).or_else(resident);
-        Usage {
-            memory: memory.unwrap_or(f64::NAN) / MIB,
-            files: fs::read_dir(process.join("fd")).map_or(0, Iterator::count),
-            threads: line(&process.join("status"), "Threads:").unwrap_or_default() as usize,
-            ended: 0,
-        }
+        let process = Process::new(operator.pid());
+        let memory = self.cgroup.as_ref().and_then(Cgroup::held).unwrap_or_else(|| process.resident());
+        Usage { memory: memory / MIB, files: process.files(), threads: process.threads() as usize, ended: 0 }
     }
 
     /// The most that the operator takes until it is done. If it ends it is started again.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wasm_issuer_e2e::samples::percentile;
+
 use crate::neighbour::Signed;
 use crate::pod::Usage;
 use crate::rows::Row;
@@ -56,7 +58,7 @@ impl Table {
 
     /// Print a row. The first one is what the others are compared with.
     pub fn add(&mut self, row: &Row, figures: &Figures) {
-        let at = |share| percentile(&figures.signed.took, share);
+        let at = |share| percentile(&figures.signed.took, share).unwrap_or_default();
         let quiet = self.quiet.get_or_insert(Quiet { p99: at(0.99), after: figures.after });
         let problems = problems(figures, quiet, at(0.99));
         self.is_good &= problems.is_empty();
@@ -71,7 +73,7 @@ impl Table {
             ms(at(0.5)),
             ms(at(0.99)),
             ms(at(1.0)),
-            ms(percentile(&figures.signed.api, 0.99)),
+            ms(percentile(&figures.signed.api, 0.99).unwrap_or_default()),
             figures.unready,
             figures.new_issuers.iter().max().copied().map_or_else(String::new, seconds),
             figures.restart.map_or_else(String::new, seconds),
@@ -110,12 +112,4 @@ fn problems(figures: &Figures, quiet: &Quiet, p99: Duration) -> Vec<String> {
         all.push("memory or files kept".to_owned());
     }
     all
-}
-
-/// The time within which that share of the samples lies.
-fn percentile(took: &[Duration], share: f64) -> Duration {
-    let mut took = took.to_vec();
-    took.sort();
-    let index = (took.len() as f64 * share).ceil() as usize;
-    took.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }
