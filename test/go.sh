@@ -33,3 +33,6 @@ go_build() {
 	"$tests/together.sh" "$2" "$3" "$command" 9>&- || return 1
 	say "built $2 in $((SECONDS - start)) s"
 }
+
+# is_refused OUTPUT: whether go failed because the module proxy does not serve a module, and not for another reason.
+is_refused() { grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$1"; }

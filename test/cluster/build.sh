@@ -54,8 +54,7 @@ build_cert_manager() {
 		# With all that it needs: what is refused of it must show before anything is built.
 		if ! output=$(cd "$work" && go mod edit -require="$cert_manager_module@$version" 2>&1 9>&- &&
 			go list -mod=mod -deps . 2>&1 >/dev/null 9>&-); then
-			grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$output" ||
-				die "downloading cert-manager failed: $output"
+			is_refused "$output" || die "downloading cert-manager failed: $output"
 			say "the Go module proxy does not serve all of cert-manager $version"
 			continue
 		fi

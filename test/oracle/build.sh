@@ -25,8 +25,7 @@ if ! settled; then
 			die "building the oracle failed (see above)"
 		mv "$work/oracle" "$oracle"
 	else
-		grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$output" ||
-			die "downloading cert-manager failed: $output"
+		is_refused "$output" || die "downloading cert-manager failed: $output"
 		say "the Go module proxy does not serve cert-manager: crypto/x509 alone is asked"
 		rm "$work"/go.*
 		printf 'module wasm-issuer.dev/test/oracle\n\n%s\n' "$(grep '^go ' "$here/go.mod")" >"$work/go.mod"
