@@ -4,17 +4,21 @@ use std::path::PathBuf;
 
 /// A process of this machine. What is asked of one that has ended is not a number.
 #[derive(Clone, Debug)]
-pub struct Process(PathBuf);
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    folder: PathBuf,
+}
 
 impl Process {
     /// The process with that number.
     pub fn new(pid: u32) -> Self {
-        Self(PathBuf::from(format!("/proc/{pid}")))
+        Self { pid, folder: PathBuf::from(format!("/proc/{pid}")) }
     }
 
     /// The seconds that it has computed, in itself and in the kernel, to a hundredth.
     pub fn cpu(&self) -> f64 {
-        let Ok(stat) = std::fs::read_to_string(self.0.join("stat")) else { return f64::NAN };
+        let Ok(stat) = std::fs::read_to_string(self.folder.join("stat")) else { return f64::NAN };
         // In hundredths, after the name, which is in parentheses.
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
         fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
@@ -36,7 +40,7 @@ impl Process {
     }
 
     fn status(&self, name: &str) -> f64 {
-        let status = std::fs::read_to_string(self.0.join("status")).unwrap_or_default();
+        let status = std::fs::read_to_string(self.folder.join("status")).unwrap_or_default();
         let value =
             |line: &str| line.strip_prefix(name)?.strip_prefix(':')?.split_whitespace().next()?.parse().ok();
         status.lines().find_map(value).unwrap_or(f64::NAN)
@@ -53,7 +57,7 @@ impl Process {
     }
 
     fn open(&self) -> Vec<PathBuf> {
-        let Ok(files) = std::fs::read_dir(self.0.join("fd")) else { return vec![] };
+        let Ok(files) = std::fs::read_dir(self.folder.join("fd")) else { return vec![] };
         files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).collect()
     }
 }
