@@ -100,6 +100,16 @@ test-plugins: setup ## Build the components that only tests use
 cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
 
+.PHONY: bench
+bench: plugins test-plugins cluster ## Measure beside an issuer in Go and a bare writer (release build, then half an hour; BENCH_ARGS=--help)
+	$(call say,building the release binary and the benchmark)
+	$(CARGO) build --locked --release -p wasm-issuer
+	$(CARGO) build --locked --release -p wasm-issuer-bench
+	$(CARGO) build --locked --release -p wasm-issuer --example sandbox
+	@peer=$$(test/bench/build.sh) && WASM_ISSUER_PEER="$$peer" WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" \
+	  WASM_ISSUER_SANDBOX="$(CARGO_TARGET_DIR)/release/examples/sandbox" \
+	  test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/release/bench" $(BENCH_ARGS)
+
 .PHONY: bench-neighbours
 bench-neighbours: plugins test-plugins cluster ## Measure what a tenant notices while another does its worst (a release build, then 15 minutes)
 	$(call say,building the release binary and the benchmark)
