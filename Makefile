@@ -37,7 +37,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	$(call say,building)
 	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-cluster
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-cluster test-speed
 
 .PHONY: test-all
 test-all: lint-tools lint demo test ## Run everything, also what needs tools that are built first
@@ -73,7 +73,7 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 .PHONY: build-tests
 build-tests: setup
 	$(CARGO) test $(HOST) --no-run
-	$(CARGO) test $(HOST) --test cluster --no-run
+	$(CARGO) test $(HOST) --test cluster --test speed --no-run
 
 .PHONY: setup setup-go
 setup: ## Check, and install where rustup can, what the Rust builds need
@@ -99,6 +99,11 @@ test-plugins: setup ## Build the components that only tests use
 .PHONY: cluster
 cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
+
+.PHONY: test-speed
+test-speed: build plugins test-plugins cluster ## What a certificate may cost beside a bare writer, on any machine (half a minute)
+	$(call say,the speed test)
+	@set -o pipefail; test/cluster/run.sh -- $(CARGO) test $(HOST) --test speed -- --nocapture | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 
 .PHONY: bench
 bench: plugins test-plugins cluster ## Measure beside an issuer in Go and a bare writer (release build, then half an hour; BENCH_ARGS=--help)

@@ -1,7 +1,7 @@
 //! What is measured of the operator, beside an issuer in Go on cert-manager's issuer-lib (the peer) and beside a client
 //! that does nothing but write (the limit), on the same real API server.
 //!
-//! `make bench` runs the program. A module uses only modules
+//! `make bench` runs the program, `make test-speed` the part of it that holds on any machine. A module uses only modules
 //! that stand before it here:
 //!
 //! | modules | what they are |
