@@ -180,7 +180,7 @@ fn a_ca_that_is_limited_to_some_names_passes_the_check() {
     name.push(rcgen::DnType::OrganizationName, "Team");
     for subtree in [GeneralSubtree::DirectoryName(name), GeneralSubtree::DnsName("example.com".into())] {
         let limited = Ca::below(("Root", &root), "Inter", &own).names(subtree).der();
-        let authority = Authority::new(&own, &[limited, Ca::root("Root", &root).der()]).unwrap();
+        let authority = Authority::new(own.clone(), &[limited, Ca::root("Root", &root).der()]).unwrap();
         authority.check().unwrap();
     }
 }

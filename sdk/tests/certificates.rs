@@ -205,7 +205,7 @@ fn a_certificate_ends_with_the_first_of_its_path() {
     for (of_root, of_intermediate, at) in [(2050, 2060, 1), (2060, 2050, 0)] {
         let intermediate = Ca::below(("Root", &root), "Inter", &own).years(2020, of_intermediate).der();
         let root = Ca::root("Root", &root).years(2020, of_root).der();
-        let authority = Authority::new(&own, &[intermediate, root]).unwrap();
+        let authority = Authority::new(own.clone(), &[intermediate, root]).unwrap();
         let leaf = ParsedCertificate::from_der(
             &CertificateBuilder::for_request(&request).unwrap().sign(&authority).unwrap(),
         );

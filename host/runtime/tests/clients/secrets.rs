@@ -72,7 +72,7 @@ fn changed(secret: &Secret, others: &[Secret], random: &mut Random) -> Secret {
             3 => certificates.extend(foreign()),
             4 => _ = values.insert("ca.crt", foreign().concat()),
             5 => _ = values.remove("ca.crt"),
-            6 => _ = values.extend(certificates.pop().map(|top| ("ca.crt", top))),
+            6 => values.extend(certificates.pop().map(|top| ("ca.crt", top))),
             7 => values.extend(other.iter().filter(|(key, _)| *key == "tls.key").cloned()),
             _ => {
                 if let Some(one) = certificates.get_mut(at) {

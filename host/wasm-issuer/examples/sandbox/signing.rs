@@ -86,7 +86,7 @@ async fn through_http(effort: Effort, plugin: &Arc<Plugin>) {
     let (url, auth) = (cfssl.multirootca.url(), cfssl.auth_key());
     let at = ValueLocation { namespace: "team-a".into(), secret: "ca".into(), key: "ca.crt".into() };
     let http = HttpGrant {
-        allowed: Grant::parse(&[&url]).expect("a grant"),
+        allowed: Grant::parse([&url]).expect("a grant"),
         roots: Some(Roots::from_pem(cfssl.trusted().as_bytes(), &at).expect("roots")),
         addresses: AddressPolicy {
             allow: vec!["127.0.0.0/8".parse().expect("a network")],

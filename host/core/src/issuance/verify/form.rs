@@ -123,10 +123,9 @@ fn check_subject_and_issuer(certificate: &Certificate<'_>) -> Result<(), Mismatc
 
 /// Those of a CA, too: nobody has asked for them, but clients read them.
 fn check_alternative_names(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
-    let names = certificate.extensions.subject_alt_name.iter();
+    let mut names = certificate.extensions.subject_alt_name.iter();
     names
-        .map(well_formed::check_each)
-        .collect::<Result<_, _>>()
+        .try_for_each(well_formed::check_each)
         .map_err(|error| about(certificate, NAMES, &format!("a name that is none: {error}")))
 }
 

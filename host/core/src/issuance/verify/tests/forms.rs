@@ -8,8 +8,10 @@ fn sequence(parts: &[&[u8]]) -> Vec<u8> {
     tlv(SEQUENCE, parts)
 }
 
-/// The forms in which each extension is fine and in which it is not, by its id.
-fn forms() -> Vec<(&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+/// An extension's id, the values that are fine and those that are not.
+type Forms = (&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+fn forms() -> Vec<Forms> {
     let policy = |id: &str| sequence(&[&oid(id)]);
     let list = |items: &[&[u8]]| sequence(items);
     let address = tlv(0x86, &[b"http://a/"]);
@@ -48,7 +50,7 @@ fn forms() -> Vec<(&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
 }
 
 /// Extensions that only a CA has.
-fn forms_of_cas() -> Vec<(&'static str, Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+fn forms_of_cas() -> Vec<Forms> {
     let mapping = |parts: &[&[u8]]| sequence(&[&sequence(parts)]);
     vec![
         (
@@ -121,6 +123,6 @@ fn names_of_a_ca_are_names_too() {
         ("a U-label", dns("b\u{fc}cher.example")),
         ("a URI without a scheme", tlv(0x86, &[b"example"])),
     ] {
-        check_ca(what, "subjectAltName", Never, |ca| ca.extensions.push(san(&[name.clone()])));
+        check_ca(what, "subjectAltName", Never, |ca| ca.extensions.push(san(std::slice::from_ref(&name))));
     }
 }
