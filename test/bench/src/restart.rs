@@ -35,12 +35,12 @@ async fn measure(stage: &mut Stage<'_>, side: Side) -> (f64, f64) {
 /// where they are.
 pub async fn rows(stage: &mut Stage<'_>, report: &mut Report, finished: usize, rounds: usize) {
     let begin = &[Goal::Absolute(1.0)];
-    let empty = round(stage, report, rounds, "in an empty cluster", begin).await;
+    let empty = turns(stage, report, rounds, "in an empty cluster", begin).await;
     eprintln!("making {finished} finished requests");
     let t = stage.namespace().await;
     load::make_finished(&t, finished, Side::Ours.issuer_ref()).await;
     let beside = format!("beside {} finished requests", thousands(finished as f64));
-    let full = round(stage, report, rounds, &beside, &[]).await;
+    let full = turns(stage, report, rounds, &beside, &[]).await;
     for ((side, empty), (_, full)) in empty.into_iter().zip(full) {
         let more = Measure::less("what those add to the time", "s", begin);
         report.add((TITLE, WRITER), more, side, full.0 - empty.0);
@@ -50,7 +50,7 @@ pub async fn rows(stage: &mut Stage<'_>, report: &mut Report, finished: usize, r
 }
 
 /// Everything that was measured, in the order of time.
-async fn round(
+async fn turns(
     stage: &mut Stage<'_>,
     report: &mut Report,
     rounds: usize,
