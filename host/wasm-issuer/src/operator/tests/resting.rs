@@ -8,7 +8,7 @@ use wasm_issuer_core::issuance::condition::READY;
 use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::bench::{Bench, CHECKED};
-use crate::operator::testing::{Answer, secret};
+use crate::operator::testing::{Answer, Call, Fault, secret};
 
 /// An operator that is ready, whose Issuer names a Secret and may reach these servers.
 async fn ready(servers: &[&str]) -> Bench {
@@ -67,4 +67,20 @@ async fn an_issuer_whose_request_complains_is_checked_at_once() {
     let web = bench.ask("web");
     bench.until_issued(&web).await;
     assert_eq!(checked(&bench), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_could_not_be_read_is_read_with_the_next_check() {
+    let bench = ready(&[]).await;
+    let auth = secret("auth").0;
+    let reads = || bench.api.count(&Call::Get(auth.clone()));
+    bench.api.every(Call::Get(auth.clone()), Fault::Code(503));
+    bench.api.edit(&auth, |value| value["metadata"]["annotations"] = json!({"rotated": "yes"}));
+    sleep(Duration::from_secs(30)).await;
+    bench.api.heal();
+    let before = reads();
+    minutes(2).await;
+    assert_eq!(reads(), before + 1);
+    minutes(10).await;
+    assert_eq!(reads(), before + 1);
 }
