@@ -2,8 +2,14 @@
 
 #![no_main]
 
+use std::time::SystemTime;
+
 use libfuzzer_sys::fuzz_target;
-use wasm_issuer_sdk::{Algorithm, Authority, Failure, ParsedCertificate, Signer, pem};
+use wasm_issuer_core::issuance::signer::Signed;
+use wasm_issuer_core::issuance::verify;
+use wasm_issuer_core::keys;
+use wasm_issuer_sdk::keys::VerifyError;
+use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, ParsedCertificate, Signer, pem};
 
 struct Key(Vec<u8>);
 
@@ -18,6 +24,26 @@ impl Signer for Key {
 
     fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, Failure> {
         Ok(vec![0x30, 0])
+    }
+
+    // What the operator answers a plugin.
+    fn verify(
+        &self,
+        key: &[u8],
+        algorithm: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), VerifyError> {
+        keys::verify(key, algorithm, message, signature).map_err(|error| match error {
+            keys::VerifyError::Key(why) => VerifyError::Key(why),
+            keys::VerifyError::Algorithm(why) => VerifyError::Algorithm(why),
+            keys::VerifyError::OtherKey => VerifyError::OtherKey,
+        })
+    }
+
+    fn judge(&self, certificate: &Certificate) -> Result<(), String> {
+        let signed = Signed { chain: certificate.chain.clone(), ca: certificate.ca.clone() };
+        verify::judge(&signed, SystemTime::now()).map_err(|mismatch| mismatch.to_string())
     }
 }
 
