@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, RsaKeySize, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DnType, DnValue, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, RsaKeySize, SerialNumber,
+    date_time_ymd,
 };
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk/tests/cases");
@@ -181,6 +182,11 @@ fn limits() -> Vec<Authority> {
     let below =
         |name: &str, root: Ca, own: Ca| authority(name, own.secret(&[&own.below(&root)], &[&root.root()]));
     let (root, own) = (|| Ca::new("Root"), || Ca::new("Own"));
+    let unknown = |params: &mut CertificateParams| {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    };
     use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
     vec![
         below("permitted names", root(), own().but(|it| it.name_constraints = Some(permitting("example")))),
@@ -205,6 +211,7 @@ fn limits() -> Vec<Authority> {
         below("for servers and clients", root(), own().but(purposes(&[ServerAuth, ClientAuth]))),
         below("for anything", root(), own().but(purposes(&[Any]))),
         below("for clients", root(), own().but(purposes(&[ClientAuth]))),
+        below("an unknown critical extension of the root", root().but(unknown), own()),
         below("root for clients", root().but(purposes(&[ClientAuth])), own()),
     ]
 }

@@ -57,6 +57,18 @@ const DIFFERENCES: &[Difference] = &[
         "rustls and Java read no usages of a root; it is reported",
     ),
     difference(
+        "go",
+        "critical extension of the root",
+        "unhandled critical extension",
+        "rustls and Java let a root have them; it is reported",
+    ),
+    difference(
+        "openssl",
+        "critical extension of the root",
+        "unhandled critical extension",
+        "rustls and Java let a root have them; it is reported",
+    ),
+    difference(
         "openssl",
         "for anything",
         "unsuitable certificate purpose",

@@ -44,8 +44,7 @@ pub(super) fn check(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     check_critical(certificate)
 }
 
-/// A certificate of the chain or a CA certificate: roots may have critical extensions of their own, as trust in them comes
-/// from elsewhere.
+/// A certificate of the chain or a CA certificate: roots may have critical extensions of their own, which are told.
 pub(super) fn check_readable(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     check_integer_of_serial(certificate)?;
     check_times(certificate)?;
@@ -129,7 +128,8 @@ fn check_alternative_names(certificate: &Certificate<'_>) -> Result<(), Mismatch
         .map_err(|error| about(certificate, NAMES, &format!("a name that is none: {error}")))
 }
 
-fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
+/// Go and OpenSSL refuse a critical extension that they do not know in whichever certificate, rustls and Java not in a root.
+pub(super) fn check_critical(certificate: &Certificate<'_>) -> Result<(), Mismatch> {
     let is_odd = |it: &&Extension<'_>| it.critical && !HONOURED.iter().any(|id| it.is(*id));
     let odd: Vec<_> = certificate.extensions.all.iter().filter(is_odd).collect();
     if odd.is_empty() {

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use super::chain::timestamp;
 use super::differences::{Difference, Found};
+use super::form;
 use super::mismatch::{self, Mismatch};
 use super::purposes;
 use crate::issuance::signer::SignRequest;
@@ -73,6 +74,7 @@ pub(super) fn compare(
         duration(request.duration, leaf),
         outlives(leaf, above),
         extensions(request, leaf),
+        critical_extensions(above),
     ];
     Ok(differences.into_iter().flatten().collect())
 }
@@ -137,4 +139,9 @@ fn extensions(request: &SignRequest, leaf: &Certificate<'_>) -> Option<Found> {
         let mismatch = Mismatch::between(EXTENSIONS, "none beyond the ordinary ones", further);
         Found::needing(Difference::Extensions, mismatch)
     })
+}
+
+/// Those of a root that only some clients let pass. Others in the path have been refused by then.
+fn critical_extensions(above: &[&Certificate<'_>]) -> Option<Found> {
+    above.iter().find_map(|ca| form::check_critical(ca).err()).map(Found::told)
 }

@@ -269,8 +269,8 @@ fn further_extensions() {
     check_leaf("twice", "chain", Never, |leaf| {
         leaf.extensions.extend([extension("1.2.3", b"a"), extension("1.2.3", b"b")]);
     });
-    // Trust in a root comes from elsewhere, with whatever it has.
-    check("unknown and critical in a root", "extensions", Fine, |world| {
+    // Trust in a root comes from elsewhere, with whatever it has, but not for all clients.
+    check("unknown and critical in a root", "extensions", Told, |world| {
         let mut root = Template::ca(ROOT, &world.root_key, ROOT);
         root.extensions.push(critical("1.2.3", b"?"));
         vec![world.leaf(), world.intermediate(), root.sign(&world.root_key)]
