@@ -60,6 +60,15 @@ pub fn same_secrets(old: &Versions, new: &Versions) -> bool {
     secrets.iter().all(|secret| old.get(secret) == new.get(secret))
 }
 
+/// What a watch has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There is another version than the one that was read.
+    News,
+    /// The watch is broken, and tells of no change until it is mended.
+    Lost,
+}
+
 /// Watches of what a spec names, and what was read of it.
 #[derive(Default)]
 pub struct Dependencies {
@@ -94,15 +103,18 @@ impl Dependencies {
         })
     }
 
-    /// Wait until something is another version than the one that was read.
-    pub async fn changed(&mut self) {
+    /// Wait until something is another version than the one that was read, or is not known any more.
+    pub async fn changed(&mut self) -> Change {
         let read = &self.read;
         let changes = self.watched.iter_mut().map(|watch| {
             Box::pin(async move {
                 while watch.version.changed().await.is_ok() {
                     let version = watch.version.borrow_and_update().clone();
                     if version.is_news(read.get(&watch.dependency)) {
-                        return;
+                        return Change::News;
+                    }
+                    if version == Version::Unknown {
+                        return Change::Lost;
                     }
                 }
                 std::future::pending().await
@@ -110,8 +122,8 @@ impl Dependencies {
         });
         let changes: Vec<_> = changes.collect();
         if changes.is_empty() {
-            std::future::pending::<()>().await;
+            return std::future::pending().await;
         }
-        futures::future::select_all(changes).await;
+        futures::future::select_all(changes).await.0
     }
 }

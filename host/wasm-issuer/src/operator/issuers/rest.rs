@@ -1,4 +1,4 @@
-//! Whether an Issuer whose time for a check has come needs one.
+//! How long an Issuer about which nothing changes needs no check.
 //!
 //! A call costs half a millisecond, whatever the plugin does in it: ten thousand Issuers of the default `checkInterval`
 //! would keep a tenth of a processor busy. What a plugin without a server to ask says of an Issuer depends on what the
@@ -28,8 +28,8 @@ impl Rest {
         Self { until: (!reaches_a_server).then(until) }
     }
 
-    /// Whether it is not over.
-    pub fn lasts(&self) -> bool {
-        self.until.is_some_and(|until| Instant::now() < until)
+    /// When it is over; none where there is none.
+    pub fn end(&self) -> Option<Instant> {
+        self.until
     }
 }

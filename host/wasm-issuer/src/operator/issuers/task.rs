@@ -15,7 +15,7 @@ use wasm_issuer_core::issuance::issuer::{
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::complaints::Complaints;
-use super::dependency::Dependencies;
+use super::dependency::{Change, Dependencies};
 use super::object::{self, ObservedIssuer};
 use super::place::owner;
 use super::prepare::{Preparation, Prepared};
@@ -204,7 +204,7 @@ impl IssuerTask {
     /// Wait for the next thing to do.
     async fn wait(&mut self, next: Next) -> Wake {
         let after_delay = || next.delay().map(|delay| Instant::now() + delay);
-        let mut due = after_delay();
+        let mut due = self.rests_until().or_else(after_delay);
         loop {
             let at = due.into_iter().chain(self.complaints.check_at()).min();
             let timer = async {
@@ -221,10 +221,14 @@ impl IssuerTask {
                     Ok(()) => self.take_newest(),
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
-                () = self.dependencies.changed() => return Wake::Dependency,
-                () = timer => match self.needs_check() {
-                    true => return Wake::Due,
-                    false => due = after_delay(),
+                change = self.dependencies.changed() => match change {
+                    Change::News => return Wake::Dependency,
+                    Change::Lost => due = due.min(after_delay()),
+                },
+                () = timer => match self.rests_until() {
+                    // What it names is watched again.
+                    Some(end) => due = Some(end),
+                    None => return Wake::Due,
                 },
                 Some(feedback) = self.complaints.next() => {
                     let is_shared = self.current.key.kind == IssuerKind::Cluster;
@@ -238,10 +242,12 @@ impl IssuerTask {
         }
     }
 
-    /// Whether a check whose time has come could say anything new.
-    fn needs_check(&self) -> bool {
-        let is_called_for = self.complaints.check_at().is_some_and(|at| at <= Instant::now());
-        is_called_for || !self.rest.lasts() || !self.dependencies.are_known()
+    /// Until when a check could say nothing new; none where one could now.
+    fn rests_until(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let is_called_for = self.complaints.check_at().is_some_and(|at| at <= now);
+        let rests = !is_called_for && self.dependencies.are_known();
+        self.rest.end().filter(|end| rests && *end > now)
     }
 
     /// Signing fails by the Issuer's fault: not ready until a check after a growing delay.

@@ -84,3 +84,18 @@ async fn a_secret_that_could_not_be_read_is_read_with_the_next_check() {
     minutes(10).await;
     assert_eq!(reads(), before + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_whose_watch_breaks_reads_with_the_next_check() {
+    let bench = ready(&[]).await;
+    let auth = secret("auth").0;
+    minutes(5).await;
+    for call in [Call::Watch("secrets".to_owned()), Call::List("secrets".to_owned())] {
+        bench.api.every(call, Fault::Code(500));
+    }
+    bench.api.break_watches();
+    sleep(Duration::from_secs(1)).await;
+    let reads = bench.api.count(&Call::Get(auth.clone()));
+    minutes(2).await;
+    assert!(bench.api.count(&Call::Get(auth)) > reads);
+}
