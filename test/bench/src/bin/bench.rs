@@ -23,6 +23,15 @@ struct Args {
     /// How often the sides take turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Requests in a backlog [200 with --quick, else 1000 and 5000; with --full also 20000]
+    #[arg(long, value_delimiter = ',', value_name = "COUNT")]
+    requests: Vec<usize>,
+    /// Issuers beside which costs are measured with --full [1, 100 and 10000]
+    #[arg(long, value_delimiter = ',', value_name = "COUNT")]
+    issuers: Vec<usize>,
+    /// The same of plugins, each with an Issuer [1, 8 and 64]
+    #[arg(long, value_delimiter = ',', value_name = "COUNT")]
+    plugins: Vec<usize>,
     /// Requests that are finished when they start
     #[arg(long, default_value_t = 20_000)]
     finished: usize,
@@ -68,12 +77,18 @@ impl Args {
         if self.quick { 1 } else { self.rounds }
     }
 
-    fn backlogs(&self) -> &'static [usize] {
-        match (self.quick, self.full) {
-            (true, _) => &[200],
-            (_, true) => &[1000, 5000, 20_000],
-            _ => &[1000, 5000],
+    /// What was asked for, or else what is usual.
+    fn counts<'a>(&self, asked: &'a [usize], quick: &'a [usize], usual: &'a [usize]) -> &'a [usize] {
+        match asked {
+            [] if self.quick => quick,
+            [] => usual,
+            asked => asked,
         }
+    }
+
+    fn backlogs(&self) -> &[usize] {
+        let usual: &[usize] = if self.full { &[1000, 5000, 20_000] } else { &[1000, 5000] };
+        self.counts(&self.requests, &[200], usual)
     }
 
     fn programs(&self) -> Programs {
@@ -130,8 +145,8 @@ async fn measure(args: &Args, stage: &mut Stage<'_>, report: &mut Report) {
         backlog::rows(stage, report, *requests, rounds).await;
     }
     if args.has(Part::Growth) {
-        growth::issuers(stage, report, if args.quick { &[1, 10] } else { &[1, 100, 10_000] }).await;
-        growth::plugins(stage, report, if args.quick { &[1, 2] } else { &[1, 8, 64] }).await;
+        growth::issuers(stage, report, args.counts(&args.issuers, &[1, 10], &[1, 100, 10_000])).await;
+        growth::plugins(stage, report, args.counts(&args.plugins, &[1, 2], &[1, 8, 64])).await;
     }
     if args.has(Part::Start) {
         restart::rows(stage, report, if args.quick { 200 } else { args.finished }, rounds).await;
