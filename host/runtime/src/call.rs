@@ -113,15 +113,16 @@ impl Plugin {
         );
         let first = store.data().turns.first();
         first.await;
-        let answer = async {
+        let computed = store.data().turns.computed.clone();
+        let answer = computed.count(async {
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
             let instance = completed(instance, store.data())?;
             let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;
             completed(answer, store.data())
-        }
-        .await;
+        });
+        let answer = answer.await;
         log.finish();
         match answer? {
             Ok(answer) => Ok(answer),

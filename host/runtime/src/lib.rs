@@ -27,6 +27,7 @@ mod call;
 mod code;
 mod compile;
 mod component;
+mod computed;
 mod convert;
 mod diagnosis;
 pub mod egress;

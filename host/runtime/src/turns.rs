@@ -8,16 +8,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking, yield_now};
 use tokio::time::sleep;
 
+use super::computed::Computed;
 use super::engine::TICK;
 use super::fair::{FairSlots, Owner};
 
-/// How many ticks a call computes before it has to take turns.
-const SHORT: u32 = 1;
+/// How long a call computes before it has to take turns.
+const SHORT: Duration = TICK;
 
 /// The turns of all calls.
 #[derive(Clone)]
@@ -35,7 +37,9 @@ pub struct CallTurns {
     all: Turns,
     issuer: IssuerTurns,
     owner: Owner,
-    ticks: u32,
+    /// What it has computed.
+    pub computed: Arc<Computed>,
+    is_long: bool,
     waits: Arc<AtomicBool>,
 }
 
@@ -61,14 +65,14 @@ impl IssuerTurns {
 
 impl Drop for CallTurns {
     fn drop(&mut self) {
-        self.issuer.was_long.store(self.are_taken(), Ordering::Relaxed);
+        self.issuer.was_long.store(self.is_long, Ordering::Relaxed);
     }
 }
 
 impl CallTurns {
     /// For a call that has not computed yet, on this owner's account.
     pub fn new(all: Turns, issuer: IssuerTurns, owner: Owner) -> Self {
-        Self { all, issuer, owner, ticks: 0, waits: Arc::default() }
+        Self { all, issuer, owner, computed: Arc::default(), is_long: false, waits: Arc::default() }
     }
 
     /// Whether the call waits for its turn, or did so when it was dropped.
@@ -76,20 +80,15 @@ impl CallTurns {
         self.waits.load(Ordering::Relaxed)
     }
 
-    /// Whether the call has to take turns by now.
-    fn are_taken(&self) -> bool {
-        self.ticks > SHORT
-    }
-
     /// The call begins when this is done.
     pub fn first(&self) -> impl Future<Output = ()> + Send + use<> {
         self.turn(self.issuer.was_long.load(Ordering::Relaxed))
     }
 
-    /// The call has computed for one more tick; it may go on when this is done.
+    /// The call has had its thread for one more tick; it may go on when this is done.
     pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        self.ticks = self.ticks.saturating_add(1);
-        self.turn(self.are_taken())
+        self.is_long |= self.computed.so_far() > SHORT;
+        self.turn(self.is_long)
     }
 
     /// Does work of the host's that takes longer than a tick: in the call's turn, and not on a thread that others wait for.
@@ -98,7 +97,7 @@ impl CallTurns {
         &mut self,
         work: W,
     ) -> impl Future<Output = Result<T, JoinError>> + Send + use<T, W> {
-        self.ticks = self.ticks.saturating_add(SHORT + 1);
+        self.is_long = true;
         let (issuer, all, owner) = (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone());
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);

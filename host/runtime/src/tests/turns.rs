@@ -138,12 +138,37 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     assert_eq!(signing.await.unwrap().unwrap().len(), 1024);
 }
 
+fn compute_long(turns: &CallTurns) {
+    let compute = async { while turns.computed.so_far() <= TICK {} };
+    turns.computed.count(compute).now_or_never().unwrap();
+}
+
+/// On a busy machine every call has its thread for long, and none of them would be a short one.
+#[tokio::test]
+async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
+    let all = Turns::at_a_time(1);
+    let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
+    let (mut other, mut own) = (turns(), turns());
+    let (_go_on, told) = std::sync::mpsc::channel::<()>();
+    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
+    until("it has begun", || !other.waits()).await;
+
+    let computed = own.computed.clone();
+    let wait = async { std::thread::sleep(5 * TICK) };
+    computed.count(wait).await;
+    let next = computed.count(async { own.next() }).await;
+    tokio::time::timeout(AGES / 2, next).await.expect("it has computed nothing");
+    compute_long(&own);
+    assert!(own.next().now_or_never().is_none());
+}
+
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
 #[tokio::test(start_paused = true)]
 async fn namespaces_take_turns_to_compute() {
     let all = Turns::at_a_time(1);
     let compute = |owner: Owner| {
         let mut turns = CallTurns::new(all.clone(), IssuerTurns::new(), owner);
+        compute_long(&turns);
         let done = Arc::new(AtomicUsize::default());
         let count = done.clone();
         tokio::spawn(async move {

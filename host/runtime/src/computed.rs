@@ -1,0 +1,48 @@
+//! How long a call has computed: the processor time that its thread took while it ran the call. By the clock on the wall a
+//! call that waits for a processor computes, too: on a busy node every one of them would pass for one that computes long.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The processor time of one call.
+#[derive(Default)]
+pub struct Computed {
+    /// Before it was given a thread last, in nanoseconds.
+    before: AtomicU64,
+    /// What that thread had taken by then, in nanoseconds.
+    since: AtomicU64,
+}
+
+impl Computed {
+    /// Run the call, or a part of it, and count what it computes.
+    pub async fn count<F: Future>(&self, call: F) -> F::Output {
+        let mut call = pin!(call);
+        poll_fn(|context| {
+            self.since.store(thread_time(), Ordering::Relaxed);
+            let polled = call.as_mut().poll(context);
+            self.before.store(self.nanoseconds(), Ordering::Relaxed);
+            polled
+        })
+        .await
+    }
+
+    /// How long it has computed so far, if asked by the call itself.
+    pub fn so_far(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds())
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        let now = thread_time().saturating_sub(self.since.load(Ordering::Relaxed));
+        self.before.load(Ordering::Relaxed).saturating_add(now)
+    }
+}
+
+/// The processor time of this thread, in nanoseconds.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+}
