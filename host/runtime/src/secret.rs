@@ -18,8 +18,8 @@ const MAX_CERTIFICATES: usize = 64;
 const ENTRY: usize = 256;
 /// What every private key in PEM says.
 const MARK: &[u8] = b"PRIVATE KEY-----";
-/// What a private key takes when it is parsed, at most.
-const PARSED_KEY: usize = 8 << 10;
+/// What a private key takes when it is parsed, beside twice its text: its numbers, and what was computed of them.
+const PARSED_KEY: usize = 1 << 10;
 /// What a placeholder may stand for: servers accept header lines of 8 KiB.
 const MAX_HEADER_VALUE: usize = 8 << 10;
 
@@ -82,7 +82,8 @@ impl Secret {
     pub fn size(&self) -> usize {
         let of_value = |(key, stored): (&String, &Arc<Stored>)| {
             let has_key = stored.bytes.windows(MARK.len()).any(|bytes| bytes == MARK);
-            key.capacity() + stored.bytes.capacity() + ENTRY + if has_key { PARSED_KEY } else { 0 }
+            let bytes = stored.bytes.capacity();
+            key.capacity() + bytes + ENTRY + if has_key { PARSED_KEY + 2 * bytes } else { 0 }
         };
         self.values.iter().map(of_value).sum::<usize>() + self.redactor.size()
     }

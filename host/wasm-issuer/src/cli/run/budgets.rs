@@ -31,7 +31,7 @@ pub struct Budgets {
     call_memory: Quantity,
     /// How much memory Issuers may keep between calls, for their configurations and Secrets and what their plugins cache, and
     /// one namespace's half as much. The pod's limit must leave room for it.
-    #[arg(long, default_value = "64Mi", value_name = "QUANTITY")]
+    #[arg(long, default_value = "128Mi", value_name = "QUANTITY")]
     issuer_memory: Quantity,
     /// How many calls of sign run at a time.
     #[arg(long, default_value_t = 128, value_name = "N")]
