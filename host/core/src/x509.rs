@@ -21,7 +21,7 @@ pub mod well_formed;
 pub mod fixtures;
 
 pub use certificate::Certificate;
-pub use csr::{Csr, CsrError};
+pub use csr::{Csr, CsrError, MAX_CSR_BYTES};
 pub use extensions::{BasicConstraints, Extension, Extensions};
 pub use general_name::{GeneralName, GeneralNames};
 pub use name::Name;

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use wasm_issuer_core::text::clean;
+use wasm_issuer_core::x509::{CsrError, MAX_CSR_BYTES};
 use wasm_issuer_runtime::{FairBytes, Share};
 
 use crate::api::cert_manager::CertificateRequestSpec;
@@ -64,6 +65,10 @@ impl Asked {
     pub fn excess(&self) -> Option<String> {
         let (_, text) = self.size();
         let issuer = &self.spec.issuer_ref;
+        let csr = decoded_len(&self.spec.request);
+        if text > MAX_TEXT && csr > MAX_CSR_BYTES {
+            return Some(format!("spec.request: {}", CsrError::TooLarge(csr)));
+        }
         if text > MAX_TEXT {
             return Some(format!("the request has {text} bytes of text; at most {MAX_TEXT} are accepted"));
         }
@@ -94,4 +99,10 @@ impl Asked {
         let text = fields.into_iter().chain(&spec.duration).chain(lists).chain(extra).chain(annotations);
         text.fold((0, 0), |(pieces, bytes), piece| (pieces + 1, bytes + piece.len()))
     }
+}
+
+/// How many bytes a text in base64 stands for, if it is one.
+fn decoded_len(base64: &str) -> usize {
+    let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
+    (base64.len() / 4 * 3).saturating_sub(padding)
 }

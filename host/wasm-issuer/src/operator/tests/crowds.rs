@@ -86,11 +86,13 @@ async fn a_request_that_is_too_much_is_refused_whoever_approves_it() {
         bench.api.put(&web, value);
         web
     };
-    let text = ask("text", &|value| value["spec"]["request"] = "x".repeat(400 << 10).into());
+    let csr = ask("csr", &|value| value["spec"]["request"] = "x".repeat(400 << 10).into());
+    let text = ask("text", &|value| value["spec"]["username"] = "x".repeat(384 << 10).into());
     let name = ask("name", &|value| value["spec"]["issuerRef"]["name"] = "x".repeat(254).into());
     let kind = ask("kind", &|value| value["spec"]["issuerRef"]["kind"] = "x".repeat(254).into());
     for (web, why) in [
-        (text, "the request has 409"),
+        (csr, "spec.request: the CSR has 307200 bytes; at most 65536 are accepted"),
+        (text, "the request has 393"),
         (name, "spec.issuerRef.name has 254 bytes; a name has 253 at most"),
         (kind, "spec.issuerRef.kind has 254 bytes; a name has 253 at most"),
     ] {
