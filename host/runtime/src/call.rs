@@ -111,7 +111,7 @@ impl Plugin {
             &self.runtime.egress,
             self.runtime.turns.clone(),
         );
-        let first = store.data().turns.first();
+        let first = store.data_mut().turns.first();
         first.await;
         let computed = store.data().turns.computed.clone();
         let answer = computed.count(async {

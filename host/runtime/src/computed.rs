@@ -35,6 +35,11 @@ impl Computed {
         Duration::from_nanos(self.nanoseconds())
     }
 
+    /// How long it had computed when it gave its thread back last.
+    pub fn counted(&self) -> Duration {
+        Duration::from_nanos(self.before.load(Ordering::Relaxed))
+    }
+
     fn nanoseconds(&self) -> u64 {
         let now = thread_time().saturating_sub(self.since.load(Ordering::Relaxed));
         self.before.load(Ordering::Relaxed).saturating_add(now)

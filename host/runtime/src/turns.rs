@@ -3,7 +3,7 @@
 //! Most calls need a millisecond and run at once. One that has computed for longer takes turns with the others like it,
 //! on all processors but one, so however many plugins loop, a short call finds a processor free. Namespaces take turns,
 //! and within them Issuers: of one Issuer's long calls only one waits in the queue of all. After a long call the next
-//! ones of its Issuer take turns from their start, until one was short.
+//! ones of its Issuer take turns from their start and with each tick, until one was short.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,10 @@ pub struct CallTurns {
     owner: Owner,
     /// What it has computed.
     pub computed: Arc<Computed>,
-    is_long: bool,
+    /// Whether it waits for its turn at each tick.
+    takes_turns: bool,
+    /// The host has worked long for it.
+    worked: bool,
     waits: Arc<AtomicBool>,
 }
 
@@ -65,14 +68,26 @@ impl IssuerTurns {
 
 impl Drop for CallTurns {
     fn drop(&mut self) {
-        self.issuer.was_long.store(self.is_long, Ordering::Relaxed);
+        let computed = self.computed.counted();
+        // One that had no turn yet says nothing about the next.
+        if self.worked || !computed.is_zero() {
+            self.issuer.was_long.store(self.worked || computed > SHORT, Ordering::Relaxed);
+        }
     }
 }
 
 impl CallTurns {
     /// For a call that has not computed yet, on this owner's account.
     pub fn new(all: Turns, issuer: IssuerTurns, owner: Owner) -> Self {
-        Self { all, issuer, owner, computed: Arc::default(), is_long: false, waits: Arc::default() }
+        Self {
+            all,
+            issuer,
+            owner,
+            computed: Arc::default(),
+            takes_turns: false,
+            worked: false,
+            waits: Arc::default(),
+        }
     }
 
     /// Whether the call waits for its turn, or did so when it was dropped.
@@ -81,14 +96,15 @@ impl CallTurns {
     }
 
     /// The call begins when this is done.
-    pub fn first(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.turn(self.issuer.was_long.load(Ordering::Relaxed))
+    pub fn first(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        self.takes_turns = self.issuer.was_long.load(Ordering::Relaxed);
+        self.turn(self.takes_turns)
     }
 
     /// The call has had its thread for one more tick; it may go on when this is done.
     pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        self.is_long |= self.computed.so_far() > SHORT;
-        self.turn(self.is_long)
+        self.takes_turns |= self.computed.so_far() > SHORT;
+        self.turn(self.takes_turns)
     }
 
     /// Does work of the host's that takes longer than a tick: in the call's turn, and not on a thread that others wait for.
@@ -97,7 +113,8 @@ impl CallTurns {
         &mut self,
         work: W,
     ) -> impl Future<Output = Result<T, JoinError>> + Send + use<T, W> {
-        self.is_long = true;
+        self.takes_turns = true;
+        self.worked = true;
         let (issuer, all, owner) = (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone());
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);

@@ -162,6 +162,33 @@ async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
     assert!(own.next().now_or_never().is_none());
 }
 
+/// Whether a call goes on without a turn.
+fn goes_on(turn: impl Future<Output = ()>) -> bool {
+    let mut turn = std::pin::pin!(turn);
+    (0..3).any(|_| turn.as_mut().now_or_never().is_some())
+}
+
+/// Else each call of a plugin that never stops would have some ticks for nothing, and there are always new ones.
+#[tokio::test]
+async fn after_a_long_call_the_next_ones_take_turns_until_one_was_short() {
+    let (all, issuer) = (Turns::at_a_time(1), IssuerTurns::new());
+    let call = || CallTurns::new(all.clone(), issuer.clone(), Owner::new("team-a", "ca"));
+    let mut other = CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-b", "ca"));
+    let (_go_on, told) = std::sync::mpsc::channel::<()>();
+    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
+    until("it has begun", || !other.waits()).await;
+
+    assert!(goes_on(call().first()));
+    compute_long(&call());
+    let mut next = call();
+    assert!(!goes_on(next.first()));
+    assert!(!goes_on(next.next()), "with each tick");
+    drop(next);
+    assert!(!goes_on(call().first()), "one that had no turn says nothing");
+    call().computed.count(async {}).now_or_never().unwrap();
+    assert!(goes_on(call().first()), "the last one was short");
+}
+
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
 #[tokio::test(start_paused = true)]
 async fn namespaces_take_turns_to_compute() {
