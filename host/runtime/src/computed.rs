@@ -3,14 +3,15 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The processor time of one call.
-#[derive(Default)]
+/// The processor time of one call, which counts among that of all calls of its namespace as long as it is there.
 pub struct Computed {
+    all: Arc<AtomicU64>,
     /// Before it was given a thread last, in nanoseconds.
     before: AtomicU64,
     /// What that thread had taken by then, in nanoseconds.
@@ -18,13 +19,25 @@ pub struct Computed {
 }
 
 impl Computed {
+    /// Nothing yet. `all` is what the calls of its namespace that are under way have computed, in nanoseconds.
+    pub fn among(all: Arc<AtomicU64>) -> Self {
+        Self { all, before: AtomicU64::default(), since: AtomicU64::default() }
+    }
+
+    /// How long all calls of its namespace that are under way have computed, up to their last rest.
+    pub fn of_all(&self) -> Duration {
+        Duration::from_nanos(self.all.load(Ordering::Relaxed))
+    }
+
     /// Run the call, or a part of it, and count what it computes.
     pub async fn count<F: Future>(&self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| {
             self.since.store(thread_time(), Ordering::Relaxed);
             let polled = call.as_mut().poll(context);
-            self.before.store(self.nanoseconds(), Ordering::Relaxed);
+            let now = self.nanoseconds();
+            let before = self.before.swap(now, Ordering::Relaxed);
+            self.all.fetch_add(now.saturating_sub(before), Ordering::Relaxed);
             polled
         })
         .await
@@ -43,6 +56,12 @@ impl Computed {
     fn nanoseconds(&self) -> u64 {
         let now = thread_time().saturating_sub(self.since.load(Ordering::Relaxed));
         self.before.load(Ordering::Relaxed).saturating_add(now)
+    }
+}
+
+impl Drop for Computed {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.before.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

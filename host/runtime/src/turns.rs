@@ -1,12 +1,14 @@
 //! Who computes when processors are short.
 //!
-//! Most calls need a millisecond and run at once. One that has computed for longer takes turns with the others like it,
-//! on all processors but one, so however many plugins loop, a short call finds a processor free. Namespaces take turns,
-//! and within them Issuers: of one Issuer's long calls only one waits in the queue of all. After a long call the next
-//! ones of its Issuer take turns from their start and with each tick, until one was short.
+//! Most calls need a millisecond and run at once. One that has computed for longer, alone or with the others of its
+//! namespace that are under way, takes turns with those like it, on all processors but one, so however many plugins loop, a
+//! short call finds a processor free. Namespaces take turns, and within them Issuers: of one Issuer's long calls only one
+//! waits in the queue of all. After a long call the next ones of its Issuer take turns from their start and with each
+//! tick, until one was short.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -17,13 +19,21 @@ use tokio::time::sleep;
 use super::computed::Computed;
 use super::engine::TICK;
 use super::fair::{FairSlots, Owner};
+use super::lock::lock;
 
 /// How long a call computes before it has to take turns.
 const SHORT: Duration = TICK;
+/// How long all calls of a namespace that are under way compute together before they have to. Many that begin at once would
+/// each be short for a while.
+const SHORT_OF_ALL: Duration = Duration::from_millis(30);
 
 /// The turns of all calls.
 #[derive(Clone)]
-pub struct Turns(Arc<FairSlots>);
+pub struct Turns {
+    slots: Arc<FairSlots>,
+    /// What the calls that are under way have computed, by namespaces.
+    computed: Arc<Mutex<HashMap<Arc<str>, Weak<AtomicU64>>>>,
+}
 
 /// The turns of one Issuer's calls.
 #[derive(Clone)]
@@ -55,7 +65,19 @@ impl Turns {
 
     /// So many at a time, at least one.
     pub fn at_a_time(calls: usize) -> Self {
-        Self(FairSlots::new(calls))
+        Self { slots: FairSlots::new(calls), computed: Arc::default() }
+    }
+
+    /// What the calls of a namespace that are under way have computed, in nanoseconds.
+    fn computed(&self, namespace: &Arc<str>) -> Arc<AtomicU64> {
+        let mut all = lock(&self.computed);
+        if let Some(computed) = all.get(namespace).and_then(Weak::upgrade) {
+            return computed;
+        }
+        all.retain(|_, computed| computed.strong_count() > 0);
+        let computed = Arc::default();
+        all.insert(namespace.clone(), Arc::downgrade(&computed));
+        computed
     }
 }
 
@@ -79,15 +101,8 @@ impl Drop for CallTurns {
 impl CallTurns {
     /// For a call that has not computed yet, on this owner's account.
     pub fn new(all: Turns, issuer: IssuerTurns, owner: Owner) -> Self {
-        Self {
-            all,
-            issuer,
-            owner,
-            computed: Arc::default(),
-            takes_turns: false,
-            worked: false,
-            waits: Arc::default(),
-        }
+        let computed = Arc::new(Computed::among(all.computed(&owner.namespace)));
+        Self { all, issuer, owner, computed, takes_turns: false, worked: false, waits: Arc::default() }
     }
 
     /// Whether the call waits for its turn, or did so when it was dropped.
@@ -103,7 +118,7 @@ impl CallTurns {
 
     /// The call has had its thread for one more tick; it may go on when this is done.
     pub fn next(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        self.takes_turns |= self.computed.so_far() > SHORT;
+        self.takes_turns |= self.computed.so_far() > SHORT || self.computed.of_all() > SHORT_OF_ALL;
         self.turn(self.takes_turns)
     }
 
@@ -115,7 +130,7 @@ impl CallTurns {
     ) -> impl Future<Output = Result<T, JoinError>> + Send + use<T, W> {
         self.takes_turns = true;
         self.worked = true;
-        let (issuer, all, owner) = (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone());
+        let (issuer, all, owner) = (self.issuer.queue.clone(), self.all.slots.clone(), self.owner.clone());
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);
         async move {
@@ -130,7 +145,7 @@ impl CallTurns {
     }
 
     fn turn(&self, is_taken: bool) -> impl Future<Output = ()> + Send + use<> {
-        let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.0.clone(), self.owner.clone()));
+        let taken = is_taken.then(|| (self.issuer.queue.clone(), self.all.slots.clone(), self.owner.clone()));
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);
         async move {

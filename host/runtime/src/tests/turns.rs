@@ -1,6 +1,8 @@
 //! Who waits for whom.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use futures::FutureExt as _;
 use tokio::time::sleep;
@@ -143,6 +145,13 @@ fn compute_long(turns: &CallTurns) {
     turns.computed.count(compute).now_or_never().unwrap();
 }
 
+/// The call has had its thread for one more tick.
+fn next(turns: &mut CallTurns) -> impl Future<Output = ()> + use<> {
+    let computed = turns.computed.clone();
+    let next = poll_fn(|_| Poll::Ready(turns.next()));
+    computed.count(next).now_or_never().unwrap()
+}
+
 /// On a busy machine every call has its thread for long, and none of them would be a short one.
 #[tokio::test]
 async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
@@ -156,10 +165,32 @@ async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
     let computed = own.computed.clone();
     let wait = async { std::thread::sleep(5 * TICK) };
     computed.count(wait).await;
-    let next = computed.count(async { own.next() }).await;
-    tokio::time::timeout(AGES / 2, next).await.expect("it has computed nothing");
+    tokio::time::timeout(AGES / 2, next(&mut own)).await.expect("it has computed nothing");
     compute_long(&own);
     assert!(own.next().now_or_never().is_none());
+}
+
+/// Each of a crowd that begins at once would be short for a while, and together they would keep all processors busy.
+#[tokio::test]
+async fn a_namespaces_calls_under_way_are_short_together() {
+    let all = Turns::at_a_time(1);
+    let call = |namespace: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new(namespace, "ca"));
+    let mut other = call("other");
+    let (_go_on, told) = std::sync::mpsc::channel::<()>();
+    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
+    until("it has begun", || !other.waits()).await;
+
+    let is_short = |namespace: &str| {
+        let mut call = call(namespace);
+        goes_on(next(&mut call))
+    };
+    let crowd: Vec<_> = (0..3).map(|_| call("hostile")).collect();
+    assert!(is_short("hostile"));
+    crowd.iter().for_each(compute_long);
+    assert!(!is_short("hostile"));
+    assert!(is_short("modest"));
+    drop(crowd);
+    assert!(is_short("hostile"));
 }
 
 /// Whether a call goes on without a turn.
