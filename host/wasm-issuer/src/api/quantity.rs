@@ -42,6 +42,11 @@ impl Quantity {
         Self { bytes: (count as u64) << 20 }
     }
 
+    /// The bytes, as far as this machine can count what it has in memory.
+    pub fn in_memory(self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+
     /// The CEL rule that a field is an amount within the bounds; see [`super::GoDuration::rule`].
     pub fn rule(bounds: RangeInclusive<Self>) -> Rule {
         let (min, max) = bounds.into_inner();

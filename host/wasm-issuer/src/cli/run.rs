@@ -145,7 +145,7 @@ impl RunArgs {
                 per_namespace: at_least_one(self.max_in_flight_per_namespace),
             },
             log_records_dropped,
-            request_memory: usize::try_from(self.request_memory.bytes).unwrap_or(usize::MAX),
+            request_memory: self.request_memory.in_memory(),
             instance: std::env::var("POD_NAME")
                 .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
         })

@@ -157,7 +157,7 @@ impl Issuer {
             keys: Default::default(),
             limits: CallLimits {
                 timeout: self.spec.limits.timeout.0,
-                memory: usize::try_from(self.spec.limits.memory.bytes).unwrap_or(usize::MAX),
+                memory: self.spec.limits.memory.in_memory(),
                 ..CallLimits::default()
             },
             http: self.http,

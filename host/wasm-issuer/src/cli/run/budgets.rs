@@ -55,7 +55,7 @@ impl Budgets {
 
     /// How much Issuers may keep in memory, in bytes.
     pub fn issuer_memory(&self) -> usize {
-        bytes(self.issuer_memory)
+        self.issuer_memory.in_memory()
     }
 
     /// A runtime within these budgets.
@@ -66,16 +66,12 @@ impl Budgets {
             cache_dir,
             compiler: Some(compiler),
             cache_bytes: self.cache_size.bytes,
-            code_bytes: bytes(self.code_memory),
+            code_bytes: self.code_memory.in_memory(),
             compile_timeout: self.compile_timeout.0,
             signs: self.max_signs,
             checks: self.max_checks,
-            memory: bytes(self.call_memory),
+            memory: self.call_memory.in_memory(),
             egress,
         })
     }
-}
-
-fn bytes(quantity: Quantity) -> usize {
-    usize::try_from(quantity.bytes).unwrap_or(usize::MAX)
 }

@@ -8,7 +8,8 @@ use wasm_issuer_core::issuance::issuer::CheckFailure;
 
 use super::api_server::ApiServer;
 use super::place::Place;
-use super::sources::{SourceError, read};
+use super::source_error::SourceError;
+use super::sources::read;
 use crate::api::{IssuerKey, IssuerKind, IssuerObject, PluginConfig, WasmClusterIssuer, WasmIssuer};
 
 /// The longest that stays in memory with the object, which is on nobody's account. A longer one is read again where a plugin

@@ -267,7 +267,7 @@ impl Preparer {
             keys: self.keys_of(object.uid()),
             limits: CallLimits {
                 timeout: spec.limits.timeout.0,
-                memory: usize::try_from(spec.limits.memory.bytes).unwrap_or(usize::MAX),
+                memory: spec.limits.memory.in_memory(),
                 ..CallLimits::default()
             },
             http: lent.http,

@@ -1,6 +1,6 @@
 //! What a request asks for: the larger part of it, which is kept while there is room and read again where there was none.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use wasm_issuer_core::text::clean;
@@ -40,15 +40,7 @@ impl Asked {
 
     pub fn fingerprint(&self) -> Fingerprint {
         static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = |it: &dyn Fn(&mut std::hash::DefaultHasher)| {
-            let mut hasher = HASHER.build_hasher();
-            it(&mut hasher);
-            std::hash::Hasher::finish(&hasher)
-        };
-        Fingerprint {
-            spec: hash(&|hasher| self.spec.hash(hasher)),
-            annotations: hash(&|hasher| self.annotations.hash(hasher)),
-        }
+        Fingerprint { spec: HASHER.hash_one(&self.spec), annotations: HASHER.hash_one(&self.annotations) }
     }
 
     /// Whether there is room to keep it, on this namespace's account.

@@ -1,0 +1,115 @@
+//! Why something that an Issuer names could not be read.
+
+use thiserror::Error;
+use wasm_issuer_core::issuance::issuer::CheckFailure;
+
+/// How many keys a Secret may have: their values are looked for in all that plugins write, one after the other.
+pub const MAX_KEYS: usize = 256;
+
+/// Why something that an Issuer names could not be read. The texts name the object, the field and the fix.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// No such ConfigMap or Secret.
+    #[error(r#"{kind} "{namespace}/{name}" not found (named by {field})"#)]
+    NotFound {
+        /// `ConfigMap` or `Secret`.
+        kind: &'static str,
+        /// Where it was looked for.
+        namespace: String,
+        /// `metadata.name` of the object.
+        name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// A ConfigMap without the key.
+    #[error(r#"ConfigMap "{namespace}/{name}" has no key "{key}" in binaryData (named by spec.plugin.configMap.key); it has {found}"#)]
+    NoKey {
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// `metadata.name` of the ConfigMap.
+        name: String,
+        /// The key looked for.
+        key: String,
+        /// The keys that there are.
+        found: String,
+    },
+    /// The key is under `data`, where text belongs.
+    #[error(r#"key "{key}" of ConfigMap "{namespace}/{name}" is in data; a component is binary and belongs in binaryData (kubectl create configmap --from-file does that)"#)]
+    TextKey {
+        /// The ConfigMap's namespace.
+        namespace: String,
+        /// `metadata.name` of the ConfigMap.
+        name: String,
+        /// The key looked for.
+        key: String,
+    },
+    /// A Secret that exists, with nothing in it to lend to a plugin.
+    #[error(r#"Secret "{namespace}/{name}" (named by {field}) has no keys"#)]
+    EmptySecret {
+        /// The Secret's namespace.
+        namespace: String,
+        /// `metadata.name` of the Secret.
+        name: String,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// A Secret with more keys than are looked for in what plugins write.
+    #[error(
+        r#"Secret "{namespace}/{name}" (named by {field}) has {keys} keys; at most {MAX_KEYS} are accepted"#
+    )]
+    ManyKeys {
+        /// The Secret's namespace.
+        namespace: String,
+        /// `metadata.name` of the Secret.
+        name: String,
+        /// How many it has.
+        keys: usize,
+        /// The field of the Issuer that names it.
+        field: &'static str,
+    },
+    /// Not what gzip writes, or too much of it.
+    #[error("{source_name}: the gzip data is {problem}")]
+    Gzip {
+        /// The ConfigMap and its key.
+        source_name: String,
+        /// Broken or too large.
+        problem: String,
+    },
+    /// `spec.plugin.builtin` names a plugin that the operator's image does not ship.
+    #[error("no builtin plugin \"{name}\" (spec.plugin.builtin); this operator has {found}")]
+    NoBuiltin {
+        /// What `spec.plugin.builtin` says.
+        name: String,
+        /// The names that there are.
+        found: String,
+    },
+    /// A source that this version does not read.
+    #[error("spec.plugin.image is not supported by this version: use configMap or builtin")]
+    ImageUnsupported,
+    /// The API server did not answer, or has trouble of its own.
+    #[error("could not read {what}: {error}")]
+    Unanswered {
+        /// The kind, namespace and name of an object.
+        what: String,
+        /// What the API server said, if anything.
+        error: String,
+    },
+    /// The API server or the disk refused.
+    #[error("could not read {what}: {error}")]
+    Unreadable {
+        /// The kind, namespace and name of an object, or the name of a file.
+        what: String,
+        /// What the API server or the system said.
+        error: String,
+    },
+}
+
+impl From<SourceError> for CheckFailure {
+    /// Nobody is at fault where the API server does not answer.
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Unanswered { .. } => Self::unknown(error),
+            _ => Self::passing(error),
+        }
+    }
+}
