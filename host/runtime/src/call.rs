@@ -111,10 +111,10 @@ impl Plugin {
             &self.runtime.egress,
             self.runtime.turns.clone(),
         );
-        let first = store.data_mut().turns.first();
+        let first = store.data().turns.first();
         first.await;
-        let computed = store.data().turns.computed.clone();
-        let answer = computed.count(async {
+        let thread = store.data().turns.thread.clone();
+        let answer = thread.run(async {
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
             let instance = completed(instance, store.data())?;

@@ -14,12 +14,14 @@
 //! | `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
-//! | `cache`, `secret`, `turns` | what a session holds |
+//! | `allowance`, `thread`, `turns` | who computes when processors are short |
+//! | `cache`, `secret` | what else a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
 //! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |
 //! | `state`, `diagnosis`, `link` | a call's store, which ties the imports to a session; how it ended; every import |
 //! | `runtime`, `call` | plugins and their calls |
 
+mod allowance;
 mod bindings;
 mod budget;
 mod cache;
@@ -27,7 +29,6 @@ mod call;
 mod code;
 mod compile;
 mod component;
-mod computed;
 mod convert;
 mod diagnosis;
 pub mod egress;
@@ -51,6 +52,7 @@ mod state;
 #[cfg(any(test, feature = "fixtures"))]
 #[doc(hidden)]
 pub mod testing;
+mod thread;
 mod turns;
 
 #[cfg(test)]

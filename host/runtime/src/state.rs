@@ -133,7 +133,7 @@ impl CallState {
     }
 
     pub fn keys_view(&mut self) -> KeysView<'_> {
-        KeysView { keys: &self.session.keys, turns: &mut self.turns, table: &mut self.table }
+        KeysView { keys: &self.session.keys, turns: &self.turns, table: &mut self.table }
     }
 
     pub fn log_view(&mut self) -> LogView<'_> {

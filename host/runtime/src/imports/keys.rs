@@ -10,7 +10,7 @@ use crate::turns::CallTurns;
 /// What the functions need of a call.
 pub struct KeysView<'a> {
     pub keys: &'a EphemeralKeys,
-    pub turns: &'a mut CallTurns,
+    pub turns: &'a CallTurns,
     pub table: &'a mut ResourceTable,
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use futures::FutureExt as _;
-use tokio::time::sleep;
 use wasm_issuer_core::keys::{EphemeralKeys, PrivateKey};
 use wasmtime::component::ResourceTable;
 
@@ -100,7 +99,7 @@ async fn a_looping_plugin_does_not_delay_its_neighbours() {
 async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
     let all = Turns::at_a_time(1);
     let call = |issuer: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", issuer));
-    let (mut first, mut second) = (call("one"), call("two"));
+    let (first, second) = (call("one"), call("two"));
     let (go_on, told) = std::sync::mpsc::channel::<()>();
     let working = tokio::spawn(first.compute(move || told.recv_timeout(AGES).unwrap()));
     // The only thread here goes on, or nobody would tell it to.
@@ -123,7 +122,7 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let quick = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let all = Turns::at_a_time(1);
     let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
-    let (mut others, mut own) = (turns(), turns());
+    let (others, own) = (turns(), turns());
     let (go_on, told) = std::sync::mpsc::channel::<()>();
     let working = tokio::spawn(others.compute(move || told.recv_timeout(AGES).unwrap()));
     until("it has begun", || !others.waits()).await;
@@ -131,7 +130,7 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let (keys, mut table) = (EphemeralKeys::default(), ResourceTable::new());
     let [slow, quick] = [slow.as_slice(), quick.as_bytes()]
         .map(|pem| table.push(Arc::new(PrivateKey::from_pem(pem).unwrap())).unwrap());
-    let mut view = KeysView { keys: &keys, turns: &mut own, table: &mut table };
+    let mut view = KeysView { keys: &keys, turns: &own, table: &mut table };
     assert!(view.sign(quick, b"message".to_vec()).now_or_never().unwrap().unwrap().is_ok());
     let mut signing = Box::pin(view.sign(slow, b"message".to_vec()));
     assert!((&mut signing).now_or_never().is_none());
@@ -140,57 +139,26 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     assert_eq!(signing.await.unwrap().unwrap().len(), 1024);
 }
 
+fn call(all: &Turns, namespace: &str) -> CallTurns {
+    CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new(namespace, "ca"))
+}
+
 fn compute_long(turns: &CallTurns) {
-    let compute = async { while turns.computed.so_far() <= TICK {} };
-    turns.computed.count(compute).now_or_never().unwrap();
+    let compute = async { while turns.thread.computed() <= TICK {} };
+    turns.thread.run(compute).now_or_never().unwrap();
+}
+
+/// A call that has the only turn, until it is dropped.
+fn hold(all: &Turns) -> CallTurns {
+    let other = call(all, "other");
+    compute_long(&other);
+    other.next().now_or_never().unwrap();
+    other
 }
 
 /// The call has had its thread for one more tick.
-fn next(turns: &mut CallTurns) -> impl Future<Output = ()> + use<> {
-    let computed = turns.computed.clone();
-    let next = poll_fn(|_| Poll::Ready(turns.next()));
-    computed.count(next).now_or_never().unwrap()
-}
-
-/// On a busy machine every call has its thread for long, and none of them would be a short one.
-#[tokio::test]
-async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
-    let all = Turns::at_a_time(1);
-    let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
-    let (mut other, mut own) = (turns(), turns());
-    let (_go_on, told) = std::sync::mpsc::channel::<()>();
-    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
-    until("it has begun", || !other.waits()).await;
-
-    let computed = own.computed.clone();
-    let wait = async { std::thread::sleep(5 * TICK) };
-    computed.count(wait).await;
-    tokio::time::timeout(AGES / 2, next(&mut own)).await.expect("it has computed nothing");
-    compute_long(&own);
-    assert!(own.next().now_or_never().is_none());
-}
-
-/// Each of a crowd that begins at once would be short for a while, and together they would keep all processors busy.
-#[tokio::test]
-async fn a_namespaces_calls_under_way_are_short_together() {
-    let all = Turns::at_a_time(1);
-    let call = |namespace: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new(namespace, "ca"));
-    let mut other = call("other");
-    let (_go_on, told) = std::sync::mpsc::channel::<()>();
-    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
-    until("it has begun", || !other.waits()).await;
-
-    let is_short = |namespace: &str| {
-        let mut call = call(namespace);
-        goes_on(next(&mut call))
-    };
-    let crowd: Vec<_> = (0..3).map(|_| call("hostile")).collect();
-    assert!(is_short("hostile"));
-    crowd.iter().for_each(compute_long);
-    assert!(!is_short("hostile"));
-    assert!(is_short("modest"));
-    drop(crowd);
-    assert!(is_short("hostile"));
+fn tick(turns: &CallTurns) -> impl Future<Output = ()> + use<> {
+    turns.thread.run(poll_fn(|_| Poll::Ready(turns.next()))).now_or_never().unwrap()
 }
 
 /// Whether a call goes on without a turn.
@@ -199,50 +167,75 @@ fn goes_on(turn: impl Future<Output = ()>) -> bool {
     (0..3).any(|_| turn.as_mut().now_or_never().is_some())
 }
 
-/// Else each call of a plugin that never stops would have some ticks for nothing, and there are always new ones.
+/// On a busy machine every call has its thread for long, and none of them would be a short one.
 #[tokio::test]
-async fn after_a_long_call_the_next_ones_take_turns_until_one_was_short() {
-    let (all, issuer) = (Turns::at_a_time(1), IssuerTurns::new());
-    let call = || CallTurns::new(all.clone(), issuer.clone(), Owner::new("team-a", "ca"));
-    let mut other = CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-b", "ca"));
-    let (_go_on, told) = std::sync::mpsc::channel::<()>();
-    let _working = tokio::spawn(other.compute(move || told.recv_timeout(AGES)));
-    until("it has begun", || !other.waits()).await;
+async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
+    let all = Turns::at_a_time(1);
+    let (_held, own) = (hold(&all), call(&all, "team-a"));
+    own.thread.run(async { std::thread::sleep(5 * TICK) }).await;
+    assert!(goes_on(tick(&own)));
+    compute_long(&own);
+    assert!(!goes_on(tick(&own)));
+}
 
-    assert!(goes_on(call().first()));
-    compute_long(&call());
-    let mut next = call();
-    assert!(!goes_on(next.first()));
-    assert!(!goes_on(next.next()), "with each tick");
-    drop(next);
-    assert!(!goes_on(call().first()), "one that had no turn says nothing");
-    call().computed.count(async {}).now_or_never().unwrap();
-    assert!(goes_on(call().first()), "the last one was short");
+/// Each call of a crowd may be short, and together they keep all processors busy.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_has_spent_its_allowance_takes_turns() {
+    let all = Turns::at_a_time(1);
+    let _held = hold(&all);
+    let [first, second, third] = ["hostile"; 3].map(|namespace| call(&all, namespace));
+    assert!(goes_on(third.first()));
+    [&first, &second, &third].into_iter().for_each(compute_long);
+    let next = call(&all, "hostile");
+    assert!(!goes_on(next.first()), "from its start");
+    assert!(!goes_on(tick(&next)), "and with each tick");
+    assert!(goes_on(call(&all, "modest").first()));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(goes_on(next.first()));
+}
+
+#[tokio::test]
+async fn a_turn_ends_when_its_call_gives_the_thread_back() {
+    let all = Turns::at_a_time(1);
+    let [first, second] = ["one", "two"].map(|namespace| call(&all, namespace));
+    [&first, &second].into_iter().for_each(compute_long);
+    let waits = first.thread.run(async {
+        first.next().await;
+        assert!(!goes_on(second.next()), "the only turn is taken");
+        std::future::pending::<()>().await
+    });
+    let mut waits = std::pin::pin!(waits);
+    assert!(waits.as_mut().now_or_never().is_none());
+    until("the turn is over", || goes_on(second.next())).await;
 }
 
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn namespaces_take_turns_to_compute() {
-    let all = Turns::at_a_time(1);
+    let (all, every) = (Turns::at_a_time(1), Arc::new(AtomicUsize::default()));
     let compute = |owner: Owner| {
-        let mut turns = CallTurns::new(all.clone(), IssuerTurns::new(), owner);
+        let turns = CallTurns::new(all.clone(), IssuerTurns::new(), owner);
         compute_long(&turns);
-        let done = Arc::new(AtomicUsize::default());
-        let count = done.clone();
+        let (own, every) = (Arc::new(AtomicUsize::default()), every.clone());
+        let count = own.clone();
         tokio::spawn(async move {
             loop {
-                turns.next().await;
-                sleep(TICK).await;
+                let turn = async {
+                    turns.next().await;
+                    std::thread::sleep(Duration::from_micros(200));
+                };
+                turns.thread.run(turn).await;
                 count.fetch_add(1, Ordering::Relaxed);
+                every.fetch_add(1, Ordering::Relaxed);
             }
         });
-        done
+        own
     };
     for issuer in 0..50 {
         compute(Owner::new("hostile", &issuer.to_string()));
     }
     let neighbour = compute(Owner::new("neighbour", "ca"));
-    sleep(1000 * TICK).await;
+    until("a thousand turns", || every.load(Ordering::Relaxed) >= 1000).await;
     let turns = neighbour.load(Ordering::Relaxed);
     assert!(turns > 300, "{turns} of about 1000 turns");
 }
