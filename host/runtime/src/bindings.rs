@@ -15,7 +15,8 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "issuer-plugin",
     imports: {
-        // It may take a thread of its own.
+        // They may take a thread of their own.
+        "wasm-issuer:plugin/certificates.judge": async | trappable,
         "wasm-issuer:plugin/keys.[method]signing-key.sign": async | trappable,
         default: trappable,
     },

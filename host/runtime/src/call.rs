@@ -95,33 +95,28 @@ impl Plugin {
         (own.acquire(&owner).await, all.acquire(&owner).await)
     }
 
-    async fn run<T>(
-        &self,
+    async fn run<T: Send + 'static>(
+        self: Arc<Self>,
         session: Arc<Session>,
         log: Arc<CallLog>,
         export: Export<T>,
     ) -> Result<T, CallError> {
+        let runtime = &self.runtime;
         let limits = session.limits.clone();
-        let (engine, memory) = (&self.runtime.engine, self.runtime.memory.clone());
-        let mut store = CallState::store(
-            engine,
-            session,
-            log.clone(),
-            memory,
-            &self.runtime.egress,
-            self.runtime.turns.clone(),
-        );
-        let first = store.data().turns.first();
-        first.await;
+        let (memory, turns) = (runtime.memory.clone(), runtime.turns.clone());
+        let mut store =
+            CallState::store(&runtime.engine, session, log.clone(), memory, &runtime.egress, turns);
         let thread = store.data().turns.thread.clone();
-        let answer = thread.run(async {
+        let answer = thread.run(panic::of_call(async move {
+            let first = store.data().turns.first();
+            first.await;
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
             let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
             let instance = completed(instance, store.data())?;
             let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;
             completed(answer, store.data())
-        });
+        }));
         let answer = answer.await;
         log.finish();
         match answer? {

@@ -13,9 +13,9 @@ pub enum RuntimeError {
     /// wasmtime does not accept this machine or this configuration.
     #[error("the WebAssembly engine could not be set up: {0}")]
     Engine(String),
-    /// The clock thread could not be started.
-    #[error("the plugins' clock thread could not be started: {0}")]
-    Clock(#[from] std::io::Error),
+    /// The system gives no threads.
+    #[error("the threads for plugins could not be started: {0}")]
+    Threads(#[from] std::io::Error),
     /// The folder for compiled plugins is of no use.
     #[error("the cache folder {path} cannot be used: {error}")]
     CacheDir {

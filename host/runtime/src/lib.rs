@@ -14,7 +14,7 @@
 //! | `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
-//! | `allowance`, `thread`, `turns` | who computes when processors are short |
+//! | `allowance`, `background`, `thread`, `turns` | who computes when processors are short |
 //! | `cache`, `secret` | what else a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
 //! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |
@@ -22,6 +22,7 @@
 //! | `runtime`, `call` | plugins and their calls |
 
 mod allowance;
+mod background;
 mod bindings;
 mod budget;
 mod cache;
@@ -71,3 +72,4 @@ pub use panic::redact_panics;
 pub use runtime::{Plugin, Runtime, RuntimeConfig};
 pub use secret::{Secret, SecretData};
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};
+pub use turns::Turns;

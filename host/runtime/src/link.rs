@@ -19,7 +19,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     types::add_to_linker::<_, HasTypes>(&mut linker, |_| ())?;
     cache::add_to_linker(&mut linker, CallState::cache_view)?;
-    certificates::add_to_linker(&mut linker)?;
+    certificates::add_to_linker(&mut linker, CallState::judge_view)?;
     http::add_to_linker(&mut linker, CallState::http_view)?;
     keys::add_to_linker(&mut linker, CallState::keys_view)?;
     log::add_to_linker(&mut linker, CallState::log_view)?;

@@ -29,6 +29,11 @@ pub fn of_call<F: Future>(call: F) -> impl Future<Output = F::Output> {
     IN_CALL.scope((), call)
 }
 
+/// What the host does for a call on another thread: panics in it are the call's.
+pub fn in_call<T>(work: impl FnOnce() -> T) -> T {
+    IN_CALL.sync_scope((), work)
+}
+
 /// What was said when a task panicked.
 pub fn said(error: JoinError) -> String {
     let Ok(payload) = error.try_into_panic() else { return "the task was cancelled".to_owned() };

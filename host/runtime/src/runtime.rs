@@ -25,6 +25,8 @@ use super::{engine, link};
 
 /// What most plugins need for a call.
 const OWN_MEMORY: usize = 2 << 20;
+/// As many bytes of a component are looked into in a few milliseconds.
+const QUICKLY_INSPECTED: usize = 1 << 20;
 
 /// Runs the plugins of a process.
 pub struct Runtime {
@@ -118,7 +120,7 @@ impl Runtime {
             engine,
             linker,
             plugins: Mutex::default(),
-            turns: Turns::new(),
+            turns: Turns::new()?,
             signs: FairSlots::new(config.signs),
             checks: FairSlots::new(config.checks),
             memory: MemoryPool::new(config.memory, OWN_MEMORY),
@@ -126,9 +128,27 @@ impl Runtime {
         }))
     }
 
+    /// The turns of its plugins' calls, for what else takes long to compute for their owners.
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
     /// What a component's bytes say, without compiling it.
     pub fn inspect(&self, component: &ComponentBytes, budget: &Budget) -> Result<Inspection, LoadError> {
         Inspection::of(component, budget)
+    }
+
+    async fn inspect_for(
+        &self,
+        component: &ComponentBytes,
+        account: &Account,
+    ) -> Result<Inspection, LoadError> {
+        if component.as_slice().len() <= QUICKLY_INSPECTED {
+            return self.inspect(component, &account.budget);
+        }
+        let (bytes, budget) = (component.clone(), account.budget);
+        let inspect = move || Inspection::of(&bytes, &budget);
+        self.turns.compute(&Owner::new(&account.owner, ""), inspect).await
     }
 
     /// The plugin with these bytes, if nothing has to be compiled for it: it is in use already, or its code was kept.
@@ -192,7 +212,7 @@ impl Runtime {
             plugin.inspection.within(&account.budget)?;
             return Ok(Found::Plugin(plugin));
         }
-        let inspection = self.inspect(component, &account.budget)?;
+        let inspection = self.inspect_for(component, account).await?;
         inspection.fits()?;
         match self.compiler.kept(&inspection.sha256, account).await? {
             Some(kept) => Ok(Found::Plugin(self.link(kept, inspection, &mut place)?)),

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use super::egress::{EgressConfig, HttpCall};
 use super::error::Phase;
 use super::imports::cache::CacheView;
+use super::imports::certificates::JudgeView;
 use super::imports::http::HttpView;
 use super::imports::keys::KeysView;
 use super::imports::log::LogView;
@@ -130,6 +131,10 @@ impl CallState {
     pub fn http_view(&mut self) -> HttpView<'_> {
         self.http.deadline = self.clock.deadline;
         HttpView { hooks: &mut self.http, table: &mut self.table, ctx: &mut self.http_ctx }
+    }
+
+    pub fn judge_view(&mut self) -> JudgeView<'_> {
+        JudgeView { turns: &self.turns }
     }
 
     pub fn keys_view(&mut self) -> KeysView<'_> {

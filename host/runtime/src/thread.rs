@@ -5,15 +5,18 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::yield_now;
 
 use super::allowance::Allowance;
+use super::background::{Background, at_home};
 use super::fair::FairSlot;
 use super::lock::lock;
 
@@ -23,6 +26,8 @@ pub type Turn = (Option<OwnedSemaphorePermit>, FairSlot);
 /// The threads of one call.
 pub struct CallThread {
     allowance: Arc<Allowance>,
+    background: Arc<Background>,
+    is_long: AtomicBool,
     turn: Mutex<Option<Turn>>,
     /// What it had computed before it was given a thread last, in nanoseconds.
     before: AtomicU64,
@@ -32,12 +37,43 @@ pub struct CallThread {
 
 impl CallThread {
     /// Nothing is computed yet. What will be is spent of `allowance`.
-    pub fn new(allowance: Arc<Allowance>) -> Self {
-        Self { allowance, turn: Mutex::default(), before: AtomicU64::default(), since: AtomicU64::default() }
+    pub fn new(allowance: Arc<Allowance>, background: Arc<Background>) -> Self {
+        Self {
+            allowance,
+            background,
+            is_long: AtomicBool::default(),
+            turn: Mutex::default(),
+            before: AtomicU64::default(),
+            since: AtomicU64::default(),
+        }
     }
 
-    /// Run the call, or a part of it.
-    pub async fn run<F: Future>(&self, call: F) -> F::Output {
+    /// Run the call: on the caller's threads until it has to take turns, and then in the background.
+    pub async fn run<F>(self: Arc<Self>, call: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let home = Handle::current();
+        let (thread, background) = (self.clone(), self.background.clone());
+        let mut call = Box::pin(async move { thread.count(at_home(home, call)).await });
+        let here = poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if self.is_long.load(Ordering::Relaxed) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match here.await {
+            Some(ended) => ended,
+            None => background.run(call).await,
+        }
+    }
+
+    /// From now on it runs in the background, as soon as it gives back the thread that it has.
+    pub fn is_long(&self) {
+        self.is_long.store(true, Ordering::Relaxed);
+    }
+
+    /// Run the call, or a part of it, and count what it computes.
+    pub async fn count<F: Future>(&self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| {
             let since = thread_time();

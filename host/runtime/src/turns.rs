@@ -2,32 +2,39 @@
 //!
 //! Most calls need a millisecond and run at once. One that has computed for longer takes turns with those like it, and so do
 //! all calls of a namespace that has spent its [`Allowance`]: of many short ones a crowd is as bad. Turns are on all
-//! processors but one, so however many plugins loop, a short call finds a processor free. A turn lasts until its call gives
-//! the thread back: at the tick, or to wait for something. Namespaces take turns, and within them Issuers: of one Issuer's
-//! calls only one waits in the queue of all.
+//! processors but one, and in the [`Background`], so however many plugins loop, a short call finds a processor free. A turn
+//! lasts until its call gives the thread back: at the tick, or to wait for something. Namespaces take turns, and within them
+//! Issuers: of one Issuer's calls only one waits in the queue of all.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, spawn_blocking, yield_now};
+use tokio::task::yield_now;
 
 use super::allowance::Allowance;
+use super::background::Background;
 use super::engine::TICK;
 use super::fair::{FairSlots, Owner};
 use super::lock::lock;
+use super::panic;
 use super::thread::{CallThread, Turn, spending};
 
 /// How long a call computes before it has to take turns.
 const SHORT: Duration = TICK;
 
-/// The turns of all calls.
+/// As many are parsed, unpacked or hashed in a millisecond.
+const FEW_BYTES: usize = 64 << 10;
+
+/// The turns of all calls, and of what else the host computes for somebody that takes long.
 #[derive(Clone)]
 pub struct Turns {
     slots: Arc<FairSlots>,
+    background: Arc<Background>,
     /// Those of the namespaces that have calls.
     allowances: Arc<Mutex<HashMap<Arc<str>, Weak<Allowance>>>>,
 }
@@ -48,15 +55,64 @@ pub struct CallTurns {
 }
 
 impl Turns {
-    /// As many at a time as this machine has processors, less one for short calls.
-    pub fn new() -> Self {
+    /// As many at a time as this machine has processors, less one for what is short. Fails if it gives no threads.
+    pub fn new() -> io::Result<Self> {
         let processors = available_parallelism().map_or(1, usize::from);
         Self::at_a_time(processors.saturating_sub(1))
     }
 
     /// So many at a time, at least one.
-    pub fn at_a_time(calls: usize) -> Self {
-        Self { slots: FairSlots::new(calls), allowances: Arc::default() }
+    pub fn at_a_time(calls: usize) -> io::Result<Self> {
+        let calls = calls.max(1);
+        Ok(Self {
+            slots: FairSlots::new(calls),
+            background: Arc::new(Background::new(calls)?),
+            allowances: Arc::default(),
+        })
+    }
+
+    /// Do a job that takes long in this owner's turn, and not on a thread that others wait for. It goes on to its end, in its
+    /// turn, also if nobody waits for it any more.
+    ///
+    /// # Panics
+    ///
+    /// If the job does.
+    pub async fn compute<T: Send + 'static>(
+        &self,
+        owner: &Owner,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let turn = self.slots.acquire(owner).await;
+        self.compute_in(turn, self.allowance(&owner.namespace), job).await
+    }
+
+    /// The same for a job about so many bytes: at once where they are few, so that it takes a millisecond.
+    pub async fn compute_of<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        owner: &Owner,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if bytes <= FEW_BYTES { job() } else { self.compute(owner, job).await }
+    }
+
+    async fn compute_in<T: Send + 'static>(
+        &self,
+        turn: impl Send + 'static,
+        allowance: Arc<Allowance>,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let job = move || {
+            let _turn = turn;
+            spending(&allowance, job)
+        };
+        self.background.compute(job).await
+    }
+
+    /// Whether nobody computes in the background.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.background.is_idle()
     }
 
     fn allowance(&self, namespace: &Arc<str>) -> Arc<Allowance> {
@@ -82,7 +138,7 @@ impl CallTurns {
     /// For a call that has not computed yet, on this owner's account.
     pub fn new(all: Turns, issuer: IssuerTurns, owner: Owner) -> Self {
         let allowance = all.allowance(&owner.namespace);
-        let thread = Arc::new(CallThread::new(allowance.clone()));
+        let thread = Arc::new(CallThread::new(allowance.clone(), all.background.clone()));
         Self { all, issuer, owner, allowance, thread, waits: Arc::default() }
     }
 
@@ -106,17 +162,14 @@ impl CallTurns {
     pub fn compute<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
         &self,
         work: W,
-    ) -> impl Future<Output = Result<T, JoinError>> + Send + use<T, W> {
-        let (turn, allowance, waits) = (self.acquire(), self.allowance.clone(), self.waits.clone());
+    ) -> impl Future<Output = T> + Send + use<T, W> {
+        let (all, allowance) = (self.all.clone(), self.allowance.clone());
+        let (turn, waits) = (self.acquire(), self.waits.clone());
         waits.store(true, Ordering::Relaxed);
         async move {
             let turn = turn.await;
             waits.store(false, Ordering::Relaxed);
-            let work = move || {
-                let _turn = turn;
-                spending(&allowance, work)
-            };
-            spawn_blocking(work).await
+            all.compute_in(turn, allowance, || panic::in_call(work)).await
         }
     }
 
@@ -125,9 +178,13 @@ impl CallTurns {
         let waits = self.waits.clone();
         waits.store(true, Ordering::Relaxed);
         async move {
-            match taken {
-                None => yield_now().await,
-                Some((turn, thread)) => thread.hold(turn.await),
+            if let Some((turn, thread)) = taken {
+                thread.is_long();
+                // Gives up the thread, which may not be one of the background yet.
+                yield_now().await;
+                thread.hold(turn.await);
+            } else {
+                yield_now().await;
             }
             waits.store(false, Ordering::Relaxed);
         }

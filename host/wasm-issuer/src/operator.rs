@@ -31,7 +31,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod watching;
-mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,7 +53,6 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
-use work::Work;
 
 use crate::policy::PolicyFile;
 
@@ -106,12 +104,14 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(options.runtime)?;
+    let turns = runtime.turns();
     let settings = Settings {
         builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
         policy: options.policy.policy(),
         memory: IssuerMemory::new(options.issuer_memory),
+        turns: turns.clone(),
     };
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
@@ -124,7 +124,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let policy = options.policy.follow(move || {
         policy_errors.inc();
     });
-    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, Work::new()));
+    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, turns));
     let requests =
         Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
 

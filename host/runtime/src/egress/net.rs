@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 
 use super::address::ApiServers;
 use crate::fair::{FairSlots, Owner};
@@ -51,11 +52,15 @@ impl Resolver for SystemResolver {
     async fn resolve(&self, owner: &Owner, name: &str) -> io::Result<Vec<IpAddr>> {
         let slot = self.slots.acquire(owner).await;
         let name = name.to_owned();
-        let lookup = tokio::task::spawn_blocking(move || {
-            let _slot = slot;
-            let addresses = (name.as_str(), 0).to_socket_addrs()?;
-            Ok(addresses.map(|address| address.ip()).collect())
-        });
+        let lookup = || {
+            spawn_blocking(move || {
+                let _slot = slot;
+                let addresses = (name.as_str(), 0).to_socket_addrs()?;
+                Ok(addresses.map(|address| address.ip()).collect())
+            })
+        };
+        // A new thread has the priority of the one that starts it, which is to be one of this runtime's, not of the background.
+        let lookup = tokio::spawn(async { lookup().await.map_err(io::Error::other)? });
         lookup.await.map_err(io::Error::other)?
     }
 }

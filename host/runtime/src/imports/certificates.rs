@@ -2,38 +2,50 @@
 
 use std::time::SystemTime;
 
-use wasm_issuer_core::issuance::verify;
+use wasm_issuer_core::issuance::signer::Signed;
+use wasm_issuer_core::issuance::verify::{self, TrustedCas};
 use wasm_issuer_core::text::clean;
 use wasmtime::component::{HasData, Linker};
 
 use crate::bindings::wasm_issuer::plugin::certificates::{self as wit, Host};
 use crate::bindings::wasm_issuer::plugin::types::Certificate;
 use crate::convert;
+use crate::turns::CallTurns;
 
 /// How much of a reason a plugin gets: what it shows of it is cut to as much.
 const REASON: usize = 4096;
 
-/// It needs nothing of a call.
+/// What the functions need of a call.
+pub struct JudgeView<'a> {
+    pub turns: &'a CallTurns,
+}
+
 struct HasCertificates;
 
 impl HasData for HasCertificates {
-    type Data<'a> = Judge;
+    type Data<'a> = JudgeView<'a>;
 }
 
-/// What the functions need of a call: nothing.
-pub struct Judge;
-
-pub fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    wit::add_to_linker::<_, HasCertificates>(linker, |_| Judge)
+pub fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> JudgeView<'_>,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<_, HasCertificates>(linker, view)
 }
 
-impl Host for Judge {
-    fn judge(&mut self, certificate: Certificate) -> wasmtime::Result<Result<(), String>> {
+impl Host for JudgeView<'_> {
+    async fn judge(&mut self, certificate: Certificate) -> wasmtime::Result<Result<(), String>> {
         let signed = match convert::signed(certificate) {
             Ok(signed) => signed,
             Err(breakage) => return Ok(Err(breakage.to_string())),
         };
-        let judged = verify::judge(&signed, SystemTime::now());
-        Ok(judged.map_err(|mismatch| clean(&mismatch.to_string(), REASON)))
+        if verify::is_quick(&signed, &TrustedCas::default()) {
+            return Ok(judge(&signed));
+        }
+        Ok(self.turns.compute(move || judge(&signed)).await)
     }
+}
+
+fn judge(signed: &Signed) -> Result<(), String> {
+    verify::judge(signed, SystemTime::now()).map_err(|mismatch| clean(&mismatch.to_string(), REASON))
 }

@@ -20,7 +20,6 @@ use crate::bindings::wasm_issuer::plugin::secrets::{
 use crate::bindings::wasm_issuer::plugin::types as wit;
 use crate::bindings::{KeyHandle, SecretHandle};
 use crate::egress::EgressConfig;
-use crate::imports::certificates::Judge;
 use crate::imports::secrets::SecretsView;
 use crate::log::{CallLog, CallName, LineStream, Stream};
 use crate::memory::MemoryPool;
@@ -40,7 +39,7 @@ fn state(data: &[(&str, &[u8])], reveal: &[&str]) -> Store<CallState> {
     let log = CallLog::new(session.clone(), CallName::Check);
     let engine = Engine::new(&engine::config()).unwrap();
     let memory = MemoryPool::new(1 << 30, 0);
-    CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new())
+    CallState::store(&engine, session, log, memory, &EgressConfig::default(), Turns::new().unwrap())
 }
 
 /// A second wall behind the limit of handles: a handle may stand for several of the host's objects.
@@ -180,8 +179,8 @@ fn signatures_are_judged_as_the_hosts_own_verification_does() {
 }
 
 /// What is published only if a plugin's `sign` returned it is judged as that is.
-#[test]
-fn an_answer_is_judged_before_there_is_a_request() {
+#[tokio::test]
+async fn an_answer_is_judged_before_there_is_a_request() {
     let key = || rcgen::KeyPair::generate().unwrap();
     let (root_key, other_key) = (key(), key());
     let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
@@ -190,13 +189,15 @@ fn an_answer_is_judged_before_there_is_a_request() {
     let issuer = rcgen::Issuer::new(params, &root_key);
     let leaf = rcgen::CertificateParams::new(vec!["a.example".into()]).unwrap();
     let chain = leaf.signed_by(&key(), &issuer).unwrap().pem();
-    let judge = |chain: &str, ca: &str| {
-        Judge.judge(wit::Certificate { chain: chain.into(), ca: Some(ca.into()) }).unwrap()
-    };
-    assert_eq!(judge(&chain, &root), Ok(()));
-    let refused = judge(&chain, &other).unwrap_err();
+    assert_eq!(judge(&chain, &root).await, Ok(()));
+    let refused = judge(&chain, &other).await.unwrap_err();
     assert!(refused.starts_with("ca: ") && refused.ends_with("the signature does not verify"), "{refused}");
-    assert!(judge(&"x".repeat(4 << 20), &root).is_err());
+    assert!(judge(&"x".repeat(4 << 20), &root).await.is_err());
+}
+
+async fn judge(chain: &str, ca: &str) -> Result<(), String> {
+    let certificate = wit::Certificate { chain: chain.into(), ca: Some(ca.into()) };
+    state(&[], &[]).data_mut().judge_view().judge(certificate).await.unwrap()
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn a_looping_plugin_does_not_delay_its_neighbours() {
 /// owner's until it has ended.
 #[tokio::test]
 async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
-    let all = Turns::at_a_time(1);
+    let all = Turns::at_a_time(1).unwrap();
     let call = |issuer: &str| CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", issuer));
     let (first, second) = (call("one"), call("two"));
     let (go_on, told) = std::sync::mpsc::channel::<()>();
@@ -110,8 +110,8 @@ async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
     }
     assert!(second.waits(), "one at a time");
     go_on.send(()).unwrap();
-    working.await.unwrap().unwrap();
-    waiting.await.unwrap().unwrap();
+    working.await.unwrap();
+    waiting.await.unwrap();
     assert!(!second.waits());
 }
 
@@ -120,7 +120,7 @@ async fn long_work_of_the_host_is_done_elsewhere_in_turns() {
 async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let slow = include_bytes!("../../../core/src/keys/testdata/rsa-8192.key");
     let quick = rcgen::KeyPair::generate().unwrap().serialize_pem();
-    let all = Turns::at_a_time(1);
+    let all = Turns::at_a_time(1).unwrap();
     let turns = || CallTurns::new(all.clone(), IssuerTurns::new(), Owner::new("team-a", "ca"));
     let (others, own) = (turns(), turns());
     let (go_on, told) = std::sync::mpsc::channel::<()>();
@@ -135,7 +135,7 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let mut signing = Box::pin(view.sign(slow, b"message".to_vec()));
     assert!((&mut signing).now_or_never().is_none());
     go_on.send(()).unwrap();
-    working.await.unwrap().unwrap();
+    working.await.unwrap();
     assert_eq!(signing.await.unwrap().unwrap().len(), 1024);
 }
 
@@ -145,20 +145,20 @@ fn call(all: &Turns, namespace: &str) -> CallTurns {
 
 fn compute_long(turns: &CallTurns) {
     let compute = async { while turns.thread.computed() <= TICK {} };
-    turns.thread.run(compute).now_or_never().unwrap();
+    turns.thread.count(compute).now_or_never().unwrap();
 }
 
 /// A call that has the only turn, until it is dropped.
 fn hold(all: &Turns) -> CallTurns {
     let other = call(all, "other");
     compute_long(&other);
-    other.next().now_or_never().unwrap();
+    assert!(goes_on(other.next()));
     other
 }
 
 /// The call has had its thread for one more tick.
 fn tick(turns: &CallTurns) -> impl Future<Output = ()> + use<> {
-    turns.thread.run(poll_fn(|_| Poll::Ready(turns.next()))).now_or_never().unwrap()
+    turns.thread.count(poll_fn(|_| Poll::Ready(turns.next()))).now_or_never().unwrap()
 }
 
 /// Whether a call goes on without a turn.
@@ -170,9 +170,9 @@ fn goes_on(turn: impl Future<Output = ()>) -> bool {
 /// On a busy machine every call has its thread for long, and none of them would be a short one.
 #[tokio::test]
 async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
-    let all = Turns::at_a_time(1);
+    let all = Turns::at_a_time(1).unwrap();
     let (_held, own) = (hold(&all), call(&all, "team-a"));
-    own.thread.run(async { std::thread::sleep(5 * TICK) }).await;
+    own.thread.count(async { std::thread::sleep(5 * TICK) }).await;
     assert!(goes_on(tick(&own)));
     compute_long(&own);
     assert!(!goes_on(tick(&own)));
@@ -181,7 +181,7 @@ async fn who_waits_for_a_processor_takes_no_turns_and_who_computes_does() {
 /// Each call of a crowd may be short, and together they keep all processors busy.
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_has_spent_its_allowance_takes_turns() {
-    let all = Turns::at_a_time(1);
+    let all = Turns::at_a_time(1).unwrap();
     let _held = hold(&all);
     let [first, second, third] = ["hostile"; 3].map(|namespace| call(&all, namespace));
     assert!(goes_on(third.first()));
@@ -196,23 +196,71 @@ async fn a_namespace_that_has_spent_its_allowance_takes_turns() {
 
 #[tokio::test]
 async fn a_turn_ends_when_its_call_gives_the_thread_back() {
-    let all = Turns::at_a_time(1);
+    let all = Turns::at_a_time(1).unwrap();
     let [first, second] = ["one", "two"].map(|namespace| call(&all, namespace));
     [&first, &second].into_iter().for_each(compute_long);
-    let waits = first.thread.run(async {
+    let waits = first.thread.count(async {
         first.next().await;
         assert!(!goes_on(second.next()), "the only turn is taken");
         std::future::pending::<()>().await
     });
     let mut waits = std::pin::pin!(waits);
-    assert!(waits.as_mut().now_or_never().is_none());
+    assert!(!goes_on(waits.as_mut()));
     until("the turn is over", || goes_on(second.next())).await;
+}
+
+#[tokio::test]
+async fn a_long_call_goes_on_in_the_background() {
+    let all = Turns::at_a_time(1).unwrap();
+    let runs_on = || std::thread::current().name().map(str::to_owned);
+    for is_long in [false, true] {
+        let turns = call(&all, "team-a");
+        let run = turns.thread.clone().run(async move {
+            let began = runs_on();
+            if is_long {
+                while turns.thread.computed() <= TICK {}
+            }
+            turns.next().await;
+            (began, runs_on())
+        });
+        let (began, ended) = run.await;
+        assert_eq!(began, runs_on());
+        assert_eq!(ended, if is_long { Some("background".to_owned()) } else { began });
+    }
+}
+
+/// Threads on which others wait stay free of it. It goes on to its end, in its turn, also if nobody waits for it any more.
+#[tokio::test]
+async fn long_jobs_take_turns_also_those_that_nobody_waits_for() {
+    let all = Turns::at_a_time(1).unwrap();
+    let job = |namespace: &str, job: Box<dyn FnOnce() + Send>| {
+        let (all, owner) = (all.clone(), Owner::new(namespace, "ca"));
+        tokio::spawn(async move { all.compute(&owner, job).await })
+    };
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let greedy = job(
+        "greedy",
+        Box::new(move || {
+            begun.send(()).unwrap();
+            let _ = told.recv_timeout(AGES);
+        }),
+    );
+    begins.await.unwrap();
+    greedy.abort();
+    assert!(greedy.await.unwrap_err().is_cancelled());
+    let modest = job("modest", Box::new(|| ()));
+    // Nothing but the other's end brings its turn.
+    tokio::time::sleep(5 * TICK).await;
+    assert!(!modest.is_finished());
+    go_on.send(()).unwrap();
+    modest.await.unwrap();
 }
 
 /// Fifty Issuers whose plugins never stop computing have half of the turns together, if another namespace computes too.
 #[tokio::test]
 async fn namespaces_take_turns_to_compute() {
-    let (all, every) = (Turns::at_a_time(1), Arc::new(AtomicUsize::default()));
+    let (all, every) = (Turns::at_a_time(1).unwrap(), Arc::new(AtomicUsize::default()));
     let compute = |owner: Owner| {
         let turns = CallTurns::new(all.clone(), IssuerTurns::new(), owner);
         compute_long(&turns);
@@ -224,7 +272,7 @@ async fn namespaces_take_turns_to_compute() {
                     turns.next().await;
                     std::thread::sleep(Duration::from_micros(200));
                 };
-                turns.thread.run(turn).await;
+                turns.thread.count(turn).await;
                 count.fetch_add(1, Ordering::Relaxed);
                 every.fetch_add(1, Ordering::Relaxed);
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::verify::TrustedCas;
 use wasm_issuer_runtime::egress::{ClientIdentity, Roots, ValueLocation};
-use wasm_issuer_runtime::{IssuerMemory, IssuerShare, Secret, SecretData};
+use wasm_issuer_runtime::{IssuerMemory, IssuerShare, Owner, Secret, SecretData, Turns};
 
 use super::dependency::Dependency;
 use super::watches::Version;
@@ -18,6 +18,8 @@ use super::watches::Version;
 /// What all Issuers keep of Secrets.
 pub struct KeptSecrets {
     memory: IssuerMemory,
+    /// For what takes long to make of them.
+    turns: Turns,
     kept: Mutex<HashMap<Named, Weak<KeptSecret>>>,
     moments: AtomicU64,
 }
@@ -60,8 +62,8 @@ pub struct Used {
 
 impl KeptSecrets {
     /// Nothing yet.
-    pub fn new(memory: IssuerMemory) -> Self {
-        Self { memory, kept: Mutex::default(), moments: AtomicU64::new(0) }
+    pub fn new(memory: IssuerMemory, turns: Turns) -> Self {
+        Self { memory, turns, kept: Mutex::default(), moments: AtomicU64::new(0) }
     }
 
     /// This very moment.
@@ -74,14 +76,14 @@ impl KeptSecrets {
         self.find(secret).filter(|kept| Moment(kept.read.load(Ordering::SeqCst)) > asked)
     }
 
-    /// Keep what a field uses of a Secret that was found in this version by a read that began then, on the owner's account, or
-    /// find it where it is kept already.
-    pub fn keep(
+    /// Keep what a field uses of a Secret that was found in this version by a read that began then, on its owner's account, or
+    /// find it where it is kept already. `reader` is for whom that is done.
+    pub async fn keep(
         &self,
         secret: Named,
         data: SecretData,
-        version: Version,
-        Moment(began): Moment,
+        (version, Moment(began)): (Version, Moment),
+        reader: &Owner,
     ) -> Result<Arc<KeptSecret>, CheckFailure> {
         let find = || {
             let kept = self.find(&secret).filter(|kept| kept.version == version)?;
@@ -94,7 +96,8 @@ impl KeptSecrets {
         let mut share = self.memory.share(&secret.owner);
         let least = least(secret.field, &data);
         share.grow(least).map_err(CheckFailure::no_room)?;
-        let (used, size) = used(secret.field, data)?;
+        let (bytes, field) = (data.values.values().map(|value| value.len()).sum(), secret.field);
+        let (used, size) = self.turns.compute_of(bytes, reader, move || used(field, data)).await?;
         // Another Issuer may have kept it meanwhile.
         if let Some(kept) = find() {
             return Ok(kept);

@@ -51,7 +51,7 @@ pub async fn lend(
         let (data, version) = sources.secret(field.field(), name, place, turn).await?;
         read.insert(field, version.clone());
         // At once: the others may be long in coming. What is wrong with it is told when all were read.
-        kept.push(secrets.keep(secret, data, version, began));
+        kept.push(secrets.keep(secret, data, (version, began), &place.owner).await);
     }
     let allowed = Grant::parse(&spec.http.allowed_hosts).map_err(CheckFailure::permanent)?;
     let kept = kept.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -122,9 +122,9 @@ impl Plugins {
     ) -> Result<Candidate, CheckFailure> {
         let source: PluginSource<'_> = spec.source().map_err(CheckFailure::permanent)?;
         let found = self.sources.component(source, place, read).await?;
-        let component = ComponentBytes::new(found.wasm);
-        self.admit(spec, place.kind, component.sha256()).map_err(|error| refused(&found.source, &error))?;
-        Ok(Candidate { component, source: found.source, room: found.room })
+        self.admit(spec, place.kind, found.component.sha256())
+            .map_err(|error| refused(&found.source, &error))?;
+        Ok(Candidate { component: found.component, source: found.source, room: found.room })
     }
 
     /// Before it is compiled: what may not run is not even looked into.

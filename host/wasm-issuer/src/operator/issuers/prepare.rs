@@ -14,7 +14,7 @@ use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_core::keys::EphemeralKeys;
 use wasm_issuer_runtime::{
-    Breakage, CallError, CallLimits, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit,
+    Breakage, CallError, CallLimits, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit, Turns,
 };
 
 use super::api_server::ApiServer;
@@ -44,6 +44,8 @@ pub struct Settings {
     pub policy: CurrentPolicy,
     /// Where their Secrets, their configurations and their plugins' caches are kept.
     pub memory: IssuerMemory,
+    /// For what takes long to read.
+    pub turns: Turns,
 }
 
 /// Turns the specs of all Issuers into something that can sign.
@@ -105,12 +107,12 @@ pub struct Preparation {
 
 impl Preparer {
     pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
-        let sources = Sources::new(api.clone(), settings.builtin_dir);
+        let sources = Sources::new(api.clone(), settings.builtin_dir, settings.turns.clone());
         Self {
             plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
             api,
             sources,
-            secrets: KeptSecrets::new(settings.memory.clone()),
+            secrets: KeptSecrets::new(settings.memory.clone(), settings.turns),
             memory: settings.memory,
             reporter,
             policy: settings.policy,

@@ -1,16 +1,17 @@
 //! Reads what an Issuer names: its plugin's bytes and its Secret.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::AsyncReadExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Resource;
 use kube::api::GetParams;
 use kube::core::Request;
-use kube::{Api, Resource};
-use wasm_issuer_runtime::{FairSlot, FairSlots, SecretData};
+use serde::de::DeserializeOwned;
+use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, SecretData, Turns};
 use zeroize::Zeroizing;
 
 use super::api_server::ApiServer;
@@ -30,7 +31,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The bytes of a plugin and where they are from.
 pub struct FoundComponent {
     /// The wasm bytes, uncompressed.
-    pub wasm: Vec<u8>,
+    pub component: ComponentBytes,
     /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
     pub source: String,
     /// The room that the bytes take, among those of all Issuers.
@@ -44,13 +45,15 @@ pub struct Sources {
     pub api: ApiServer,
     /// The folder of the builtin plugins, `<name>.wasm` each.
     pub builtins: PathBuf,
+    /// For what takes long to parse and to unpack.
+    turns: Turns,
     rooms: Arc<FairSlots>,
 }
 
 impl Sources {
     /// Nothing is read yet.
-    pub fn new(api: ApiServer, builtins: PathBuf) -> Self {
-        Self { api, builtins, rooms: FairSlots::new(ROOMS) }
+    pub fn new(api: ApiServer, builtins: PathBuf, turns: Turns) -> Self {
+        Self { api, builtins, turns, rooms: FairSlots::new(ROOMS) }
     }
 
     /// Read a plugin, when there is room for its bytes. Notes in `read` the version of what it read, also of a ConfigMap that turns out to be of no use.
@@ -76,50 +79,46 @@ impl Sources {
         let (name, key) = (source.name.to_string(), source.key.clone());
         let found = self.read_config_map(&name, place).await?;
         let namespace = place.namespace.to_owned();
-        let Some((mut map, room)) = found else {
+        let Some((json, room)) = found else {
             let field = "spec.plugin.configMap.name";
             return Err(SourceError::NotFound { kind: "ConfigMap", namespace, name, field });
         };
-        versions.insert(Dependency::Plugin, Version::of(Some(&map)));
-        let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) else {
-            if map.data.as_ref().is_some_and(|data| data.contains_key(&key)) {
-                return Err(SourceError::TextKey { namespace, name, key });
-            }
-            let keys: Vec<&String> = map.binary_data.iter().flat_map(BTreeMap::keys).collect();
-            let found = if keys.is_empty() { "none".to_owned() } else { format!("{keys:?}") };
-            return Err(SourceError::NoKey { namespace, name, key, found });
-        };
         let source = format!("ConfigMap {namespace}/{name} {key}");
-        let wasm = gunzip(value.0, &source, place.account().budget.component_bytes)?;
-        Ok(FoundComponent { wasm, source, room })
+        let limit = place.account().budget.component_bytes;
+        let (what, bytes) = (source.clone(), json.len());
+        let unpack = move || {
+            let map: ConfigMap = parse(&json, || what_is("ConfigMap", &namespace, &name))?;
+            let version = Version::of(Some(&map));
+            let component = value(map, namespace, name, key).and_then(|packed| gunzip(packed, &what, limit));
+            Ok((version, component.map(ComponentBytes::new)))
+        };
+        let (version, component) = self.turns.compute_of(bytes, &place.owner, unpack).await?;
+        versions.insert(Dependency::Plugin, version);
+        Ok(FoundComponent { component: component?, source, room })
     }
 
-    /// Read a ConfigMap, if it is there. Room is taken when the API server has begun to answer: one that hangs takes none.
+    /// Read a ConfigMap as JSON, if it is there. Room is taken when the API server has begun to answer: one that hangs takes
+    /// none.
     async fn read_config_map(
         &self,
         name: &str,
         place: &Place<'_>,
-    ) -> Result<Option<(ConfigMap, FairSlot)>, SourceError> {
-        let what = || format!(r#"ConfigMap "{}/{name}""#, place.namespace);
-        let failed = |error: String| SourceError::Unanswered { what: what(), error };
-        let request = Request::new(ConfigMap::url_path(&(), Some(place.namespace)))
-            .get(name, &GetParams::default())
-            .map_err(|error| failed(error.to_string()))?;
+    ) -> Result<Option<(Vec<u8>, FairSlot)>, SourceError> {
+        let what = || what_is("ConfigMap", place.namespace, name);
+        let failed = |error: io::Error| SourceError::Unanswered { what: what(), error: error.to_string() };
+        let request = get::<ConfigMap>(name, place, what)?;
         let turn = self.api.turn(&place.owner).await;
-        let begun = async {
-            match self.api.client.request_stream(request).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
-                answer => answer.map(Some),
-            }
-        };
-        let Some(answer) = read(begun, what()).await? else { return Ok(None) };
+        let begun = self.api.client.request_stream(request);
+        let Some(answer) = read(if_there(begun), what()).await? else { return Ok(None) };
         let room = self.rooms.acquire(&place.owner).await;
         let mut bytes = Vec::new();
         let mut answer = std::pin::pin!(answer.take(MAX_OBJECT));
-        in_time(answer.read_to_end(&mut bytes)).await.map_err(|error| failed(error.to_string()))?;
+        in_time(answer.read_to_end(&mut bytes)).await.map_err(|error| match error {
+            ReadError::Failed(error) => failed(error),
+            error @ ReadError::TimedOut => SourceError::Unanswered { what: what(), error: error.to_string() },
+        })?;
         drop(turn);
-        let map = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
-        Ok(Some((map, room)))
+        Ok(Some((bytes, room)))
     }
 
     async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
@@ -135,7 +134,8 @@ impl Sources {
             if stem == name {
                 let what = format!("the builtin plugin \"{name}\"");
                 let wasm = tokio::fs::read(&path).await.map_err(unreadable(&what))?;
-                return Ok(FoundComponent { wasm, source: format!("builtin {name}"), room });
+                let component = ComponentBytes::new(wasm);
+                return Ok(FoundComponent { component, source: format!("builtin {name}"), room });
             }
             names.push(stem);
         }
@@ -151,8 +151,7 @@ impl Sources {
         place: &Place<'_>,
         turn: FairSlot,
     ) -> Result<(SecretData, Version), SourceError> {
-        let found = self.read_secret(name, place).await?;
-        drop(turn);
+        let found = self.read_secret(name, place, turn).await?;
         let (name, namespace) = (name.to_owned(), place.namespace.to_owned());
         let Some(secret) = found else {
             return Err(SourceError::NotFound { kind: "Secret", namespace, name, field });
@@ -170,11 +169,60 @@ impl Sources {
         Ok((SecretData { namespace, name, values: data }, version))
     }
 
-    /// Read a Secret, if it is there.
-    async fn read_secret(&self, name: &str, place: &Place<'_>) -> Result<Option<Secret>, SourceError> {
-        let api: Api<Secret> = Api::namespaced(self.api.client.clone(), place.namespace);
-        read(Box::pin(api.get_opt(name)), format!(r#"Secret "{}/{name}""#, place.namespace)).await
+    /// Read a Secret, if it is there, in this turn.
+    async fn read_secret(
+        &self,
+        name: &str,
+        place: &Place<'_>,
+        turn: FairSlot,
+    ) -> Result<Option<Secret>, SourceError> {
+        let what = what_is("Secret", place.namespace, name);
+        let request = get::<Secret>(name, place, || what.clone())?;
+        let found = read(if_there(self.api.client.request_text(request)), what.clone()).await?;
+        drop(turn);
+        let Some(json) = found.map(Zeroizing::new) else { return Ok(None) };
+        let bytes = json.len();
+        self.turns.compute_of(bytes, &place.owner, move || parse(json.as_bytes(), || what).map(Some)).await
     }
+}
+
+fn what_is(kind: &str, namespace: &str, name: &str) -> String {
+    format!(r#"{kind} "{namespace}/{name}""#)
+}
+
+fn get<K: Resource<DynamicType = ()>>(
+    name: &str,
+    place: &Place<'_>,
+    what: impl FnOnce() -> String,
+) -> Result<http::Request<Vec<u8>>, SourceError> {
+    Request::new(K::url_path(&(), Some(place.namespace)))
+        .get(name, &GetParams::default())
+        .map_err(|error| SourceError::Unanswered { what: what(), error: error.to_string() })
+}
+
+async fn if_there<T>(answer: impl Future<Output = kube::Result<T>>) -> kube::Result<Option<T>> {
+    match answer.await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T, SourceError> {
+    serde_json::from_slice(json)
+        .map_err(|error| SourceError::Unanswered { what: what(), error: error.to_string() })
+}
+
+/// What a ConfigMap has under a key.
+fn value(mut map: ConfigMap, namespace: String, name: String, key: String) -> Result<Vec<u8>, SourceError> {
+    if let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) {
+        return Ok(value.0);
+    }
+    if map.data.as_ref().is_some_and(|data| data.contains_key(&key)) {
+        return Err(SourceError::TextKey { namespace, name, key });
+    }
+    let keys: Vec<&String> = map.binary_data.iter().flat_map(BTreeMap::keys).collect();
+    let found = if keys.is_empty() { "none".to_owned() } else { format!("{keys:?}") };
+    Err(SourceError::NoKey { namespace, name, key, found })
 }
 
 pub async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: String) -> Result<T, SourceError> {

@@ -14,7 +14,7 @@ use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Sign
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
 use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
 use wasm_issuer_core::issuance::{condition, outcome};
-use wasm_issuer_runtime::{CallError, FairSlots};
+use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
 use super::asked::Asked;
 use super::handled::{Handled, Parked};
@@ -26,7 +26,6 @@ use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
 use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
-use crate::operator::work::Work;
 
 /// How many requests are read at a time because there was no room for them.
 const READS: usize = 8;
@@ -41,8 +40,8 @@ pub struct Signing {
     registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
-    /// Verifies what takes long to verify.
-    work: Work,
+    /// For what takes long to verify.
+    turns: Turns,
     /// Turns to read requests for which there was no room: each may be as large as the API server takes.
     reads: Arc<FairSlots>,
 }
@@ -53,9 +52,9 @@ impl Signing {
         registry: Arc<Registry>,
         events: Events,
         metrics: Arc<Metrics>,
-        work: Work,
+        turns: Turns,
     ) -> Self {
-        Self { client, registry, events, metrics, work, reads: FairSlots::new(READS) }
+        Self { client, registry, events, metrics, turns, reads: FairSlots::new(READS) }
     }
 
     /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
@@ -163,7 +162,7 @@ impl Signing {
             let Serving { trusted, verification, .. } = &*serving;
             verify::verify(&request, &signed, trusted, Timestamp::now(), verification)
         };
-        let verified = if is_quick { job() } else { self.work.run(&current.owner(), job).await };
+        let verified = if is_quick { job() } else { self.turns.compute(&current.owner(), job).await };
         match &verified {
             Ok(verified) => verified.warnings.iter().for_each(|m| self.metrics.mismatch(m.field, false)),
             Err(mismatch) => self.metrics.mismatch(mismatch.field, true),

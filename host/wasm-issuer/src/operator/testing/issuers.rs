@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::IssuerMemory;
+use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use super::api_server::ScriptedApi;
 use super::plugin::ScriptedLoader;
@@ -28,6 +28,7 @@ pub fn settings(policy: CurrentPolicy, memory: IssuerMemory) -> Settings {
         },
         policy,
         memory,
+        turns: Turns::at_a_time(1).unwrap(),
     }
 }
 

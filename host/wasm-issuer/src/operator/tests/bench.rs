@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
-use wasm_issuer_runtime::IssuerMemory;
+use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use wasm_issuer_runtime::FairBytes;
 
@@ -18,7 +18,6 @@ use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
     Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request, settings,
 };
-use crate::operator::work::Work;
 use crate::policy::Policy;
 
 pub const CHECKED: &str = "True Checked: Succeeded checking the issuer";
@@ -32,7 +31,7 @@ pub struct Bench {
     pub ca: Object,
     pub policy: watch::Sender<Arc<Policy>>,
     /// One long computation at a time.
-    pub work: Work,
+    pub turns: Turns,
     /// A MiB for what requests ask for.
     pub request_memory: Arc<FairBytes>,
     /// Kept open: the requests' side waits for it.
@@ -74,16 +73,15 @@ impl Bench {
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
         let settings = settings(current, memory);
-        let loader = Arc::new(plugins.clone());
+        let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
         let issuers =
             Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
         let synced = Synced::new();
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
-        let work = Work::at_a_time(1);
         let request_memory = FairBytes::new(1 << 20);
         if with_requests {
-            let signing = Signing::new(api.client(), registry.clone(), events, metrics, work.clone());
+            let signing = Signing::new(api.client(), registry.clone(), events, metrics, turns.clone());
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
                 api.client(),
@@ -91,7 +89,7 @@ impl Bench {
                 stopped,
             ));
         }
-        Self { api, plugins, registry, ca, policy, work, request_memory, _stop: stop }
+        Self { api, plugins, registry, ca, policy, turns, request_memory, _stop: stop }
     }
 
     /// Somebody asks for a certificate.
@@ -109,7 +107,7 @@ impl Bench {
         self.until(request, READY, ISSUED).await;
     }
 
-    async fn until(&self, object: &Object, type_: &str, what: &str) {
+    pub async fn until(&self, object: &Object, type_: &str, what: &str) {
         self.api.until(what, |api| api.condition(object, type_).as_deref() == Some(what)).await;
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
-use wasm_issuer_runtime::{FairBytes, IssuerMemory};
+use wasm_issuer_runtime::{FairBytes, IssuerMemory, Turns};
 
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
@@ -18,7 +18,6 @@ use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
-use crate::operator::work::Work;
 use crate::policy::PolicyFile;
 
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
@@ -39,12 +38,14 @@ async fn loops_with_nothing_to_do_come_round() {
         },
         policy: PolicyFile::none().policy(),
         memory: IssuerMemory::unlimited(),
+        turns: Turns::at_a_time(1).unwrap(),
     };
     let loader = Arc::new(ScriptedLoader::default());
+    let turns = settings.turns.clone();
     let issuers =
         Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, Work::new()));
+    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, turns));
     let requests = Requests::new(
         signing,
         synced.clone(),

@@ -18,7 +18,7 @@ use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
-use wasm_issuer_runtime::FairBytes;
+use wasm_issuer_runtime::{FairBytes, Turns};
 
 use super::bench::ISSUED;
 use crate::api::{IssuerKey, IssuerKind};
@@ -30,7 +30,6 @@ use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
     Answer, Call, Fault, NAMESPACE, Object, ScriptedApi, ScriptedSigner, request,
 };
-use crate::operator::work::Work;
 
 const REQUESTS: &str = "certificaterequests";
 const DENIED: &str =
@@ -56,7 +55,8 @@ impl Bench {
         let synced = Synced::new();
         synced.mark("WasmIssuer");
         synced.mark("WasmClusterIssuer");
-        let signing = Signing::new(api.client(), registry, events, metrics, Work::new());
+        let turns = Turns::at_a_time(1).unwrap();
+        let signing = Signing::new(api.client(), registry, events, metrics, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let requests = Requests::new(Arc::new(signing), synced, limits, FairBytes::new(1 << 20));

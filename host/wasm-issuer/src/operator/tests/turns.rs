@@ -1,14 +1,18 @@
 //! Who waits for whose plugin: turns to load and to compile are shared between tenants.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::condition::READY;
-use wasm_issuer_runtime::Owner;
+use wasm_issuer_runtime::{Owner, Turns};
 
 use super::bench::{self, ISSUED};
 use crate::operator::testing::{
-    Answer, Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, start_issuers,
+    Answer, Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, secret, start_issuers,
 };
 
 const CHECKED: &str = "True Checked: Succeeded checking the issuer";
@@ -172,11 +176,40 @@ async fn reads_that_hang_keep_nobody_waiting() {
     }
 }
 
+/// Somebody computes until this is dropped.
+fn computing(turns: &Turns) -> mpsc::Sender<()> {
+    let (go_on, told) = mpsc::channel::<()>();
+    let turns = turns.clone();
+    tokio::spawn(async move { turns.compute(&Owner::new("greedy", "ca"), move || told.recv()).await });
+    go_on
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_secret_is_read_in_a_turn() {
+    let bench = bench::Bench::whole(|api, ca, _| {
+        for (name, bytes) in [("long", 100 << 10), ("short", 1 << 10)] {
+            let (secret, mut value) = secret(name);
+            value["data"] = json!({"token": BASE64_STANDARD.encode(vec![0xff; bytes])});
+            api.put(&secret, value);
+        }
+        api.edit(ca, |ca| ca["spec"]["authSecretName"] = "long".into());
+    });
+    let computing = computing(&bench.turns);
+    let (other, mut value) = issuer("other");
+    value["spec"]["authSecretName"] = "short".into();
+    bench.api.put(&other, value);
+    bench.until(&other, READY, bench::CHECKED).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_ne!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+    drop(computing);
+    bench.until_says(READY, bench::CHECKED).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_takes_long_to_verify_takes_turns() {
     let bench = bench::Bench::whole(|_, _, _| {});
     bench.until_says(READY, bench::CHECKED).await;
-    let turn = bench.work.turn(&Owner::new("greedy", "ca")).await;
+    let computing = computing(&bench.turns);
     let plugin = bench.plugins.plugin("v1");
     plugin.signs(Answer::long());
     let long = bench.ask("long");
@@ -185,7 +218,7 @@ async fn what_takes_long_to_verify_takes_turns() {
     bench.until_issued(&short).await;
     sleep(Duration::from_secs(600)).await;
     assert_ne!(bench.api.condition(&long, READY).as_deref(), Some(ISSUED));
-    drop(turn);
+    drop(computing);
     bench.until_issued(&long).await;
     assert_eq!(plugin.asked().len(), 2);
 }
