@@ -15,7 +15,7 @@
 //! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `allowance`, `background`, `thread`, `turns` | who computes when processors are short |
-//! | `cache`, `secret` | what else a session holds |
+//! | `cache`, `secret`, `verified` | what else a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
 //! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |
 //! | `state`, `diagnosis`, `link` | a call's store, which ties the imports to a session; how it ended; every import |
@@ -55,6 +55,7 @@ mod state;
 pub mod testing;
 mod thread;
 mod turns;
+mod verified;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::issuer_memory::IssuerShare;
 use super::redact::Redactor;
 use super::secret::{LentSecret, Secret};
 use super::turns::IssuerTurns;
+use super::verified::Verified;
 
 /// Everything that one Issuer lends its plugin, and what the plugin keeps for it between calls. Rebuilt when the
 /// Issuer's spec, its Secret or its plugin changes, which empties the cache.
@@ -21,6 +22,7 @@ pub struct Session {
     pub(super) config: Arc<str>,
     pub(super) secret: Option<LentSecret>,
     pub(super) keys: Arc<EphemeralKeys>,
+    pub(super) verified: Verified,
     pub(super) limits: CallLimits,
     pub(super) cache: Mutex<Cache>,
     pub(super) checks: Arc<FairSlots>,
@@ -119,6 +121,7 @@ impl Session {
             config: init.config,
             secret: init.secret.map(|secret| LentSecret { secret, reveal: init.reveal }),
             keys: init.keys,
+            verified: Verified::default(),
             cache: Mutex::new(Cache::new(init.memory)),
             turns: IssuerTurns::new(),
             // One Issuer's calls for one namespace hold at most a third of them.

@@ -138,7 +138,12 @@ impl CallState {
     }
 
     pub fn keys_view(&mut self) -> KeysView<'_> {
-        KeysView { keys: &self.session.keys, turns: &self.turns, table: &mut self.table }
+        KeysView {
+            keys: &self.session.keys,
+            verified: &self.session.verified,
+            turns: &self.turns,
+            table: &mut self.table,
+        }
     }
 
     pub fn log_view(&mut self) -> LogView<'_> {

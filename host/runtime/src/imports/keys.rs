@@ -1,15 +1,17 @@
 //! The `keys` import: private keys stay here, plugins hold handles.
 
-use wasm_issuer_core::keys::{self, Algorithm, EphemeralKeys, KeyError, VerifyError};
+use wasm_issuer_core::keys::{Algorithm, EphemeralKeys, KeyError, VerifyError};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::bindings::KeyHandle;
 use crate::bindings::wasm_issuer::plugin::keys::{self as wit, Host, HostSigningKey};
 use crate::turns::CallTurns;
+use crate::verified::Verified;
 
 /// What the functions need of a call.
 pub struct KeysView<'a> {
     pub keys: &'a EphemeralKeys,
+    pub verified: &'a Verified,
     pub turns: &'a CallTurns,
     pub table: &'a mut ResourceTable,
 }
@@ -46,7 +48,7 @@ impl Host for KeysView<'_> {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> wasmtime::Result<Result<(), wit::VerifyError>> {
-        Ok(keys::verify(&public_key, &algorithm, &message, &signature).map_err(Into::into))
+        Ok(self.verified.verify(&public_key, &algorithm, &message, &signature).map_err(Into::into))
     }
 }
 

@@ -130,7 +130,7 @@ async fn a_signature_that_takes_long_waits_for_its_turn_and_others_do_not() {
     let (keys, mut table) = (EphemeralKeys::default(), ResourceTable::new());
     let [slow, quick] = [slow.as_slice(), quick.as_bytes()]
         .map(|pem| table.push(Arc::new(PrivateKey::from_pem(pem).unwrap())).unwrap());
-    let mut view = KeysView { keys: &keys, turns: &own, table: &mut table };
+    let mut view = KeysView { keys: &keys, verified: &Default::default(), turns: &own, table: &mut table };
     assert!(view.sign(quick, b"message".to_vec()).now_or_never().unwrap().unwrap().is_ok());
     let mut signing = Box::pin(view.sign(slow, b"message".to_vec()));
     assert!((&mut signing).now_or_never().is_none());
