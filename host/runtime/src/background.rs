@@ -81,14 +81,31 @@ async fn ended<T>(result: Result<T, JoinError>) -> T {
     }
 }
 
+tokio::task_local! {
+    /// What runs this task, whose timers, sockets and tasks are those of another runtime.
+    static RUNS_ON: Handle;
+}
+
 /// A task whose timers, sockets and tasks are those of another runtime, whichever runs it.
 pub async fn at_home<F: Future>(home: Handle, task: F) -> F::Output {
     let mut task = pin!(task);
     poll_fn(|context| {
+        let here = Handle::current();
         let _home = home.enter();
-        task.as_mut().poll(context)
+        RUNS_ON.sync_scope(here, || task.as_mut().poll(context))
     })
     .await
+}
+
+/// Spawn a task that works for the one that spawns it: in the background, if that one is there by now.
+pub fn spawn_along<F>(task: F)
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match RUNS_ON.try_with(Handle::clone) {
+        Ok(here) => drop(here.spawn(at_home(Handle::current(), task))),
+        Err(_) => drop(tokio::spawn(task)),
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +158,26 @@ mod tests {
         };
         assert_eq!(background.run(at_home(Handle::current(), task)).await, priority());
         assert!(began.elapsed() >= Duration::from_secs(3600));
+    }
+
+    #[tokio::test]
+    async fn what_works_for_a_task_runs_where_it_runs() {
+        let background = Background::new(1).unwrap();
+        let usual = priority();
+        let spawned = || {
+            let (done, told) = oneshot::channel();
+            spawn_along(async {
+                // On the home's clock, which this runtime has and the background has not.
+                sleep(Duration::from_millis(1)).await;
+                done.send(priority()).unwrap();
+            });
+            told
+        };
+        assert_eq!(spawned().await.unwrap(), usual);
+        let home = Handle::current();
+        assert_eq!(at_home(home.clone(), async { spawned().await.unwrap() }).await, usual);
+        let there = background.run(at_home(home, async move { spawned().await.unwrap() })).await;
+        assert_eq!(there, (usual + NICE).min(19));
     }
 
     #[tokio::test]

@@ -11,10 +11,10 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
+//! | `background`, `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
-//! | `allowance`, `background`, `thread`, `turns` | who computes when processors are short |
+//! | `allowance`, `thread`, `turns` | who computes when processors are short |
 //! | `cache`, `secret`, `verified` | what else a session holds |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
 //! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |

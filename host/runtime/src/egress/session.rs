@@ -16,6 +16,7 @@ use super::dial::{Dial, Dialer};
 use super::grant::Grant;
 use super::net::EgressConfig;
 use super::tls::{self, ClientIdentity, Roots};
+use crate::background::spawn_along;
 use crate::fair::Owner;
 
 /// How long a connection waits for its next request.
@@ -135,13 +136,14 @@ impl HttpSession {
     }
 }
 
-/// Runs what drives the connections, until the session ends.
+/// Runs what drives the connections, until the session ends. A call that runs in the background has its new ones driven there:
+/// of a server that sends without end they are as busy as the plugin that reads.
 #[derive(Clone)]
 struct Tasks(CancellationToken);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, task: F) {
-        tokio::spawn(self.0.clone().run_until_cancelled_owned(task));
+        spawn_along(self.0.clone().run_until_cancelled_owned(task));
     }
 }
 

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, SecretData, Turns};
 use zeroize::Zeroizing;
 
-use super::api_server::ApiServer;
+use super::api_server::{ApiServer, ApiTurn};
 use super::dependency::{Dependency, Versions};
 use super::place::Place;
 use super::source_error::{MAX_KEYS, SourceError};
@@ -149,7 +149,7 @@ impl Sources {
         field: &'static str,
         name: &str,
         place: &Place<'_>,
-        turn: FairSlot,
+        turn: ApiTurn,
     ) -> Result<(SecretData, Version), SourceError> {
         let found = self.read_secret(name, place, turn).await?;
         let (name, namespace) = (name.to_owned(), place.namespace.to_owned());
@@ -174,7 +174,7 @@ impl Sources {
         &self,
         name: &str,
         place: &Place<'_>,
-        turn: FairSlot,
+        turn: ApiTurn,
     ) -> Result<Option<Secret>, SourceError> {
         let what = what_is("Secret", place.namespace, name);
         let request = get::<Secret>(name, place, || what.clone())?;

@@ -166,8 +166,12 @@ async fn no_namespace_makes_all_calls() {
         let calls = which(&bench);
         calls.iter().for_each(|call| bench.api.every(call.clone(), Fault::Hang));
         bench.start();
+        let made = || calls.iter().map(|call| bench.api.count(call)).sum::<usize>();
+        bench.api.until("the first calls", |_| made() >= 8).await;
+        sleep(Duration::from_millis(200)).await;
+        assert_eq!(made(), 8);
         sleep(Duration::from_secs(10)).await;
-        assert_eq!(calls.iter().map(|call| bench.api.count(call)).sum::<usize>(), 32);
+        assert_eq!(made(), 32);
         let (map, value) = config_map("plugin", "v1");
         bench.api.put(&map, value);
         let (neighbour, value) = issuer("neighbour");
