@@ -51,6 +51,8 @@ pub struct RetryPolicy {
 /// What happened to earlier tries; in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
+    /// Calls of the plugin.
+    pub attempts: u32,
     /// Failures in a row that were not `pending`.
     pub failures: u32,
     /// Certificates that were refused.
@@ -107,9 +109,7 @@ impl RequestView {
 
     /// Whether nothing is left to do for ever.
     pub fn is_finished(&self) -> bool {
-        self.ready().is_some_and(|r| {
-            r.status == TRUE || (r.status == FALSE && (r.reason == "Failed" || r.reason == DENIED))
-        })
+        self.ready().is_some_and(|ready| is_final(&ready.status, &ready.reason))
     }
 
     /// Whether it may be signed.
@@ -178,6 +178,11 @@ impl RequestView {
         let events = status.iter().map(|_| Notice::normal(event, SYNCED, message)).collect();
         Plan { status, events, next: Next::WithIssuer, remember }
     }
+}
+
+/// Whether a Ready condition with this status and reason is the end of a request.
+pub fn is_final(status: &str, reason: &str) -> bool {
+    status == TRUE || (status == FALSE && (reason == "Failed" || reason == DENIED))
 }
 
 /// Whether to sign the request, and if not, what to do instead.

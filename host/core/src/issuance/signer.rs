@@ -83,6 +83,18 @@ pub enum FailureKind {
     },
 }
 
+impl FailureKind {
+    /// One of few words, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Retry { .. } => "retry",
+            Self::Permanent => "permanent",
+            Self::Issuer => "issuer",
+            Self::Pending { .. } => "pending",
+        }
+    }
+}
+
 /// A condition that a plugin wants on the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureCondition {

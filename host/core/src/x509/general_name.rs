@@ -90,6 +90,20 @@ impl<'a> GeneralName<'a> {
         }
     }
 
+    /// As OpenSSL prints it, with at most `max` characters of its value.
+    pub fn describe(&self, max: usize) -> String {
+        let printable = || text::printable_bytes(self.value, max);
+        match (self.number, self.ip()) {
+            (EMAIL, _) => format!("email:{}", printable()),
+            (DNS, _) => format!("DNS:{}", printable()),
+            (URI, _) => format!("URI:{}", printable()),
+            (IP, Some(ip)) => format!("IP:{ip}"),
+            (DIRECTORY, _) => format!("DirName:{}", name::quoted(self.value)),
+            (OTHER, _) => format!("otherName:{}", text::short_hex(self.value, max / 2)),
+            (number, _) => format!("[{number}]:{}", text::short_hex(self.value, max / 2)),
+        }
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         let v4 = <[u8; 4]>::try_from(self.value).map(IpAddr::from);
         v4.or_else(|_| <[u8; 16]>::try_from(self.value).map(IpAddr::from)).ok()
@@ -99,16 +113,7 @@ impl<'a> GeneralName<'a> {
 /// For people, as OpenSSL prints them.
 impl fmt::Display for GeneralName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let printable = || text::printable_bytes(self.value, VALUE_CHARS);
-        match (self.number, self.ip()) {
-            (EMAIL, _) => write!(f, "email:{}", printable()),
-            (DNS, _) => write!(f, "DNS:{}", printable()),
-            (URI, _) => write!(f, "URI:{}", printable()),
-            (IP, Some(ip)) => write!(f, "IP:{ip}"),
-            (DIRECTORY, _) => write!(f, "DirName:{}", name::quoted(self.value)),
-            (OTHER, _) => write!(f, "otherName:{}", text::short_hex(self.value, VALUE_CHARS / 2)),
-            (number, _) => write!(f, "[{number}]:{}", text::short_hex(self.value, VALUE_CHARS / 2)),
-        }
+        f.write_str(&self.describe(VALUE_CHARS))
     }
 }
 

@@ -154,6 +154,27 @@ impl<'a> Attribute<'a> {
         self.oid == id.as_bytes()
     }
 
+    /// As in RFC 4514, such as `CN=web`, with at most `max` characters of its value.
+    pub fn describe(&self, max: usize) -> String {
+        let mut shown = match ObjectIdentifier::from_bytes(self.oid) {
+            Ok(oid) => format!("{}=", short_name(&oid).map_or_else(|| oid.to_string(), str::to_owned)),
+            Err(_) => format!("OID {}=", text::short_hex(self.oid, max / 2)),
+        };
+        match self.text() {
+            Some(value) => {
+                // RFC 4514 section 2.4: a value cannot look like another attribute.
+                for c in text::printable(&value, max).chars() {
+                    if matches!(c, ',' | '+' | '=' | '\\' | '"' | ';' | '<' | '>') {
+                        shown.push('\\');
+                    }
+                    shown.push(c);
+                }
+            }
+            None => shown.push_str(&format!("#{}", text::short_hex(self.value.value(), max / 2))),
+        }
+        shown
+    }
+
     fn folded_key(&self) -> FoldedKey<'a> {
         let value = self.value.value();
         let text = self.text().map(|text| text.trim().to_ascii_lowercase().into_bytes());
@@ -177,26 +198,7 @@ fn is_byte_string(tag: Tag) -> bool {
 
 impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match ObjectIdentifier::from_bytes(self.oid) {
-            Ok(oid) => match short_name(&oid) {
-                Some(name) => write!(f, "{name}=")?,
-                None => write!(f, "{oid}=")?,
-            },
-            Err(_) => write!(f, "OID {}=", text::short_hex(self.oid, VALUE_CHARS / 2))?,
-        }
-        match self.text() {
-            Some(value) => {
-                // RFC 4514 section 2.4: a value cannot look like another attribute.
-                for c in text::printable(&value, VALUE_CHARS).chars() {
-                    if matches!(c, ',' | '+' | '=' | '\\' | '"' | ';' | '<' | '>') {
-                        f.write_str("\\")?;
-                    }
-                    write!(f, "{c}")?;
-                }
-                Ok(())
-            }
-            None => write!(f, "#{}", text::short_hex(self.value.value(), VALUE_CHARS / 2)),
-        }
+        f.write_str(&self.describe(VALUE_CHARS))
     }
 }
 
