@@ -152,14 +152,16 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build ## Write the generated files: CRDs and install manifest
+generate: build ## Write the generated files: CRDs, the audit's schema and the install manifest
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
+	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
 	deploy/render.sh > deploy/install.yaml
 
 .PHONY: check-generated
 check-generated: build ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
-	  && diff -ru --exclude=test crds "$$temp" && deploy/render.sh | diff -u deploy/install.yaml - \
+	  && diff -ru --exclude=test crds "$$temp" && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
+	  && deploy/render.sh | diff -u deploy/install.yaml - \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
 
 .PHONY: fmt

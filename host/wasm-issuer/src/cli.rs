@@ -24,6 +24,8 @@ enum Command {
     Run(run::RunArgs),
     /// Print the CustomResourceDefinitions of WasmIssuer and WasmClusterIssuer as YAML.
     Crds(CrdsArgs),
+    /// Print the JSON Schema of the records of `run --audit`.
+    AuditSchema,
     /// Write, look at and try out plugins.
     Plugin(author::PluginArgs),
     /// Compile a plugin: started by this program itself.
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args, &logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
+        Command::AuditSchema => audit_schema().map(|()| ExitCode::SUCCESS),
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Compile => Ok(wasm_issuer_runtime::compile_for_parent()),
     };
@@ -58,6 +61,11 @@ pub fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn audit_schema() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&wasm_issuer_core::issuance::audit::schema())?);
+    Ok(())
 }
 
 fn crds(args: CrdsArgs) -> anyhow::Result<()> {

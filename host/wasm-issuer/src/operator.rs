@@ -15,6 +15,7 @@
 //! matters lives in memory alone.
 
 mod apply;
+mod audit;
 mod clock;
 mod control_plane;
 mod events;
@@ -37,6 +38,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::Audit;
+pub use audit::AuditOutput;
 pub use control_plane::ControlPlane;
 use events::Events;
 use health::Synced;
@@ -82,6 +85,8 @@ pub struct Options {
     pub instance: String,
     /// How many log records were dropped since the start.
     pub log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Where each decision about a request is recorded, if anywhere.
+    pub audit: Option<AuditOutput>,
 }
 
 /// Why the operator ended.
@@ -93,6 +98,9 @@ pub enum OperatorError {
     /// The probes' address is taken, for instance.
     #[error("cannot serve probes at {0}: {1}")]
     Health(SocketAddr, std::io::Error),
+    /// There is no thread for it.
+    #[error("cannot start the audit: {0}")]
+    Audit(std::io::Error),
     /// A task ended that must not.
     #[error("the {0} task ended before its time")]
     Ended(&'static str),
@@ -124,7 +132,12 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let policy = options.policy.follow(move || {
         policy_errors.inc();
     });
-    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, turns));
+    let audit = match options.audit {
+        Some(output) => Audit::start(output, metrics.clone()).map_err(OperatorError::Audit)?,
+        None => Audit::off(),
+    };
+    let hangups = audit.is_on().then(|| tokio::spawn(audit.clone().follow_hangups()));
+    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, audit.clone(), turns));
     let requests =
         Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
 
@@ -139,6 +152,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let result = tasks.ended(options.health_address, &stop).await;
     // Every sender of Events has to go before the publisher ends; tasks of Issuers may still hold some.
     let _ = tokio::time::timeout(LAST_EVENTS, publisher).await;
+    audit.finish().await;
+    hangups.inspect(JoinHandle::abort);
     result
 }
 

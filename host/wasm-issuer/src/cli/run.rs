@@ -21,7 +21,7 @@ use wasm_issuer_runtime::redact_panics;
 
 use super::logging::Logging;
 use crate::api::{GoDuration, Quantity};
-use crate::operator::{self, ControlPlane, Options, RequestLimits};
+use crate::operator::{self, AuditOutput, ControlPlane, Options, RequestLimits};
 use crate::policy::PolicyFile;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -45,6 +45,10 @@ pub struct RunArgs {
     /// it changes. Default: tenants reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Where each decision about a request is recorded, as a line of JSON (docs/audit.md): a file, which is opened again on
+    /// SIGHUP or when it was moved away, or - for stdout. Default: nowhere.
+    #[arg(long, env = "WASM_ISSUER_AUDIT", value_name = "FILE|-")]
+    audit: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are served.
     #[arg(
         long,
@@ -126,6 +130,10 @@ impl RunArgs {
                 )?,
         };
         let policy = self.policy.as_deref().map(PolicyFile::open).transpose()?;
+        let open = |name: &PathBuf| {
+            AuditOutput::open(name)
+                .with_context(|| format!("--audit {}: it cannot be written", name.display()))
+        };
         let at_least_one = |n: usize| n.max(1);
         Ok(Options {
             cluster_resource_namespace: namespace,
@@ -145,6 +153,7 @@ impl RunArgs {
                 per_namespace: at_least_one(self.max_in_flight_per_namespace),
             },
             log_records_dropped,
+            audit: self.audit.as_ref().map(open).transpose()?,
             request_memory: self.request_memory.in_memory(),
             instance: std::env::var("POD_NAME")
                 .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),

@@ -38,6 +38,7 @@ pub struct Metrics {
     mismatches: Family<MismatchLabels, Counter>,
     denials: Family<ReasonLabel, Counter>,
     writes: Family<OutcomeLabel, Counter>,
+    audit_records: Family<OutcomeLabel, Counter>,
     /// Events that were dropped because too many waited.
     pub events_dropped: Counter,
     /// Log records that were dropped because nobody read them.
@@ -63,6 +64,7 @@ impl Metrics {
             mismatches: Family::default(),
             denials: Family::default(),
             writes: Family::default(),
+            audit_records: Family::default(),
             events_dropped: Counter::<u64, AtomicU64>::default(),
             log_records_dropped: Counter::<u64, AtomicU64>::default(),
             policy_errors: Counter::<u64, AtomicU64>::default(),
@@ -88,6 +90,7 @@ impl Metrics {
         );
         r.register("http_denials", "Outgoing requests of plugins that were denied", self.denials.clone());
         r.register("status_writes", "Status writes by what came of them", self.writes.clone());
+        r.register("audit_records", "Records of the audit by what came of them", self.audit_records.clone());
         r.register("events_dropped", "Events dropped because too many waited", self.events_dropped.clone());
         r.register(
             "log_records_dropped",
@@ -130,6 +133,11 @@ impl Metrics {
     /// A status write ended. `outcome` is `written` or why it was not.
     pub fn wrote(&self, outcome: &'static str) {
         self.writes.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// A record of the audit was `written` or `dropped`.
+    pub fn audited(&self, outcome: &'static str) {
+        self.audit_records.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// All of them in the text format of OpenMetrics.

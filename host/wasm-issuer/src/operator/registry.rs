@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use wasm_issuer_core::issuance::audit::PluginName;
 use wasm_issuer_core::issuance::condition::{Condition, TRUE};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::request_issuer::{AskedIssuer, IssuerNews, IssuerView};
@@ -17,6 +18,8 @@ use crate::api::IssuerKey;
 pub struct Serving {
     /// A plugin whose check has passed, with what the Issuer lends it.
     pub signer: Arc<dyn Signer>,
+    /// Which plugin that is.
+    pub plugin: PluginName,
     /// How long its requests are retried.
     pub retry: RetryPolicy,
     /// How strictly certificates are compared with their requests.

@@ -1,6 +1,7 @@
 //! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
 
 mod asked;
+mod audited;
 mod handled;
 mod observe;
 mod parking;
@@ -196,6 +197,7 @@ impl Requests {
     }
 
     fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) {
+        audited::saw_event(&self.signing.audit, &event);
         let is_listed = matches!(event, Event::InitDone);
         for change in self.unfinished.observe(event) {
             match change {

@@ -8,6 +8,7 @@
 )]
 
 mod api_trouble;
+mod audit;
 mod bad_answers;
 mod bad_plugins;
 mod bad_requests;

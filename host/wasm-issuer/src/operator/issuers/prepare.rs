@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tracing::warn;
+use wasm_issuer_core::issuance::audit::PluginName;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
@@ -160,7 +161,7 @@ impl Preparer {
                 return again;
             }
             if again.result.is_ok() {
-                warn!(issuer = %object.key, error = failure.message, "the old one serves, for want of room for the new one");
+                warn!(error = failure.message, "the old one serves, for want of room for the new one");
                 return again;
             }
             // What does not work any more makes room for what is new.
@@ -217,7 +218,7 @@ impl Preparer {
                 let mut memory = self.memory.share(&place.account().owner);
                 memory.grow(config.len()).map_err(CheckFailure::no_room)?;
                 let config = (config, memory);
-                (self.serving(object, &plugin, config, lent, verification), Timestamp::now())
+                (self.serving(object, (&plugin, &source), config, lent, verification), Timestamp::now())
             }
         };
         Ok(Prepared {
@@ -236,7 +237,7 @@ impl Preparer {
     fn serving(
         &self,
         object: &ObservedIssuer,
-        plugin: &Arc<dyn Loaded>,
+        (plugin, source): (&Arc<dyn Loaded>, &str),
         config: (Arc<str>, IssuerShare),
         mut lent: Lent,
         verification: Verification,
@@ -244,6 +245,7 @@ impl Preparer {
         Arc::new(Serving {
             trusted: lent.trusted.clone(),
             kept: Box::new(std::mem::take(&mut lent.kept)),
+            plugin: PluginName { sha256: plugin.sha256().to_owned(), source: source.to_owned() },
             signer: plugin.clone().open(self.session(object, config, lent)),
             retry: retry_policy(&object.spec, self.retry),
             verification,

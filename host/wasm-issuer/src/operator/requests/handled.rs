@@ -10,6 +10,7 @@ use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
 
 use super::observe::Observed;
 use super::parking::Size;
+use crate::operator::audit::Ticket;
 
 /// What handling a request came to.
 pub struct Handled {
@@ -28,6 +29,8 @@ pub struct Parked {
     pub plan: RequestPlan,
     /// The Issuer whose plugin answered it.
     pub asked: Option<AskedIssuer>,
+    /// What the audit is told by, if it is one that decides something for good.
+    pub ticket: Option<Ticket>,
     /// When it was first tried to be written.
     pub since: Instant,
 }
@@ -39,7 +42,8 @@ impl Size for Parked {
             let conditions = status.conditions.iter().map(|c| c.message.len());
             conditions.chain([&status.certificate, &status.ca].into_iter().flatten().map(String::len))
         });
-        size_of::<Self>() + texts.sum::<usize>()
+        let record = self.ticket.as_ref().map_or(0, Ticket::size);
+        size_of::<Self>() + texts.sum::<usize>() + record
     }
 }
 

@@ -1,12 +1,15 @@
 //! Handles one request once: look, decide, act, and report when to look again.
 
+mod record;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::field::{self, Empty};
+use tracing::{Span, debug, info, instrument, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::is_publishable;
@@ -17,10 +20,12 @@ use wasm_issuer_core::issuance::{condition, outcome};
 use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
 use super::asked::Asked;
+use super::audited::{self, Called};
 use super::handled::{Handled, Parked};
-use super::observe::{self, Observed, RequestKey, observe};
+use super::observe::{self, Observed, observe};
 use crate::api::cert_manager::CertificateRequest;
 use crate::operator::apply::{ApplyError, apply_status};
+use crate::operator::audit::{Audit, Ticket};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
@@ -40,6 +45,7 @@ pub struct Signing {
     registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
+    pub audit: Audit,
     /// For what takes long to verify.
     turns: Turns,
     /// Turns to read requests for which there was no room: each may be as large as the API server takes.
@@ -52,23 +58,31 @@ impl Signing {
         registry: Arc<Registry>,
         events: Events,
         metrics: Arc<Metrics>,
+        audit: Audit,
         turns: Turns,
     ) -> Self {
-        Self { client, registry, events, metrics, turns, reads: FairSlots::new(READS) }
+        Self { client, registry, events, metrics, audit, turns, reads: FairSlots::new(READS) }
     }
 
     /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
+    #[instrument(level = "error", name = "request", skip_all, fields(
+        namespace = observed.key.namespace,
+        request = observed.key.name,
+        issuer = observed.issuer.as_ref().map(field::display),
+        outcome = Empty,
+    ))]
     pub async fn handle(&self, observed: Arc<Observed>, tries: Tries, parked: Option<Parked>) -> Handled {
         if let Some(parked) = parked {
             return self.write_again(observed, parked, tries).await;
         }
-        if let Some(message) = observed.unapprovable() {
-            let plan = outcome::invalid(&observed.view, message, tries, now());
-            return self.execute(observed, Parked { plan, asked: None, since: Instant::now() }, tries).await;
-        }
         let key = observed.issuer.as_ref();
         let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
+        if let Some(message) = observed.unapprovable() {
+            let plan = outcome::invalid(&observed.view, message, tries, now());
+            return self.carry_out(observed, (plan, tries), (None, newest), None).await;
+        }
         let mut current = observed;
+        let mut called = None;
         let (plan, asked) = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now())
         {
             Gate::Act(plan) => (plan, None),
@@ -78,7 +92,9 @@ impl Signing {
                         Ok(asked) => asked,
                         Err(looked) => return looked,
                     };
-                    (self.sign(&mut current, &asked, serving, entry, tries).await, newest)
+                    let (plan, call) = self.sign(&mut current, &asked, serving, entry, tries).await;
+                    called = call;
+                    (plan, newest.clone())
                 }
                 None => (Plan::idle(Next::WithIssuer, tries), None),
             },
@@ -87,7 +103,7 @@ impl Signing {
             self.events.publish(&current.target.reference, plan.events);
             return Handled { next: plan.next, ..Handled::again(plan.remember, Duration::ZERO) };
         }
-        self.execute(current, Parked { plan, asked, since: Instant::now() }, tries).await
+        self.carry_out(current, (plan, tries), (asked, newest), called).await
     }
 
     /// What is asked for, read again if there was no room for it. Else, there is nothing to sign for now.
@@ -103,7 +119,7 @@ impl Signing {
         current.asked.clone().ok_or_else(read_again)
     }
 
-    /// Call the plugin, verify what it returns, and plan what that means.
+    /// Call the plugin, verify what it returns, and plan what that means. Returns the call as well, if there was one.
     async fn sign(
         &self,
         current: &mut Arc<Observed>,
@@ -111,20 +127,23 @@ impl Signing {
         serving: &Arc<Serving>,
         entry: &IssuerEntry,
         tries: Tries,
-    ) -> RequestPlan {
+    ) -> (RequestPlan, Option<Called>) {
         let request = match current.sign_request(asked) {
             Ok(request) => request,
-            Err(message) => return outcome::invalid(&current.view, &message, tries, now()),
+            Err(message) => return (outcome::invalid(&current.view, &message, tries, now()), None),
         };
+        let (csr, tries) =
+            (request.csr.clone(), Tries { attempts: tries.attempts.saturating_add(1), ..tries });
         let started = Instant::now();
         let signed = self.call(current, serving, &request).await;
         let took = started.elapsed();
+        let called = Some(Called { serving: serving.clone(), csr, took });
         let since = entry.ready_since();
         let failure = match signed {
             Ok(signed) => {
                 let verified = self.verify(current, request, signed, serving).await;
                 self.metrics.signed(if verified.is_ok() { "issued" } else { "refused" }, took);
-                return match verified {
+                let plan = match verified {
                     Ok(verified) => {
                         // The channel is full only if the Issuer is busy, and then this news is not needed.
                         let _ = entry.feedback.try_send(Feedback::Signed);
@@ -132,10 +151,11 @@ impl Signing {
                     }
                     Err(why) => outcome::refused(&current.view, &why, &serving.retry, since, tries, moment()),
                 };
+                return (plan, called);
             }
             Err(failure) => failure,
         };
-        self.metrics.signed(label(&failure.kind), took);
+        self.metrics.signed(failure.kind.label(), took);
         if failure.kind == FailureKind::Issuer {
             let complaint = Complaint {
                 serving: serving.clone(),
@@ -145,7 +165,7 @@ impl Signing {
             };
             let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));
         }
-        outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
+        (outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment()), called)
     }
 
     /// Check what the plugin returned, and count where it differs from the request.
@@ -188,7 +208,7 @@ impl Signing {
         answer.map_err(|error| {
             if let CallError::Broken(breakage) = &error {
                 self.metrics.broke(breakage.label());
-                warn!(namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
+                warn!(kind = breakage.label(), %breakage, "the plugin broke");
             }
             error.into_failure()
         })
@@ -214,7 +234,7 @@ impl Signing {
         }
         match written {
             Ok(newer) => *current = Arc::new(newer),
-            Err(error) => debug!(request = %current.key.name, %error, "first status not written"),
+            Err(error) => debug!(%error, "first status not written"),
         }
     }
 
@@ -225,22 +245,25 @@ impl Signing {
     }
 
     /// Write a plan's status, once.
-    async fn execute(&self, current: Arc<Observed>, parked: Parked, before: Tries) -> Handled {
-        let Parked { plan, asked, since } = &parked;
+    async fn execute(&self, current: Arc<Observed>, mut parked: Parked, before: Tries) -> Handled {
+        let Parked { plan, asked, ticket, since } = &mut parked;
         let Some(status) = &plan.status else { return Handled::again(before, Duration::ZERO) };
         if let Some(asked) = asked {
             let newest = current.issuer.as_ref().and_then(|key| self.registry.find(key).1);
             if !is_publishable(status, asked, newest.as_ref()) {
-                info!(
-                    namespace = current.key.namespace,
-                    request = current.key.name,
-                    "an answer is dropped: the Issuer has changed since its plugin was asked"
-                );
+                if let Some(ticket) = ticket {
+                    ticket.not_written("the Issuer has changed since its plugin was asked", false);
+                }
+                info!("an answer is dropped: the Issuer has changed since its plugin was asked");
                 return Handled::again(before, Duration::ZERO);
             }
         }
+        if let Some(ticket) = ticket {
+            ticket.begin();
+        }
         let error = match self.write(&current, status).await {
             Ok(newer) => {
+                ticket.take().into_iter().for_each(Ticket::written);
                 log(&newer);
                 self.events.publish(&current.target.reference, plan.events.clone());
                 let finished = newer.view.is_finished();
@@ -256,6 +279,9 @@ impl Signing {
             Err(error) => error,
         };
         let why = WriteFailure::from(&error);
+        if let Some(ticket) = ticket {
+            ticket.not_written(&error.to_string(), why == WriteFailure::Unanswered);
+        }
         if matches!(why, WriteFailure::Refused | WriteFailure::Unanswered) {
             self.report(&current, &error);
         }
@@ -296,6 +322,9 @@ impl Signing {
     async fn read(&self, old: &Observed) -> Found<Observed> {
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
         let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
+        if let Some(request) = &newer {
+            audited::saw(&self.audit, request);
+        }
         match newer.and_then(observe) {
             Some(newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
                 Found::There(newer)
@@ -305,32 +334,16 @@ impl Signing {
     }
 
     fn report(&self, observed: &Observed, error: &ApplyError) {
-        let RequestKey { namespace, name } = &observed.key;
-        warn!(namespace, request = name, %error, "could not write the status");
+        warn!(%error, "could not write the status");
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
         let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
         self.events.publish(&observed.target.reference, vec![notice]);
     }
 }
 
-/// What came of a call that failed, for metrics.
-fn label(kind: &FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Retry { .. } => "retry",
-        FailureKind::Permanent => "permanent",
-        FailureKind::Issuer => "issuer",
-        FailureKind::Pending { .. } => "pending",
-    }
-}
-
 fn log(observed: &Observed) {
     if let Some(ready) = condition::find(&observed.view.conditions, condition::READY) {
-        info!(
-            namespace = observed.key.namespace,
-            request = observed.key.name,
-            reason = ready.reason,
-            message = ready.message,
-            "status written"
-        );
+        Span::current().record("outcome", &ready.reason);
+        info!(reason = ready.reason, said = ready.message, "status written");
     }
 }

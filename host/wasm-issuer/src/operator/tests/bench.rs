@@ -9,6 +9,7 @@ use wasm_issuer_runtime::{IssuerMemory, Turns};
 use wasm_issuer_runtime::FairBytes;
 
 use crate::api::{IssuerKey, IssuerKind};
+use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::Issuers;
@@ -81,7 +82,8 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
         if with_requests {
-            let signing = Signing::new(api.client(), registry.clone(), events, metrics, turns.clone());
+            let signing =
+                Signing::new(api.client(), registry.clone(), events, metrics, Audit::off(), turns.clone());
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
                 api.client(),

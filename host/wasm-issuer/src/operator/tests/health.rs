@@ -11,6 +11,7 @@ use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Turns};
 
+use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
 use crate::operator::issuers::{Issuers, Settings};
@@ -45,7 +46,7 @@ async fn loops_with_nothing_to_do_come_round() {
     let issuers =
         Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, turns));
+    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, Audit::off(), turns));
     let requests = Requests::new(
         signing,
         synced.clone(),

@@ -1,5 +1,6 @@
 //! What becomes of CertificateRequests: here when all goes well and when somebody changes them meanwhile.
 
+mod audit;
 mod starts;
 mod watching;
 mod writes;
@@ -13,6 +14,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use wasm_issuer_core::issuance::audit::PluginName;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
 use wasm_issuer_core::issuance::request::RetryPolicy;
@@ -22,6 +24,7 @@ use wasm_issuer_runtime::{FairBytes, Turns};
 
 use super::bench::ISSUED;
 use crate::api::{IssuerKey, IssuerKind};
+use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::metrics::Metrics;
@@ -48,6 +51,11 @@ struct Bench {
 
 impl Bench {
     fn start(api: &ScriptedApi, signer: &ScriptedSigner) -> Self {
+        Self::audited(api, signer, Audit::off())
+    }
+
+    /// One whose decisions are recorded there.
+    fn audited(api: &ScriptedApi, signer: &ScriptedSigner, audit: Audit) -> Self {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
@@ -56,7 +64,7 @@ impl Bench {
         synced.mark("WasmIssuer");
         synced.mark("WasmClusterIssuer");
         let turns = Turns::at_a_time(1).unwrap();
-        let signing = Signing::new(api.client(), registry, events, metrics, turns);
+        let signing = Signing::new(api.client(), registry, events, metrics, audit, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let requests = Requests::new(Arc::new(signing), synced, limits, FairBytes::new(1 << 20));
@@ -125,6 +133,7 @@ fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Fe
     };
     let serving = Serving {
         signer: Arc::new(signer.clone()),
+        plugin: PluginName { sha256: "4f0c".to_owned(), source: "scripted".to_owned() },
         retry: RetryPolicy {
             max_duration: Duration::from_secs(3600),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
