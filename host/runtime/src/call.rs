@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
+use tracing::Instrument as _;
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
 use wasmtime::Store;
 
@@ -70,10 +71,11 @@ impl Plugin {
         let (session, own_log) = (session.clone(), log.clone());
         // A task of its own: a panic in it is an error here, and when the caller goes away it ends with its store.
         let mut task = JoinSet::new();
-        task.spawn(panic::of_call(async move {
+        let call = panic::of_call(async move {
             let _turn = turn;
             plugin.run(session, own_log, export).await
-        }));
+        });
+        task.spawn(call.in_current_span());
         let ended = task.join_next().await;
         if let Some(Ok(result)) = ended {
             return result;
@@ -107,7 +109,7 @@ impl Plugin {
         let mut store =
             CallState::store(&runtime.engine, session, log.clone(), memory, &runtime.egress, turns);
         let thread = store.data().turns.thread.clone();
-        let answer = thread.run(panic::of_call(async move {
+        let call = panic::of_call(async move {
             let first = store.data().turns.first();
             first.await;
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
@@ -116,8 +118,8 @@ impl Plugin {
             let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;
             completed(answer, store.data())
-        }));
-        let answer = answer.await;
+        });
+        let answer = thread.run(call.in_current_span()).await;
         log.finish();
         match answer? {
             Ok(answer) => Ok(answer),

@@ -141,6 +141,8 @@ impl CallLog {
             ($level:ident) => {
                 tracing::event!(
                     target: PLUGIN_RECORDS,
+                    // It says by itself what a span around the call would.
+                    parent: None,
                     tracing::Level::$level,
                     kind = issuer.kind,
                     namespace = issuer.namespace,

@@ -57,7 +57,7 @@ impl LoggingArgs {
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         match self.log_format {
             LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
-            LogFormat::Json => builder.json().flatten_event(true).init(),
+            LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
         }
         Ok(())
     }

@@ -5,13 +5,16 @@
 //! be true in the end, not which calls lead there, and stays true when the operator finds a better way.
 
 mod api_server;
+mod audit;
 mod http;
 mod issuers;
+pub mod log;
 mod objects;
 mod plugin;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
+pub use audit::Paper;
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};

@@ -7,6 +7,9 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Span, info, instrument};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_runtime::{ComponentBytes, FairSlot};
 
@@ -54,6 +57,7 @@ impl Plugins {
 
     /// Load what a spec asks for. Returns it with its source as people call it; notes in `read` the version of what it
     /// read. Turns are waited for as long as it takes.
+    #[instrument(level = "error", skip_all, fields(plugin = Empty))]
     pub async fn load(
         &self,
         spec: &PluginSpec,
@@ -106,10 +110,12 @@ impl Plugins {
         // What is being compiled is one component at a time, and needs no room among those that wait.
         let Candidate { component, source, .. } = self.read(spec, place, read).await?;
         let sha256 = component.sha256().to_owned();
+        let began = Instant::now();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
         if let Err(error) = &result {
             self.refusals.put((place.kind, sha256.clone()), error, &place.owner);
         }
+        info!(sha256, took = ?began.elapsed(), works = result.is_ok(), "compiled a plugin");
         self.compiled.send_replace(sha256);
         result.map(|plugin| (plugin, source.clone())).map_err(|error| refused(&source, &error))
     }
@@ -122,6 +128,7 @@ impl Plugins {
     ) -> Result<Candidate, CheckFailure> {
         let source: PluginSource<'_> = spec.source().map_err(CheckFailure::permanent)?;
         let found = self.sources.component(source, place, read).await?;
+        Span::current().record("plugin", &found.source);
         self.admit(spec, place.kind, found.component.sha256())
             .map_err(|error| refused(&found.source, &error))?;
         Ok(Candidate { component: found.component, source: found.source, room: found.room })

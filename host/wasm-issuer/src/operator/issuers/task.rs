@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Span, info, instrument, warn};
 use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::issuer::{
     self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
@@ -133,6 +134,7 @@ impl IssuerTask {
     }
 
     /// Load, check, write the status, and say when to check again. `due`: nothing has changed, it is only time.
+    #[instrument(level = "error", name = "check", skip_all, fields(issuer = %self.current.key, outcome = Empty))]
     async fn attempt(&mut self, due: bool) -> Next {
         self.rest = Rest::default();
         self.complaints.begin_check();
@@ -251,6 +253,7 @@ impl IssuerTask {
     }
 
     /// Signing fails by the Issuer's fault: not ready until a check after a growing delay.
+    #[instrument(level = "error", skip_all, fields(issuer = %self.current.key, outcome = Empty))]
     async fn relapse(&mut self, message: &str) -> Wake {
         self.rest = Rest::default();
         let plan = issuer::relapsed(&self.current.state, message, self.history, moment());
@@ -320,8 +323,8 @@ impl IssuerTask {
         match written {
             Ok(target) => {
                 if let Some(ready) = condition::find(&status.conditions, condition::READY) {
-                    let (reason, message) = (&ready.reason, &ready.message);
-                    info!(issuer = %observed.key, reason, message, "status written");
+                    Span::current().record("outcome", &ready.reason);
+                    info!(reason = ready.reason, said = ready.message, "status written");
                 }
                 self.shared.events.publish(&observed.target.reference, events);
                 let current = Arc::make_mut(&mut self.current);
@@ -333,7 +336,7 @@ impl IssuerTask {
             // Deleted: the watch says so in a moment.
             Err(ApplyError::Conflict | ApplyError::Gone) => false,
             Err(error) => {
-                warn!(issuer = %observed.key, %error, "could not write the status");
+                warn!(%error, "could not write the status");
                 false
             }
         }
@@ -342,7 +345,7 @@ impl IssuerTask {
     /// Tell those who run the operator what no status says.
     fn report_unknown(&self, result: &Result<(), CheckFailure>) {
         if let Err(CheckFailure { message, kind: CheckFailureKind::Unknown }) = result {
-            warn!(issuer = %self.current.key, error = message, "the Issuer could not be checked; it stays as it is");
+            warn!(error = message, "the Issuer could not be checked; it stays as it is");
         }
     }
 }
