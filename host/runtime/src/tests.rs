@@ -4,6 +4,7 @@ mod admission;
 mod calls;
 mod imports;
 mod load;
+mod spans;
 mod turns;
 
 use std::process::Command;
