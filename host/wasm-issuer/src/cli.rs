@@ -21,9 +21,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the operator.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Print the CustomResourceDefinitions of WasmIssuer and WasmClusterIssuer as YAML.
     Crds(CrdsArgs),
+    /// Print what the operator measures as Markdown: docs/metrics.md.
+    Metrics,
     /// Write, look at and try out plugins.
     Plugin(author::PluginArgs),
     /// Compile a plugin: started by this program itself.
@@ -49,8 +51,12 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Run(args) => run::run(args, &logging).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(*args, logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
+        Command::Metrics => {
+            print!("{}", crate::operator::metrics_reference());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Compile => Ok(wasm_issuer_runtime::compile_for_parent()),
     };
