@@ -113,8 +113,24 @@ async fn a_renewed_certificate_is_served_and_a_broken_one_is_not() {
     assert_eq!(served(address).await, second);
 }
 
+#[tokio::test]
+async fn an_address_has_few_handshakes_in_a_second() {
+    let address = server(Some(ServingCertificate::self_signed("test").unwrap())).await;
+    let (began, mut made) = (std::time::Instant::now(), 0);
+    while began.elapsed() < LEAST * 6 / 5 {
+        made += usize::from(handshake(address).await.is_ok());
+    }
+    // However slow this machine is, there are no more.
+    let rounds = began.elapsed().as_millis() / LEAST.as_millis() + 1;
+    assert!((1..=rounds as usize * CONNECTIONS / 2).contains(&made), "{made} in {rounds} rounds");
+}
+
 /// The certificate that a client sees.
 async fn served(address: SocketAddr) -> Vec<u8> {
+    handshake(address).await.unwrap()
+}
+
+async fn handshake(address: SocketAddr) -> io::Result<Vec<u8>> {
     let config =
         rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -124,8 +140,8 @@ async fn served(address: SocketAddr) -> Vec<u8> {
             .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    let stream = connector.connect(name, TcpStream::connect(address).await.unwrap()).await.unwrap();
-    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    let stream = connector.connect(name, TcpStream::connect(address).await?).await?;
+    Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
 }
 
 /// Takes whatever is served: the test compares it itself.
