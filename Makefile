@@ -40,7 +40,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-cluster test-speed
 
 .PHONY: test-all
-test-all: lint-tools lint demo test ## Run everything, also what needs tools that are built first
+test-all: lint-tools lint demo test test-monitoring ## Run everything, also what needs tools that are built first
 
 .PHONY: test-unit
 test-unit: plugins test-plugins ## Run the tests that need no cluster
@@ -54,6 +54,12 @@ test-oracle: setup-go plugins ## Compare with what cert-manager, Go, OpenSSL and
 	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored --nocapture go_and_ | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 	$(call say,what clients and cert-manager say of the in-memory CA)
 	@set -o pipefail; $(CARGO) test $(HOST) --test clients -- --ignored --nocapture | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
+
+.PHONY: test-monitoring
+test-monitoring: build plugins cluster ## What promtool says of metrics and alerts, and who may read them (builds promtool once)
+	$(call say,the alerts: test/monitoring.sh rules)
+	@test/monitoring.sh rules
+	@test/cluster/run.sh -- test/monitoring.sh metrics
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for MINUTES (default 1); needs the nightly compiler and cargo-fuzz
@@ -152,16 +158,17 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build ## Write the generated files: CRDs, the audit's schema and the install manifest
+generate: build ## Write the generated files: CRDs, the audit's schema, the reference of metrics and the install manifest
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
+	"$(WASM_ISSUER_BINARY)" metrics > docs/metrics.md
 	deploy/render.sh > deploy/install.yaml
 
 .PHONY: check-generated
 check-generated: build ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
-	  && diff -ru --exclude=test crds "$$temp" && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
-	  && deploy/render.sh | diff -u deploy/install.yaml - \
+	  && diff -ru --exclude=test crds "$$temp" && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
+	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - && deploy/render.sh | diff -u deploy/install.yaml - \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
 
 .PHONY: fmt

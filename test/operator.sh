@@ -23,7 +23,7 @@ operator_start() {
   KUBECONFIG=$CLUSTER_WORKDIR/operator.kubeconfig "${WASM_ISSUER_BINARY:-target/debug/wasm-issuer}" run \
     --cluster-resource-namespace wasm-issuer \
     --builtin-dir "${WASM_ISSUER_PLUGINS:-target/wasm32-wasip2/plugin}" \
-    --health-address 127.0.0.1:0 \
+    --health-address "127.0.0.1:${OPERATOR_HEALTH_PORT:-0}" \
     "$@" >>"$OPERATOR_LOG" 2>&1 &
   OPERATOR_PID=$!
 }

@@ -307,6 +307,13 @@ impl fmt::Display for Breakage {
 impl std::error::Error for Breakage {}
 
 impl Breakage {
+    /// All that [`Breakage::label`] says.
+    #[rustfmt::skip]
+    pub const LABELS: [&str; 11] = [
+        "trapped", "exited", "stack_overflow", "timed_out", "memory_limit", "memory_exhausted",
+        "handle_limit", "transfer_limit", "answer_too_large", "answer_invalid", "internal",
+    ];
+
     /// A stable name, for metrics.
     pub fn label(&self) -> &'static str {
         match self {

@@ -70,7 +70,7 @@ pub use fair_bytes::{FairBytes, Share, Shortage};
 pub use issuer_memory::{IssuerMemory, IssuerShare};
 pub use log::PLUGIN_RECORDS;
 pub use panic::redact_panics;
-pub use runtime::{Plugin, Runtime, RuntimeConfig};
+pub use runtime::{Cache, Plugin, Runtime, RuntimeConfig};
 pub use secret::{Secret, SecretData};
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};
 pub use turns::Turns;

@@ -90,12 +90,21 @@ pub struct Plugin {
     _code: CodeShare,
 }
 
+/// Where a plugin was found that nobody had to compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// It is in use already.
+    Memory,
+    /// Its code was kept in the cache folder.
+    Folder,
+}
+
 /// Where the plugin of a digest is, if it is in use. Locked while one is put there, so that it is put there once.
 type Place = AsyncMutex<Weak<Plugin>>;
 
 /// What there is for a component without compiling it.
 enum Found {
-    Plugin(Arc<Plugin>),
+    Plugin(Arc<Plugin>, Cache),
     /// Nothing but its bytes, which are good as far as they tell.
     Bytes(Inspection),
 }
@@ -151,15 +160,15 @@ impl Runtime {
         self.turns.compute(&Owner::new(&account.owner, ""), inspect).await
     }
 
-    /// The plugin with these bytes, if nothing has to be compiled for it: it is in use already, or its code was kept.
+    /// The plugin with these bytes, if nothing has to be compiled for it, and where it was found.
     /// Whoever uses it already, the bytes must be within this account's budget.
     pub async fn find(
         self: &Arc<Self>,
         component: &ComponentBytes,
         account: &Account,
-    ) -> Result<Option<Arc<Plugin>>, LoadError> {
+    ) -> Result<Option<(Arc<Plugin>, Cache)>, LoadError> {
         match self.look(component, account).await? {
-            Found::Plugin(plugin) => Ok(Some(plugin)),
+            Found::Plugin(plugin, cache) => Ok(Some((plugin, cache))),
             Found::Bytes(_) => Ok(None),
         }
     }
@@ -177,7 +186,7 @@ impl Runtime {
         turn: FairSlot,
     ) -> Result<Arc<Plugin>, LoadError> {
         let inspection = match self.look(&component, account).await? {
-            Found::Plugin(plugin) => return Ok(plugin),
+            Found::Plugin(plugin, _) => return Ok(plugin),
             Found::Bytes(inspection) => inspection,
         };
         let turn = Arc::new(turn);
@@ -194,7 +203,7 @@ impl Runtime {
         component: ComponentBytes,
         account: &Account,
     ) -> Result<Arc<Plugin>, LoadError> {
-        if let Some(plugin) = self.find(&component, account).await? {
+        if let Some((plugin, _)) = self.find(&component, account).await? {
             return Ok(plugin);
         }
         let turn = self.turn(&Owner::new(&account.owner, "")).await;
@@ -210,12 +219,12 @@ impl Runtime {
         let mut place = place.lock().await;
         if let Some(plugin) = place.upgrade() {
             plugin.inspection.within(&account.budget)?;
-            return Ok(Found::Plugin(plugin));
+            return Ok(Found::Plugin(plugin, Cache::Memory));
         }
         let inspection = self.inspect_for(component, account).await?;
         inspection.fits()?;
         match self.compiler.kept(&inspection.sha256, account).await? {
-            Some(kept) => Ok(Found::Plugin(self.link(kept, inspection, &mut place)?)),
+            Some(kept) => Ok(Found::Plugin(self.link(kept, inspection, &mut place)?, Cache::Folder)),
             None => Ok(Found::Bytes(inspection)),
         }
     }

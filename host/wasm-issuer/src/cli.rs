@@ -26,6 +26,8 @@ enum Command {
     Crds(CrdsArgs),
     /// Print the JSON Schema of the records of `run --audit`.
     AuditSchema,
+    /// Print what the operator measures as Markdown: docs/metrics.md.
+    Metrics,
     /// Write, look at and try out plugins.
     Plugin(author::PluginArgs),
     /// Compile a plugin: started by this program itself.
@@ -51,9 +53,13 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Run(args) => run::run(*args, &logging).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(*args, logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
         Command::AuditSchema => audit_schema().map(|()| ExitCode::SUCCESS),
+        Command::Metrics => {
+            print!("{}", crate::operator::metrics_reference());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Compile => Ok(wasm_issuer_runtime::compile_for_parent()),
     };

@@ -5,7 +5,8 @@
 //! | `requests` | watches CertificateRequests, queues them fairly, handles many at a time | told to stop |
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
-//! | `health` | answers probes | the process ends |
+//! | `health` | answers probes, and to Prometheus where it needs no permission | the process ends |
+//! | `metrics` | answers to Prometheus where it needs one | the process ends |
 //! | `policy` | reads the policy again when its file changes | the process ends |
 //! | `control_plane` | finds the API server's addresses, which plugins must not reach | the process ends |
 //!
@@ -32,6 +33,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod watching;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,11 +44,13 @@ use audit::Audit;
 pub use audit::AuditOutput;
 pub use control_plane::ControlPlane;
 use events::Events;
+use futures::future::{BoxFuture, FutureExt as _};
 use health::Synced;
 use issuers::{Issuers, Settings};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 use metrics::Metrics;
+pub use metrics::{ISSUERS_WITH_SERIES, reference as metrics_reference};
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
 use requests::{Requests, Signing};
@@ -56,6 +60,7 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
+use web::{Access, Scrape, ServingCertificate, TlsError};
 
 use crate::policy::PolicyFile;
 
@@ -69,8 +74,12 @@ pub struct Options {
     pub issuer_memory: usize,
     /// What plugins run in, and what they may take of this process.
     pub runtime: RuntimeConfig,
-    /// Where probes are answered and metrics are served.
+    /// Where probes are answered, and metrics are served to anybody if nothing else is said.
     pub health_address: SocketAddr,
+    /// How many Issuers have metrics of their own.
+    pub issuers_with_metrics: usize,
+    /// Where else metrics are served, and there alone.
+    pub secure_metrics: Option<SecureMetrics>,
     /// What applies where an Issuer's spec has no `retry`.
     pub retry: RetryPolicy,
     /// What Issuers may grant to their plugins.
@@ -89,6 +98,14 @@ pub struct Options {
     pub audit: Option<AuditOutput>,
 }
 
+/// Metrics for whoever has permission, by TLS.
+pub struct SecureMetrics {
+    /// Where they are served.
+    pub address: SocketAddr,
+    /// The folder of the certificate and the key; without one the operator makes its own.
+    pub certificate: Option<PathBuf>,
+}
+
 /// Why the operator ended.
 #[derive(Debug, Error)]
 pub enum OperatorError {
@@ -101,6 +118,12 @@ pub enum OperatorError {
     /// There is no thread for it.
     #[error("cannot start the audit: {0}")]
     Audit(std::io::Error),
+    /// The metrics' address is taken, for instance.
+    #[error("cannot serve metrics at {0}: {1}")]
+    Metrics(SocketAddr, std::io::Error),
+    /// The metrics' certificate is not there.
+    #[error("--metrics-cert-dir: {0}")]
+    Certificate(#[from] TlsError),
     /// A task ended that must not.
     #[error("the {0} task ended before its time")]
     Ended(&'static str),
@@ -122,10 +145,14 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         turns: turns.clone(),
     };
     let (registry, issuer_changes) = Registry::new();
-    let metrics = Arc::new(Metrics::new());
-    let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
+    let metrics = Arc::new(Metrics::for_issuers(options.issuers_with_metrics));
+    let (events, publisher) = Events::start(client.clone(), options.instance.clone(), metrics.clone());
     let synced = Synced::new();
-    let scrape = scrape(metrics.clone(), registry.clone(), options.log_records_dropped);
+    let scrape = Scrape::new(metrics.clone(), registry.clone(), options.log_records_dropped);
+    let secure = options.secure_metrics.map(|secure| secured(secure, &client, &scrape, &options.instance));
+    let secure = secure.transpose()?;
+    let probes = health::probes(synced.clone());
+    let probes = if secure.is_some() { probes } else { probes.merge(web::open(scrape)) };
     let issuers =
         Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
     let policy_errors = metrics.policy_errors.clone();
@@ -144,7 +171,13 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),
         requests: tokio::spawn(requests.run(client, issuer_changes, stop.clone())),
-        health: tokio::spawn(health::serve(options.health_address, synced, scrape)),
+        health: tokio::spawn(web::serve(options.health_address, None, probes)),
+        metrics: tokio::spawn(async move {
+            match secure {
+                Some(serving) => serving.await,
+                None => std::future::pending().await,
+            }
+        }),
         policy: tokio::spawn(policy),
         control_plane: tokio::spawn(options.control_plane.follow()),
     };
@@ -157,26 +190,37 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     result
 }
 
-/// What `/metrics` answers.
-fn scrape(
-    metrics: Arc<Metrics>,
-    registry: Arc<Registry>,
-    log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
-) -> impl Fn() -> String + Clone + Send + Sync {
-    move || {
-        let dropped = log_records_dropped();
-        metrics.log_records_dropped.inc_by(dropped.saturating_sub(metrics.log_records_dropped.get()));
-        let (all, ready) = registry.count();
-        metrics.issuers.set(all as i64);
-        metrics.issuers_ready.set(ready as i64);
-        metrics.text()
-    }
+/// Serves metrics to whoever may read them, by TLS. `instance` is the name in a certificate of the operator's own.
+fn secured(
+    secure: SecureMetrics,
+    client: &Client,
+    scrape: &Arc<Scrape>,
+    instance: &str,
+) -> Result<BoxFuture<'static, Result<(), OperatorError>>, TlsError> {
+    let (certificate, renewal) = match &secure.certificate {
+        Some(folder) => {
+            let (certificate, renewal) = ServingCertificate::in_folder(folder)?;
+            (certificate, renewal.boxed())
+        }
+        None => (ServingCertificate::self_signed(instance)?, std::future::pending().boxed()),
+    };
+    let app = web::authorized(scrape.clone(), Arc::new(Access::new(client.clone())));
+    let serving = async move {
+        tokio::select! {
+            () = renewal => Ok(()),
+            served = web::serve(secure.address, Some(certificate), app) => {
+                served.map_err(|error| OperatorError::Metrics(secure.address, error))
+            }
+        }
+    };
+    Ok(serving.boxed())
 }
 
 struct Tasks {
     issuers: JoinHandle<()>,
     requests: JoinHandle<()>,
     health: JoinHandle<std::io::Result<()>>,
+    metrics: JoinHandle<Result<(), OperatorError>>,
     policy: JoinHandle<()>,
     control_plane: JoinHandle<()>,
 }
@@ -187,6 +231,7 @@ impl Tasks {
         let aborts = [
             self.issuers.abort_handle(),
             self.health.abort_handle(),
+            self.metrics.abort_handle(),
             self.policy.abort_handle(),
             self.control_plane.abort_handle(),
         ];
@@ -203,6 +248,10 @@ impl Tasks {
             served = self.health => match served {
                 Ok(Err(error)) => Err(OperatorError::Health(health, error)),
                 _ => Err(OperatorError::Ended("health")),
+            },
+            served = self.metrics => match served {
+                Ok(Err(error)) => Err(error),
+                _ => Err(OperatorError::Ended("metrics")),
             },
         };
         for abort in aborts {

@@ -48,6 +48,8 @@ pub struct Verified {
     pub not_before: Timestamp,
     /// When the leaf expires.
     pub not_after: Timestamp,
+    /// When the first of the CA certificates expires that are published, in the chain or beside it; none where there are none.
+    pub ca_not_after: Option<Timestamp>,
 }
 
 /// The bytes of an answer that is verified in some milliseconds, whatever is in it. What CAs return is shorter.
@@ -82,6 +84,8 @@ pub fn verify(
         let (kept, dropped) = answer.choose(&path, trusted)?;
 
         let above = path.get(1..).unwrap_or_default();
+        let cas = answer.published.iter().skip(1).chain(kept.iter().copied());
+        let ca_not_after = cas.map(|ca| chain::timestamp(ca.not_after())).min();
         let warnings = verification.judge(profile::compare(request, leaf, above)?)?;
         Ok(Verified {
             certificate: chain::encode(answer.published),
@@ -91,6 +95,7 @@ pub fn verify(
             serial: leaf.serial(),
             not_before: chain::timestamp(leaf.not_before()),
             not_after: chain::timestamp(leaf.not_after()),
+            ca_not_after,
         })
     })
 }

@@ -47,6 +47,9 @@ pub enum DenialReason {
 }
 
 impl DenialReason {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::NotGranted, Self::AddressProhibited];
+
     /// A stable name, for metrics.
     pub fn label(self) -> &'static str {
         match self {

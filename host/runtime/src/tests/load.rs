@@ -183,7 +183,9 @@ async fn what_was_compiled_earlier_is_found_while_others_wait_for_their_turn() {
     tokio::task::yield_now().await;
     let finds = futures::future::join_all((0..20).map(|_| runtime.find(&wasm, &account))).await;
     let found: Vec<_> = finds.into_iter().map(|found| found.unwrap().unwrap()).collect();
-    assert!(found.iter().all(|plugin| Arc::ptr_eq(plugin, &found[0])), "its code is loaded once");
+    assert!(found.iter().all(|(plugin, _)| Arc::ptr_eq(plugin, &found[0].0)), "its code is loaded once");
+    let caches: Vec<_> = found.iter().map(|(_, cache)| *cache).collect();
+    assert!(caches.iter().filter(|cache| **cache == Cache::Folder).count() == 1, "{caches:?}");
     assert!(!waiting.is_finished());
     drop(turn);
     waiting.await.unwrap().unwrap();

@@ -1,14 +1,17 @@
 //! Log records on stderr, for people or for machines.
 
+mod level;
 mod queue;
 
 use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+pub use level::LogLevel;
+use level::Reload;
 pub use queue::Dropped;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How log records are written.
@@ -17,6 +20,10 @@ pub struct LoggingArgs {
     /// What is logged: a level, or levels by module as in `info,wasm_issuer_runtime=debug`.
     #[arg(long, global = true, env = "WASM_ISSUER_LOG", default_value = "info", value_name = "FILTER")]
     log_level: String,
+    /// A file that holds such a filter, which is read again when it changes. Where it is empty or does not exist,
+    /// --log-level holds. Default: none.
+    #[arg(long, global = true, env = "WASM_ISSUER_LOG_LEVEL_FILE", value_name = "FILE")]
+    log_level_file: Option<PathBuf>,
     /// Whether log records are lines for people or JSON for machines.
     #[arg(long, global = true, env = "WASM_ISSUER_LOG_FORMAT", default_value = "text", value_enum)]
     log_format: LogFormat,
@@ -35,30 +42,43 @@ pub struct Logging {
     _writers: Vec<WorkerGuard>,
     /// The records that nobody read in time.
     pub dropped: Dropped,
+    /// What is logged, and what changes it.
+    pub level: LogLevel,
 }
 
 impl LoggingArgs {
     /// Log to stderr from here on. While it takes no more, whoever logs waits, or, if the log is `behind` the work, some
     /// records wait and the rest is dropped.
     pub fn install(&self, behind: bool) -> anyhow::Result<Logging> {
-        if !behind {
-            self.init(BoxMakeWriter::new(stderr))?;
-            return Ok(Logging { _writers: Vec::new(), dropped: Dropped::default() });
-        }
-        let (queue, _writers) = queue::to(stderr, stderr);
-        let dropped = queue.dropped();
-        self.init(BoxMakeWriter::new(queue))?;
-        Ok(Logging { _writers, dropped })
+        let (writer, _writers, dropped) = if behind {
+            let (queue, writers) = queue::to(stderr, stderr);
+            let dropped = queue.dropped();
+            (BoxMakeWriter::new(queue), writers, dropped)
+        } else {
+            (BoxMakeWriter::new(stderr), Vec::new(), Dropped::default())
+        };
+        let reload = self.init(writer)?;
+        let level = LogLevel::new(self.log_level.clone(), self.log_level_file.clone(), reload);
+        Ok(Logging { _writers, dropped, level })
     }
 
-    fn init(&self, writer: BoxMakeWriter) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log_level)
-            .with_context(|| format!("--log-level {:?} is not a filter", self.log_level))?;
+    fn init(&self, writer: BoxMakeWriter) -> anyhow::Result<Reload> {
+        let filter = level::filter(&self.log_level).context("--log-level")?;
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-        match self.log_format {
-            LogFormat::Text => builder.with_ansi(stderr().is_terminal()).init(),
-            LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
-        }
-        Ok(())
+        Ok(match self.log_format {
+            LogFormat::Text => {
+                let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+                let handle = builder.reload_handle();
+                builder.init();
+                Box::new(move |filter| Ok(handle.reload(filter)?))
+            }
+            LogFormat::Json => {
+                let builder =
+                    builder.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+                let handle = builder.reload_handle();
+                builder.init();
+                Box::new(move |filter| Ok(handle.reload(filter)?))
+            }
+        })
     }
 }

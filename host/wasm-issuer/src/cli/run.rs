@@ -3,6 +3,7 @@
 mod budgets;
 mod client;
 mod egress;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use budgets::Budgets;
 use clap::Args;
+use metrics::MetricsArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -50,6 +52,7 @@ pub struct RunArgs {
     #[arg(long, env = "WASM_ISSUER_AUDIT", value_name = "FILE|-")]
     audit: Option<PathBuf>,
     /// Where /healthz, /readyz and /metrics are served.
+    /// Where /healthz and /readyz are served, and /metrics unless --secure-metrics-address is given.
     #[arg(
         long,
         env = "WASM_ISSUER_HEALTH_ADDRESS",
@@ -57,6 +60,8 @@ pub struct RunArgs {
         value_name = "ADDRESS:PORT"
     )]
     health_address: SocketAddr,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// How long a request may be retried after passing errors before it becomes Failed, which costs its Certificate an
     /// hour or more. It counts from the request's creation or approval, or from when its Issuer became ready, whichever
     /// was last. An Issuer's spec.retry.maxDuration comes first.
@@ -84,7 +89,7 @@ pub struct RunArgs {
 }
 
 /// Run the operator until SIGTERM or SIGINT.
-pub fn run(args: RunArgs, logging: &Logging) -> anyhow::Result<()> {
+pub fn run(args: RunArgs, logging: Logging) -> anyhow::Result<()> {
     redact_panics();
     let dropped = logging.dropped.clone();
     raise_file_limit();
@@ -92,6 +97,7 @@ pub fn run(args: RunArgs, logging: &Logging) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the executor")?;
+    runtime.spawn(logging.level.follow());
     runtime.block_on(async {
         // Two crates of the tree could each bring a provider; this makes the choice explicit.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -141,6 +147,8 @@ impl RunArgs {
             issuer_memory: self.budgets.issuer_memory(),
             runtime: self.budgets.runtime(self.cache_dir, egress)?,
             health_address: self.health_address,
+            issuers_with_metrics: self.metrics.metrics_issuers,
+            secure_metrics: self.metrics.secure(),
             retry: RetryPolicy {
                 max_duration: self.max_retry_duration.0,
                 backoff: Backoff { min: self.min_backoff.0, max: self.max_backoff.0 },

@@ -32,8 +32,13 @@ pub enum ApplyError {
     Other(kube::Error),
 }
 
+/// What came of a write that landed, for metrics.
+pub const WRITTEN: &str = "written";
+/// What may come of a write, for metrics.
+pub const OUTCOMES: [&str; 5] = [WRITTEN, "conflict", "gone", "timed_out", "error"];
+
 impl ApplyError {
-    /// One of few words, for metrics.
+    /// One of [`OUTCOMES`].
     pub fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",

@@ -32,6 +32,7 @@ use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::plan::Notice;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
+use super::apply::{ApplyError, WRITTEN};
 use super::metrics::Metrics;
 use super::shared::SharedMap;
 
@@ -74,6 +75,7 @@ impl Events {
         let (queue, handed_in) = mpsc::unbounded_channel();
         let publisher = Publisher {
             client,
+            metrics: metrics.clone(),
             instance,
             series: SharedMap::new(MAX_SERIES),
             turns: FairSlots::new(IN_FLIGHT),
@@ -125,6 +127,7 @@ type SeriesKey = (Option<String>, &'static str, String);
 
 struct Publisher {
     client: Client,
+    metrics: Arc<Metrics>,
     instance: String,
     series: SharedMap<SeriesKey, Series>,
     turns: Arc<FairSlots>,
@@ -183,11 +186,11 @@ impl Publisher {
         let next = self.lanes.get_mut(&owner).and_then(VecDeque::pop_front);
         let Some((object, notice, place)) = next else { return };
         let request = self.request(&owner, &object, &notice);
-        let client = self.client.clone();
+        let (client, metrics) = (self.client.clone(), self.metrics.clone());
         let sending = async move {
             let _held = (turn, place);
             if let Some(request) = request {
-                send(client, request, &object).await;
+                metrics.wrote_event(send(client, request, &object).await);
             }
             Step::Sent(owner)
         };
@@ -263,15 +266,21 @@ impl Publisher {
     }
 }
 
-async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectReference) {
-    match tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-            debug!(object = ?object.name, "the namespace or the Event is gone");
-        }
-        Ok(Err(error)) => warn!(object = ?object.name, %error, "could not publish an Event"),
-        Err(_) => warn!(object = ?object.name, "publishing an Event took too long"),
+/// Returns what came of it, for metrics.
+async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectReference) -> &'static str {
+    let sending = tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await;
+    let error = match sending.map(|sent| sent.map_err(ApplyError::from)) {
+        Ok(Ok(_)) => return WRITTEN,
+        Ok(Err(error)) => error,
+        Err(_elapsed) => ApplyError::TimedOut,
+    };
+    let ObjectReference { kind, namespace, name, .. } = object;
+    match &error {
+        ApplyError::Gone => debug!(kind, namespace, name, "the namespace or the Event is gone"),
+        ApplyError::TimedOut => warn!(kind, namespace, name, "publishing an Event took too long"),
+        _ => warn!(kind, namespace, name, %error, "could not publish an Event"),
     }
+    error.label()
 }
 
 /// `<object>.<nanoseconds in hexadecimal>`, as client-go does it, within the 253 characters of a name.

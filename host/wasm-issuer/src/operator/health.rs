@@ -1,16 +1,13 @@
-//! `/healthz` and `/readyz` for the kubelet's probes, `/metrics` for Prometheus.
+//! `/healthz` and `/readyz` for the kubelet's probes.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -105,26 +102,9 @@ impl Synced {
     }
 }
 
-/// Serve the probes and what `metrics` returns until the future is dropped.
-pub async fn serve(
-    address: SocketAddr,
-    synced: Synced,
-    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
-) -> std::io::Result<()> {
-    let content_type = [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-    let app = Router::new()
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(async move || (content_type, metrics())))
-        .with_state(synced);
-    let listener = match TcpListener::bind(address).await {
-        // All addresses of a node without IPv6.
-        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await?
-        }
-        listener => listener?,
-    };
-    axum::serve(listener, app).await
+/// The answers to the probes.
+pub fn probes(synced: Synced) -> Router {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(synced)
 }
 
 /// Whether a restart would help. An API server that is away is no reason: a restart does not bring it back.

@@ -63,22 +63,23 @@ impl Issuers {
         events: Events,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let reporter = Reporter::new(events.clone(), metrics);
+        let reporter = Reporter::new(events.clone(), metrics.clone());
         let api = ApiServer::new(client.clone());
         let shared = Shared {
             preparer: Preparer::new(api.clone(), loader, settings, reporter),
-            watches: Watches::new(client),
+            watches: Watches::new(client, metrics.clone()),
             api,
             registry,
             events,
+            metrics,
         };
         Self(Arc::new(shared))
     }
 
     /// Run the tasks of all Issuers of both kinds until the future is dropped.
     pub async fn run(self, synced: Synced) {
-        let namespaced = events::<WasmIssuer>(self.0.api.client.clone(), IssuerKind::Namespaced);
-        let cluster = events::<WasmClusterIssuer>(self.0.api.client.clone(), IssuerKind::Cluster);
+        let namespaced = events::<WasmIssuer>(&self.0, IssuerKind::Namespaced);
+        let cluster = events::<WasmClusterIssuer>(&self.0, IssuerKind::Cluster);
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
         let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
         let mut pulse = synced.pulse("Issuers");
@@ -99,14 +100,16 @@ impl Issuers {
 
 /// The changes of one kind. An object that cannot be read is logged and left out; it does not stop the others.
 fn events<K: api::IssuerObject>(
-    client: Client,
+    shared: &Shared,
     kind: IssuerKind,
-) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> {
-    let api: Api<DeserializeGuard<K>> = Api::all(client);
+) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> + use<K> {
+    let api: Api<DeserializeGuard<K>> = Api::all(shared.api.client.clone());
+    let metrics = shared.metrics.clone();
     kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).filter_map(move |event| {
         std::future::ready(match event {
             Ok(event) => convert(event, kind).map(|event| (kind, event)),
             Err(error) => {
+                metrics.watch_broke(kind.into());
                 error!(
                     kind = kind.as_str(),
                     %error,
@@ -125,8 +128,8 @@ fn convert<K: api::IssuerObject>(
     let read = |guard: DeserializeGuard<K>| match guard.0 {
         Ok(object) => ObservedIssuer::of(&object, kind),
         Err(invalid) => {
-            let name = invalid.metadata.name.as_deref().unwrap_or_default();
-            warn!(kind = kind.as_str(), name, error = %invalid.error, "an Issuer that cannot be read is ignored");
+            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+            warn!(kind = kind.as_str(), namespace, name, error = %invalid.error, "an Issuer that cannot be read is ignored");
             None
         }
     };

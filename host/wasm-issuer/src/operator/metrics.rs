@@ -1,97 +1,231 @@
-//! Metrics in the Prometheus text format. Labels are words of this code, never text from an object: their number is
-//! bounded whatever anybody creates.
+//! What the operator measures, for Prometheus: `docs/metrics.md` lists it, generated from here.
+//!
+//! Labels are words of this code, never text from an object: their number is bounded whatever anybody creates. The one
+//! exception are the names of Issuers, and of those only so many have series of their own ([`issuers`]).
+//!
+//! Counters whose labels are known begin at 0: Prometheus sees no increase in a series that was not there before.
+
+mod exposition;
+mod issuers;
+mod labels;
+mod reference;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+pub use exposition::Format;
+use issuers::IssuerSeries;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use labels::{
+    EVENT, EnforcedField, FoundIn, Outcome, Reason, ResourceLabel, StateLabel, VersionLabel, WriteLabels,
+};
+pub use labels::{PluginLoad, RequestState, SignCall, SignOutcome, WatchedResource};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+pub use reference::reference;
+use wasm_issuer_runtime::Breakage;
+use wasm_issuer_runtime::egress::DenialReason;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabel {
-    outcome: &'static str,
-}
+use super::apply::{ApplyError, WRITTEN};
+use crate::api::IssuerKey;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MismatchLabels {
-    field: &'static str,
-    enforced: &'static str,
-}
+/// How many Issuers have series of their own where nobody says otherwise.
+pub const ISSUERS_WITH_SERIES: usize = 500;
 
 /// All metrics of the operator.
 pub struct Metrics {
-    registry: Mutex<Registry>,
-    signs: Family<OutcomeLabel, Counter>,
+    registry: Registry,
+    issuers: IssuerSeries,
+    signs: Family<Outcome, Counter>,
     sign_seconds: Histogram,
-    breakages: Family<ReasonLabel, Counter>,
-    mismatches: Family<MismatchLabels, Counter>,
-    denials: Family<ReasonLabel, Counter>,
-    writes: Family<OutcomeLabel, Counter>,
-    audit_records: Family<OutcomeLabel, Counter>,
+    sign_retries: Counter,
+    breakages: Family<Reason, Counter>,
+    mismatches: Family<EnforcedField, Counter>,
+    denials: Family<Reason, Counter>,
+    writes: Family<WriteLabels, Counter>,
+    audit_records: Family<Outcome, Counter>,
+    watch_restarts: Family<ResourceLabel, Counter>,
+    plugin_loads: Family<FoundIn, Counter>,
+    load_seconds: Histogram,
+    compile_seconds: Histogram,
+    queue_seconds: Histogram,
+    unfinished: Family<StateLabel, Gauge>,
+    oldest: Family<StateLabel, Gauge>,
+    issuers_count: Gauge,
+    issuers_ready: Gauge,
+    issuers_without_series: Gauge,
+    build: Family<VersionLabel, Gauge>,
     /// Events that were dropped because too many waited.
     pub events_dropped: Counter,
     /// Log records that were dropped because nobody read them.
     pub log_records_dropped: Counter,
     /// How often the policy file turned out to be no policy; the one before holds on.
     pub policy_errors: Counter,
-    pub issuers: Gauge,
-    pub issuers_ready: Gauge,
-    /// Requests that are not finished.
-    pub requests: Gauge<i64>,
     /// Requests that are being handled.
-    pub in_flight: Gauge<i64>,
+    pub in_flight: Gauge,
+    /// 1 where this process works, 0 where it stands by: for whoever elects a leader. Without an election all work.
+    pub leader: Gauge,
 }
 
 impl Metrics {
+    /// With series of their own for as many Issuers as by default.
+    #[cfg(test)]
     pub fn new() -> Self {
-        let metrics = Self {
-            registry: Mutex::new(Registry::with_prefix("wasm_issuer")),
+        Self::for_issuers(ISSUERS_WITH_SERIES)
+    }
+
+    /// With series of their own for at most so many Issuers.
+    pub fn for_issuers(max: usize) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("wasm_issuer"),
+            issuers: IssuerSeries::new(max),
             signs: Family::default(),
             // 1 ms to about 16 s: from a CA in memory to one that makes people wait.
             sign_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            sign_retries: Counter::default(),
             breakages: Family::default(),
             mismatches: Family::default(),
             denials: Family::default(),
             writes: Family::default(),
             audit_records: Family::default(),
+            watch_restarts: Family::default(),
+            plugin_loads: Family::default(),
+            load_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 9)),
+            // Half a second to a minute, which is how long it may take.
+            compile_seconds: Histogram::new(exponential_buckets(0.5, 2.0, 8)),
+            // 1 ms to about 4 minutes.
+            queue_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 10)),
+            unfinished: Family::default(),
+            oldest: Family::default(),
+            issuers_count: Gauge::default(),
+            issuers_ready: Gauge::default(),
+            issuers_without_series: Gauge::default(),
+            build: Family::default(),
             events_dropped: Counter::<u64, AtomicU64>::default(),
             log_records_dropped: Counter::<u64, AtomicU64>::default(),
             policy_errors: Counter::<u64, AtomicU64>::default(),
-            issuers: Gauge::default(),
-            issuers_ready: Gauge::default(),
-            requests: Gauge::default(),
             in_flight: Gauge::default(),
+            leader: Gauge::default(),
         };
-        metrics.register();
+        metrics.begin();
+        metrics.register_issuing();
+        metrics.register_plugins();
+        metrics.register_process();
         metrics
     }
 
-    fn register(&self) {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let r = &mut *registry;
+    /// What is known from the start.
+    fn begin(&self) {
+        self.leader.set(1);
+        self.build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
+        for outcome in SignOutcome::ALL {
+            drop(self.signs.get_or_create(&Outcome::of(outcome)));
+        }
+        for reason in Breakage::LABELS {
+            drop(self.breakages.get_or_create(&Reason { reason }));
+        }
+        for reason in DenialReason::ALL {
+            drop(self.denials.get_or_create(&Reason { reason: reason.label() }));
+        }
+        for load in PluginLoad::ALL {
+            drop(self.plugin_loads.get_or_create(&FoundIn::of(load)));
+        }
+        for resource in WatchedResource::ALL {
+            drop(self.watch_restarts.get_or_create(&ResourceLabel::of(resource)));
+        }
+        for labels in WriteLabels::all() {
+            drop(self.writes.get_or_create(&labels));
+        }
+        self.set_unfinished(&[], Timestamp::UNIX_EPOCH);
+    }
+
+    fn register_issuing(&mut self) {
+        let r = &mut self.registry;
         r.register("signs", "Calls of a plugin's sign by what came of them", self.signs.clone());
-        r.register("sign_seconds", "Duration of a plugin's sign in seconds", self.sign_seconds.clone());
-        r.register("plugin_breakages", "Calls that a plugin did not survive, by how", self.breakages.clone());
+        r.register(
+            "sign_duration_seconds",
+            "Time from a call of a plugin's sign to its answer",
+            self.sign_seconds.clone(),
+        );
+        r.register(
+            "sign_retries",
+            "Calls of sign for a request at which the plugin had failed before",
+            self.sign_retries.clone(),
+        );
         r.register(
             "certificate_mismatches",
             "Certificates that differed from their request, by field; the enforced ones were refused",
             self.mismatches.clone(),
         );
+        r.register(
+            "requests_unfinished",
+            "Requests that are not finished, by what they wait for; counted every 5 s",
+            self.unfinished.clone(),
+        );
+        r.register(
+            "requests_oldest_age_seconds",
+            "Time since the creation of the oldest request in each state; 0 where there is none",
+            self.oldest.clone(),
+        );
+        r.register("requests_in_flight", "Requests being worked on", self.in_flight.clone());
+        r.register(
+            "request_queue_duration_seconds",
+            "Time that a request waited for its turn each time that it was due",
+            self.queue_seconds.clone(),
+        );
+        r.register("issuers", "Issuers", self.issuers_count.clone());
+        r.register("issuers_ready", "Issuers that can sign", self.issuers_ready.clone());
+        r.register(
+            "issuers_without_series",
+            "Issuers that are left out of the metrics with issuer_name, because there are too many",
+            self.issuers_without_series.clone(),
+        );
+        r.register_collector(Box::new(self.issuers.clone()));
+    }
+
+    fn register_plugins(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "plugin_breakages",
+            "Calls of sign and check that a plugin did not survive, by how",
+            self.breakages.clone(),
+        );
         r.register("http_denials", "Outgoing requests of plugins that were denied", self.denials.clone());
-        r.register("status_writes", "Status writes by what came of them", self.writes.clone());
+        r.register(
+            "plugin_loads",
+            "Plugins that were looked for, by where they were found; failed are those that were not",
+            self.plugin_loads.clone(),
+        );
+        r.register(
+            "plugin_load_duration_seconds",
+            "Time to read a plugin's bytes and to find its machine code, without compiling",
+            self.load_seconds.clone(),
+        );
+        r.register(
+            "plugin_compile_duration_seconds",
+            "Time to compile a plugin, without the wait for its turn",
+            self.compile_seconds.clone(),
+        );
+    }
+
+    fn register_process(&mut self) {
+        let r = &mut self.registry;
+        r.register("api_writes", "Writes to the API server by what came of them", self.writes.clone());
         r.register("audit_records", "Records of the audit by what came of them", self.audit_records.clone());
-        r.register("events_dropped", "Events dropped because too many waited", self.events_dropped.clone());
+        r.register(
+            "watch_restarts",
+            "Watches that broke and were begun anew, by what they watched",
+            self.watch_restarts.clone(),
+        );
+        r.register(
+            "events_dropped",
+            "Kubernetes Events dropped because too many waited",
+            self.events_dropped.clone(),
+        );
         r.register(
             "log_records_dropped",
             "Log records dropped because nobody read stderr",
@@ -102,69 +236,110 @@ impl Metrics {
             "Changes of the policy file that made it no policy; the one before holds on",
             self.policy_errors.clone(),
         );
-        r.register("issuers", "Issuers", self.issuers.clone());
-        r.register("issuers_ready", "Issuers that can sign", self.issuers_ready.clone());
-        r.register("requests_unfinished", "Requests that are not finished", self.requests.clone());
-        r.register("requests_in_flight", "Requests being worked on", self.in_flight.clone());
+        r.register(
+            "leader",
+            "1 where this process issues certificates, 0 where it stands by for another one",
+            self.leader.clone(),
+        );
+        r.register("build_info", "1, with the version of the operator", self.build.clone());
     }
 
-    /// A call of `sign` ended. `outcome` is `issued` or how it failed.
-    pub fn signed(&self, outcome: &'static str, took: Duration) {
-        self.signs.get_or_create(&OutcomeLabel { outcome }).inc();
-        self.sign_seconds.observe(took.as_secs_f64());
+    /// A call of `sign` ended.
+    pub fn signed(&self, call: &SignCall<'_>, outcome: SignOutcome) {
+        self.signs.get_or_create(&Outcome::of(outcome)).inc();
+        self.sign_seconds.observe(call.took.as_secs_f64());
+        self.sign_retries.inc_by(u64::from(call.is_retry));
+        if let Some(issuer) = call.issuer {
+            self.issuers.signed(issuer, call, outcome);
+        }
     }
 
-    /// A plugin broke off a call: `reason` is a breakage's label.
-    pub fn broke(&self, reason: &'static str) {
-        self.breakages.get_or_create(&ReasonLabel { reason }).inc();
+    /// An Issuer issued a certificate just now. The first CA certificate that it publishes with it expires then.
+    pub fn issued(&self, issuer: Option<&IssuerKey>, now: Timestamp, ca_not_after: Option<Timestamp>) {
+        if let Some(issuer) = issuer {
+            self.issuers.issued(issuer, now, ca_not_after);
+        }
+    }
+
+    /// A plugin broke off a call.
+    pub fn broke(&self, breakage: &Breakage) {
+        self.breakages.get_or_create(&Reason { reason: breakage.label() }).inc();
     }
 
     /// A certificate differed from its request in `field`, and was refused for it if `enforced`.
     pub fn mismatch(&self, field: &'static str, enforced: bool) {
         let enforced = if enforced { "true" } else { "false" };
-        self.mismatches.get_or_create(&MismatchLabels { field, enforced }).inc();
+        self.mismatches.get_or_create(&EnforcedField { field, enforced }).inc();
     }
 
     /// A plugin asked for a host or an address that it may not reach.
-    pub fn denied(&self, reason: &'static str) {
-        self.denials.get_or_create(&ReasonLabel { reason }).inc();
+    pub fn denied(&self, reason: DenialReason) {
+        self.denials.get_or_create(&Reason { reason: reason.label() }).inc();
     }
 
-    /// A status write ended. `outcome` is `written` or why it was not.
-    pub fn wrote(&self, outcome: &'static str) {
-        self.writes.get_or_create(&OutcomeLabel { outcome }).inc();
+    /// A write of the status of an object of that kind ended.
+    pub fn wrote_status<T>(&self, object: &ObjectReference, written: &Result<T, ApplyError>) {
+        let outcome = written.as_ref().err().map_or(WRITTEN, ApplyError::label);
+        self.writes.get_or_create(&WriteLabels::new(object.kind.as_deref(), outcome)).inc();
+    }
+
+    /// A write of an Event ended.
+    pub fn wrote_event(&self, outcome: &'static str) {
+        self.writes.get_or_create(&WriteLabels::new(Some(EVENT), outcome)).inc();
     }
 
     /// A record of the audit was `written` or `dropped`.
     pub fn audited(&self, outcome: &'static str) {
-        self.audit_records.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.audit_records.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// All of them in the text format of OpenMetrics.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        // Writing to a String cannot fail.
-        let _ = encode(&mut text, &registry);
-        text
+    /// A watch broke, and is begun anew.
+    pub fn watch_broke(&self, resource: WatchedResource) {
+        self.watch_restarts.get_or_create(&ResourceLabel::of(resource)).inc();
+    }
+
+    /// A plugin was looked for without compiling it, which took so long.
+    pub fn looked_for_plugin(&self, took: Duration) {
+        self.load_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A plugin was compiled, or was not, which took so long.
+    pub fn compiled_plugin(&self, took: Duration) {
+        self.compile_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A plugin is there, or is not.
+    pub fn loaded_plugin(&self, load: PluginLoad) {
+        self.plugin_loads.get_or_create(&FoundIn::of(load)).inc();
+    }
+
+    /// A request's turn came after so long.
+    pub fn waited_for_turn(&self, waited: Duration) {
+        self.queue_seconds.observe(waited.as_secs_f64());
+    }
+
+    /// The requests that are not finished: in which state each is, and when it was created.
+    pub fn set_unfinished(&self, requests: &[(RequestState, Timestamp)], now: Timestamp) {
+        for state in RequestState::ALL {
+            let of_state = || requests.iter().filter(|(it, _)| *it == state).map(|(_, created)| *created);
+            self.unfinished.get_or_create(&StateLabel::of(state)).set(of_state().count() as i64);
+            let age = of_state().min().map_or(0, |created| now.duration_since(created).as_secs().max(0));
+            self.oldest.get_or_create(&StateLabel::of(state)).set(age);
+        }
+    }
+
+    /// The Issuers that there are, and whether each can sign. Of others nothing is remembered any more.
+    pub fn set_issuers(&self, issuers: &[(IssuerKey, bool)]) {
+        self.issuers_count.set(issuers.len() as i64);
+        self.issuers_ready.set(issuers.iter().filter(|(_, ready)| *ready).count() as i64);
+        self.issuers_without_series.set(self.issuers.set(issuers) as i64);
+    }
+
+    /// All of them as text.
+    pub fn text(&self, format: Format) -> String {
+        format.text_of(&self.registry)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_happened_is_in_the_text() {
-        let metrics = Metrics::new();
-        metrics.signed("issued", Duration::from_millis(3));
-        metrics.mismatch("duration", false);
-        let text = metrics.text();
-        assert!(text.contains(r#"wasm_issuer_signs_total{outcome="issued"} 1"#), "{text}");
-        assert!(
-            text.contains(r#"wasm_issuer_certificate_mismatches_total{field="duration",enforced="false"} 1"#),
-            "{text}"
-        );
-        assert!(text.contains("wasm_issuer_sign_seconds_count 1"), "{text}");
-    }
-}
+mod tests;

@@ -162,11 +162,10 @@ impl Registry {
         self.tell(key, IssuerNews::Changed);
     }
 
-    /// How many Issuers there are, and how many of them can sign.
-    pub fn count(&self) -> (usize, usize) {
-        let issuers = self.lock();
-        let entries = || issuers.values().filter_map(|known| known.entry.as_ref());
-        (entries().count(), entries().filter(|e| e.serving.is_some()).count())
+    /// The Issuers that there are, and whether each can sign.
+    pub fn issuers(&self) -> Vec<(IssuerKey, bool)> {
+        let can_sign = |known: &Known| Some(known.entry.as_ref()?.serving.is_some());
+        self.lock().iter().filter_map(|(key, known)| Some((key.clone(), can_sign(known)?))).collect()
     }
 
     /// The Issuer as it was put last, without what it must not sign with any more, and its object as the watch has brought

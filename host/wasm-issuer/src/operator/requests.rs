@@ -28,14 +28,16 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
-use unfinished::{Change, Unfinished};
+use unfinished::{Change, Entry, Unfinished};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
 use wasm_issuer_core::issuance::write;
 use wasm_issuer_runtime::FairBytes;
 
+use super::clock::now;
 use super::health::Synced;
+use super::metrics::WatchedResource;
 use super::registry::IssuerChanges;
 use super::watching;
 use crate::api::cert_manager::CertificateRequest;
@@ -107,15 +109,17 @@ impl Requests {
                     None => std::future::pending().await,
                 }
             };
-            self.signing.metrics.requests.set(self.unfinished.len() as i64);
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
                 Some(event) = events.next() => match event {
                     Ok(event) => self.observe(event),
-                    Err(error) => error!(
-                        %error,
-                        "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
-                    ),
+                    Err(error) => {
+                        self.signing.metrics.watch_broke(WatchedResource::CertificateRequests);
+                        error!(
+                            %error,
+                            "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
+                        );
+                    }
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
                 Some(told) = self.telling.join_next() => {
@@ -125,7 +129,7 @@ impl Requests {
                 }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
                 () = timer => {}
-                () = pulse.beat() => {}
+                () = pulse.beat() => self.measure(),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
@@ -166,7 +170,8 @@ impl Requests {
 
     fn dispatch(&mut self) {
         let now = Instant::now();
-        while let Some(key) = self.queue.pop(now) {
+        while let Some((key, waited)) = self.queue.pop(now) {
+            self.signing.metrics.waited_for_turn(waited);
             let Some(entry) = self.unfinished.get_mut(&key) else {
                 self.queue.done(&key);
                 continue;
@@ -219,7 +224,9 @@ impl Requests {
         let (id, handled) = match done {
             Ok((id, handled)) => (id, Some(handled)),
             Err(error) => {
-                error!(%error, "handling a request failed in an unforeseen way");
+                let key = self.handles.get(&error.id()).map(|(key, _)| key);
+                let (namespace, request) = key.map(|key| (&key.namespace, &key.name)).unzip();
+                error!(namespace, request, %error, "handling a request failed in an unforeseen way");
                 (error.id(), None)
             }
         };
@@ -280,6 +287,16 @@ impl Requests {
                 self.queue.push(key, lane);
             }
         }
+    }
+
+    /// Count what is unfinished.
+    fn measure(&mut self) {
+        let queue = &self.queue;
+        let state = |(key, entry): (&RequestKey, &mut Entry)| {
+            (entry.state(queue.place(key)), entry.observed.view.created)
+        };
+        let states: Vec<_> = self.unfinished.iter_mut().map(state).collect();
+        self.signing.metrics.set_unfinished(&states, now());
     }
 
     fn forget(&mut self, key: &RequestKey) {

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt as _};
 use wasm_issuer_core::issuance::signer::{SignRequest, Signed};
 use wasm_issuer_runtime::{
-    Account, CallError, ComponentBytes, FairSlot, LoadError, Owner, Plugin, Runtime, Session, SessionInit,
+    Account, Cache, CallError, ComponentBytes, FairSlot, LoadError, Owner, Plugin, Runtime, Session,
+    SessionInit,
 };
+
+/// A plugin that need not be compiled and where it was found, if there is one.
+pub type Found = Result<Option<(Arc<dyn Loaded>, Cache)>, LoadError>;
 
 /// Turns the bytes of components into plugins, on somebody's account. The bytes come from anybody.
 pub trait Loader: Send + Sync {
-    /// The plugin with these bytes, if nothing has to be compiled for it.
-    fn find(
-        self: Arc<Self>,
-        component: ComponentBytes,
-        account: Account,
-    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>>;
+    /// The plugin with these bytes, if nothing has to be compiled for it, and where it was found.
+    fn find(self: Arc<Self>, component: ComponentBytes, account: Account) -> BoxFuture<'static, Found>;
 
     /// Wait for the turn to compile. It is shared fairly, and others may need minutes for theirs.
     fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot>;
@@ -55,14 +55,10 @@ struct PluginSession {
 }
 
 impl Loader for Runtime {
-    fn find(
-        self: Arc<Self>,
-        component: ComponentBytes,
-        account: Account,
-    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>> {
+    fn find(self: Arc<Self>, component: ComponentBytes, account: Account) -> BoxFuture<'static, Found> {
         async move {
-            let plugin = Runtime::find(&self, &component, &account).await?;
-            Ok(plugin.map(|plugin| plugin as Arc<dyn Loaded>))
+            let found = Runtime::find(&self, &component, &account).await?;
+            Ok(found.map(|(plugin, cache)| (plugin as Arc<dyn Loaded>, cache)))
         }
         .boxed()
     }

@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod issuers;
 mod memory;
+mod metrics;
 mod outages;
 mod publishing;
 mod refusals;

@@ -35,6 +35,7 @@ fn issued(certificate: String) -> RequestPlan {
         serial,
         not_before,
         not_after,
+        ca_not_after: None,
     };
     outcome::issued(&view(&[approved()]), verified, Tries { attempts: 2, ..Tries::default() }, at(9))
 }

@@ -26,6 +26,7 @@ fn verified() -> Verified {
         serial: "01".into(),
         not_before: at(0),
         not_after: at(100),
+        ca_not_after: Some(at(1000)),
     }
 }
 

@@ -149,6 +149,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::operator::metrics::Format;
     use crate::operator::testing::Paper;
 
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -171,7 +172,9 @@ mod tests {
         let text = paper.text();
         assert_eq!(text.lines().filter(|line| line.starts_with("loud")).count(), 50);
         assert!(text.starts_with("loud 0000\nloud 0001\n") && text.ends_with("quiet\n"), "{text}");
-        let counted = |line: &str| assert!(metrics.text().contains(line), "{}", metrics.text());
+        let counted = |line: &str| {
+            assert!(metrics.text(Format::Classic).contains(line), "{}", metrics.text(Format::Classic))
+        };
         counted(r#"wasm_issuer_audit_records_total{outcome="dropped"} 50"#);
         counted(r#"wasm_issuer_audit_records_total{outcome="written"} 51"#);
         assert_eq!(room.held(), 0);
@@ -204,7 +207,11 @@ mod tests {
         (0..3).for_each(|_| queue.push("team-a", "a line\n".to_owned()));
         queue.stop();
         assert!(queue.flush(PATIENCE));
-        assert!(metrics.text().contains(r#"audit_records_total{outcome="dropped"} 3"#), "{}", metrics.text());
+        assert!(
+            metrics.text(Format::Classic).contains(r#"audit_records_total{outcome="dropped"} 3"#),
+            "{}",
+            metrics.text(Format::Classic)
+        );
         assert_eq!(room.held(), 0);
     }
 

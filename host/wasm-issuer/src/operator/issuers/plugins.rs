@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Span, info, instrument};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{ComponentBytes, FairSlot};
+use wasm_issuer_runtime::{Cache, ComponentBytes, FairSlot};
 
 use super::dependency::{Dependency, Versions};
 use super::place::Place;
@@ -19,6 +19,7 @@ use super::refusals::Refusals;
 use super::sources::Sources;
 use super::watches::Version;
 use crate::api::{IssuerKind, PluginSource, PluginSpec};
+use crate::operator::metrics::{Metrics, PluginLoad};
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::CurrentPolicy;
 
@@ -30,6 +31,7 @@ pub struct Plugins {
     /// The digest whose turn to compile was the last one to end.
     compiled: watch::Sender<String>,
     refusals: Refusals,
+    metrics: Arc<Metrics>,
 }
 
 /// A plugin's bytes that are as pinned and allowed, and their source as people call it.
@@ -44,15 +46,20 @@ type Plugin = (Arc<dyn Loaded>, String);
 
 /// What is found without compiling.
 enum Found {
-    Plugin(Plugin),
+    Plugin(Plugin, Cache),
     /// Bytes with this digest, which nobody has compiled yet.
     Bytes(String),
 }
 
 impl Plugins {
-    pub fn new(loader: Arc<dyn Loader>, sources: Sources, policy: CurrentPolicy) -> Self {
+    pub fn new(
+        loader: Arc<dyn Loader>,
+        sources: Sources,
+        policy: CurrentPolicy,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (compiled, refusals) = (watch::channel(String::new()).0, Refusals::default());
-        Self { loader, sources, policy, compiled, refusals }
+        Self { loader, sources, policy, compiled, refusals, metrics }
     }
 
     /// Load what a spec asks for. Returns it with its source as people call it; notes in `read` the version of what it
@@ -64,18 +71,33 @@ impl Plugins {
         place: &Place<'_>,
         read: &mut Versions,
     ) -> Result<Plugin, CheckFailure> {
+        let loaded = self.find_or_compile(spec, place, read).await;
+        self.metrics.loaded_plugin(loaded.as_ref().map_or(PluginLoad::Failed, |(_, load)| *load));
+        loaded.map(|(plugin, _)| plugin)
+    }
+
+    async fn find_or_compile(
+        &self,
+        spec: &PluginSpec,
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<(Plugin, PluginLoad), CheckFailure> {
         if spec.config_map.is_some() {
             read.insert(Dependency::Plugin, Version::Absent);
         }
         loop {
             let mut compiled = self.compiled.subscribe();
-            let sha256 = match self.find(spec, place, read).await? {
-                Found::Plugin(plugin) => return Ok(plugin),
+            let started = Instant::now();
+            let found = self.find(spec, place, read).await;
+            self.metrics.looked_for_plugin(started.elapsed());
+            let sha256 = match found? {
+                Found::Plugin(plugin, cache) => return Ok((plugin, PluginLoad::Found(cache))),
                 Found::Bytes(sha256) => sha256,
             };
             tokio::select! {
                 turn = self.loader.clone().turn(place.owner.clone()) => {
-                    return self.compile(turn, spec, place, read).await;
+                    let plugin = self.compile(turn, spec, place, read).await?;
+                    return Ok((plugin, PluginLoad::Compiled));
                 }
                 // By somebody else: it may be found now, or is known to be of no use.
                 () = becomes(&mut compiled, &sha256) => {}
@@ -93,7 +115,7 @@ impl Plugins {
         let Candidate { component, source, room: _room } = self.read(spec, place, read).await?;
         let sha256 = component.sha256().to_owned();
         match self.loader.clone().find(component, place.account()).await {
-            Ok(Some(plugin)) => Ok(Found::Plugin((plugin, source))),
+            Ok(Some((plugin, cache))) => Ok(Found::Plugin((plugin, source), cache)),
             Ok(None) => Ok(Found::Bytes(sha256)),
             Err(error) => Err(refused(&source, &error)),
         }
@@ -112,6 +134,7 @@ impl Plugins {
         let sha256 = component.sha256().to_owned();
         let began = Instant::now();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
+        self.metrics.compiled_plugin(began.elapsed());
         if let Err(error) = &result {
             self.refusals.put((place.kind, sha256.clone()), error, &place.owner);
         }

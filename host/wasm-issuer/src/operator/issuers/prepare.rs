@@ -110,7 +110,7 @@ impl Preparer {
     pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
         let sources = Sources::new(api.clone(), settings.builtin_dir, settings.turns.clone());
         Self {
-            plugins: Plugins::new(loader, sources.clone(), settings.policy.clone()),
+            plugins: Plugins::new(loader, sources.clone(), settings.policy.clone(), reporter.metrics.clone()),
             api,
             sources,
             secrets: KeptSecrets::new(settings.memory.clone(), settings.turns),
@@ -140,7 +140,7 @@ impl Preparer {
         let candidate = match self.candidate(object, before.as_deref(), &mut read).await {
             Ok(candidate) => {
                 let candidate = Arc::new(candidate);
-                let result = check(&candidate).await;
+                let result = self.check(&candidate).await;
                 (result, Some(candidate))
             }
             Err(failure) => (Err(failure), None),
@@ -168,7 +168,7 @@ impl Preparer {
             return Preparation { result: Err(failure), prepared: None, refused: None, read };
         }
         // The old plugin goes on where only the plugin is new and the old one still works.
-        if only_the_plugin_is_new(&old, candidate.as_deref(), &read) && check(&old).await.is_ok() {
+        if only_the_plugin_is_new(&old, candidate.as_deref(), &read) && self.check(&old).await.is_ok() {
             let refused = Some(failure.message);
             return Preparation { result: Ok(()), prepared: Some(old), refused, read };
         }
@@ -178,7 +178,7 @@ impl Preparer {
 
     /// Check again what serves, when nothing has changed.
     pub async fn recheck(&self, prepared: Arc<Prepared>) -> Preparation {
-        let result = check(&prepared).await;
+        let result = self.check(&prepared).await;
         Preparation { result, read: prepared.read.clone(), prepared: Some(prepared), refused: None }
     }
 
@@ -280,18 +280,20 @@ impl Preparer {
         }
     }
 
+    async fn check(&self, prepared: &Prepared) -> Result<(), CheckFailure> {
+        let checked = prepared.serving.signer.check().await;
+        self.reporter.check_ended(&checked);
+        checked.map_err(|error| match error {
+            // What other plugins hold says nothing about this one's CA.
+            CallError::Broken(Breakage::MemoryExhausted { .. }) => CheckFailure::unknown(error),
+            error => error.into_failure().into(),
+        })
+    }
+
     fn keys_of(&self, uid: &str) -> Arc<EphemeralKeys> {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.entry(uid.to_owned()).or_default().clone()
     }
-}
-
-async fn check(prepared: &Prepared) -> Result<(), CheckFailure> {
-    prepared.serving.signer.check().await.map_err(|error| match error {
-        // What other plugins hold says nothing about this one's CA.
-        CallError::Broken(Breakage::MemoryExhausted { .. }) => CheckFailure::unknown(error),
-        error => error.into_failure().into(),
-    })
 }
 
 /// Whether the plugin is all that changed in what was read.

@@ -4,21 +4,29 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_runtime::CallError;
 use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
 
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
 
-/// Makes the observers of plugins' requests.
+/// Makes the observers of plugins' requests, and counts what else plugins do.
 pub struct Reporter {
     events: Events,
-    metrics: Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Reporter {
     /// One that publishes Events and counts.
     pub fn new(events: Events, metrics: Arc<Metrics>) -> Self {
         Self { events, metrics }
+    }
+
+    /// A plugin broke off its check, which the Issuer's status tells.
+    pub fn check_ended(&self, checked: &Result<(), CallError>) {
+        if let Err(CallError::Broken(breakage)) = checked {
+            self.metrics.broke(breakage);
+        }
     }
 
     /// An observer that tells about denied requests on the Issuer whose plugin made them.
@@ -39,7 +47,7 @@ struct IssuerReporter {
 
 impl Observer for IssuerReporter {
     fn denied(&self, denial: &Denial) {
-        self.metrics.denied(denial.reason.label());
+        self.metrics.denied(denial.reason);
         let note = format!("{}. To allow it: {}", denial.message, denial.fix_line);
         self.events.publish(&self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
     }

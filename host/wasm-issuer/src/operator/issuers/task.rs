@@ -320,6 +320,7 @@ impl IssuerTask {
         let content = object::status(&status);
         let written = Box::pin(apply_status(&api.client, &observed.target, &content)).await;
         drop(turn);
+        self.shared.metrics.wrote_status(&observed.target.reference, &written);
         match written {
             Ok(target) => {
                 if let Some(ready) = condition::find(&status.conditions, condition::READY) {

@@ -29,6 +29,8 @@ use tokio::sync::watch;
 pub use version::{Version, Watched};
 use wasm_issuer_runtime::FairSlots;
 
+use crate::operator::metrics::Metrics;
+
 /// How many watches are open at a time.
 const OPEN: usize = 256;
 
@@ -41,6 +43,7 @@ pub struct Watches(Arc<Shared>);
 struct Shared {
     client: Client,
     open: Arc<FairSlots>,
+    metrics: Arc<Metrics>,
     groups: Mutex<HashMap<Key, Group>>,
 }
 
@@ -69,13 +72,13 @@ impl Drop for Subscription {
 }
 
 impl Watches {
-    pub fn new(client: Client) -> Self {
-        Self::with(client, FairSlots::new(OPEN))
+    pub fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self::with(client, FairSlots::new(OPEN), metrics)
     }
 
     /// With so many watches.
-    fn with(client: Client, open: Arc<FairSlots>) -> Self {
-        Self(Arc::new(Shared { client, open, groups: Mutex::default() }))
+    fn with(client: Client, open: Arc<FairSlots>, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Shared { client, open, metrics, groups: Mutex::default() }))
     }
 
     /// Watch an object. What is read of it from now on is as new as the version that this tells, or newer.
@@ -106,8 +109,9 @@ impl Shared {
             let (shared, names_of, within) = (self.clone(), key.clone(), scope.clone());
             let names = Box::new(move || shared.names(&names_of, &within));
             let (what, namespace) = key.clone();
-            let (client, open) = (self.client.clone(), self.open.clone());
-            let followed = Followed { client, open, what, namespace, scope: scope.clone(), hear, names };
+            let (client, open, metrics) = (self.client.clone(), self.open.clone(), self.metrics.clone());
+            let followed =
+                Followed { client, open, metrics, what, namespace, scope: scope.clone(), hear, names };
             group.began(&scope, Task(tokio::spawn(followed.follow())));
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -27,6 +28,19 @@ pub struct Lane<I> {
     pub namespace: String,
     /// Whether the Issuer serves other namespaces too.
     pub is_shared: bool,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It waits for its turn.
+    Lane,
+    /// It waits for a time.
+    Delayed,
+    /// It is being handled.
+    Running,
+    /// Nowhere: nothing is to be done about it.
+    None,
 }
 
 /// Requests `K` that wait for their turn, wait for a time, or are being handled; `I` names Issuers.
@@ -52,8 +66,8 @@ struct Waiting<I> {
 }
 
 enum State {
-    /// In its lane, with the ticket that its place there carries.
-    Queued(u64),
+    /// In its lane, with the ticket that its place there carries, since then.
+    Queued(u64, Instant),
     Delayed(Instant, u64),
     Running {
         again: bool,
@@ -81,7 +95,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     /// Work on it as soon as its turn comes. One that is running runs once more.
     pub fn push(&mut self, key: K, lane: Lane<I>) {
         match self.waiting.get_mut(&key).map(|e| &mut e.state) {
-            Some(State::Queued(_)) => return,
+            Some(State::Queued(..)) => return,
             Some(State::Running { again }) => {
                 *again = true;
                 return;
@@ -98,14 +112,15 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
             self.turns.push_back(lane.clone());
         }
         places.push_back((key.clone(), ticket));
-        self.arrivals.push_back((Instant::now(), key.clone(), ticket));
-        self.waiting.insert(key, Waiting { lane, state: State::Queued(ticket) });
+        let now = Instant::now();
+        self.arrivals.push_back((now, key.clone(), ticket));
+        self.waiting.insert(key, Waiting { lane, state: State::Queued(ticket, now) });
     }
 
     /// Work on it at that time, unless it is pushed before. No effect on one that is queued or running.
     pub fn push_at(&mut self, key: K, lane: Lane<I>, at: Instant) {
         match self.waiting.get(&key).map(|e| &e.state) {
-            Some(State::Queued(_) | State::Running { .. }) => return,
+            Some(State::Queued(..) | State::Running { .. }) => return,
             Some(State::Delayed(old, ticket)) => {
                 self.delayed.remove(&(*old, *ticket));
                 self.by_ticket.remove(ticket);
@@ -118,8 +133,8 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         self.waiting.insert(key, Waiting { lane, state: State::Delayed(at, ticket) });
     }
 
-    /// The next one to work on; it counts as running until [`Queue::done`].
-    pub fn pop(&mut self, now: Instant) -> Option<K> {
+    /// The next one to work on, and how long it has waited for its turn; it counts as running until [`Queue::done`].
+    pub fn pop(&mut self, now: Instant) -> Option<(K, Duration)> {
         self.wake(now);
         if self.running >= self.limits.total {
             return None;
@@ -139,8 +154,14 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
                 *self.running_by_issuer.entry(lane.issuer.clone()).or_default() += 1;
                 *self.running_by_namespace.entry(lane.namespace.clone()).or_default() += 1;
                 *self.running_by_lane.entry(lane.clone()).or_default() += 1;
-                self.waiting.insert(key.clone(), Waiting { lane, state: State::Running { again: false } });
-                return Some(key);
+                let running = Waiting { lane, state: State::Running { again: false } };
+                let waited = match self.waiting.insert(key.clone(), running) {
+                    Some(Waiting { state: State::Queued(_, since), .. }) => {
+                        now.saturating_duration_since(since)
+                    }
+                    _ => Duration::ZERO,
+                };
+                return Some((key, waited));
             }
         }
         None
@@ -171,7 +192,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
                 self.waiting.remove(key);
             }
             // Its place in the lane stays and is passed over: the ticket is not current any more.
-            Some(State::Queued(_)) => {
+            Some(State::Queued(..)) => {
                 self.waiting.remove(key);
             }
             None => {}
@@ -194,9 +215,19 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
         self.arrivals.front().map(|(at, _, _)| *at)
     }
 
+    /// Where it is.
+    pub fn place(&self, key: &K) -> Place {
+        match self.waiting.get(key).map(|e| &e.state) {
+            Some(State::Queued(..)) => Place::Lane,
+            Some(State::Delayed(..)) => Place::Delayed,
+            Some(State::Running { .. }) => Place::Running,
+            None => Place::None,
+        }
+    }
+
     /// Whether it is being worked on.
     pub fn is_running(&self, key: &K) -> bool {
-        matches!(self.waiting.get(key).map(|e| &e.state), Some(State::Running { .. }))
+        self.place(key) == Place::Running
     }
 
     /// When the next delayed one is due.
@@ -231,7 +262,7 @@ impl<K: Clone + Eq + Hash, I: Clone + Eq + Hash> Queue<K, I> {
     /// Whether it is in a lane, at the place with that ticket.
     fn is_queued(&self, key: &K, ticket: u64) -> bool {
         let state = self.waiting.get(key).map(|e| &e.state);
-        matches!(state, Some(State::Queued(current)) if *current == ticket)
+        matches!(state, Some(State::Queued(current, _)) if *current == ticket)
     }
 
     fn is_full(&self, lane: &Lane<I>) -> bool {

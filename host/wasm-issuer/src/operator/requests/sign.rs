@@ -28,7 +28,7 @@ use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::audit::{Audit, Ticket};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
-use crate::operator::metrics::Metrics;
+use crate::operator::metrics::{Metrics, SignCall, SignOutcome};
 use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 
@@ -136,15 +136,19 @@ impl Signing {
             (request.csr.clone(), Tries { attempts: tries.attempts.saturating_add(1), ..tries });
         let started = Instant::now();
         let signed = self.call(current, serving, &request).await;
-        let took = started.elapsed();
+        let (took, issuer) = (started.elapsed(), current.issuer.clone());
         let called = Some(Called { serving: serving.clone(), csr, took });
+        let call =
+            SignCall { issuer: issuer.as_ref(), took, is_retry: tries.failures > 0 || tries.refusals > 0 };
         let since = entry.ready_since();
         let failure = match signed {
             Ok(signed) => {
                 let verified = self.verify(current, request, signed, serving).await;
-                self.metrics.signed(if verified.is_ok() { "issued" } else { "refused" }, took);
+                let outcome = if verified.is_ok() { SignOutcome::Issued } else { SignOutcome::Refused };
+                self.metrics.signed(&call, outcome);
                 let plan = match verified {
                     Ok(verified) => {
+                        self.metrics.issued(call.issuer, now(), verified.ca_not_after);
                         // The channel is full only if the Issuer is busy, and then this news is not needed.
                         let _ = entry.feedback.try_send(Feedback::Signed);
                         outcome::issued(&current.view, verified, tries, now())
@@ -155,7 +159,7 @@ impl Signing {
             }
             Err(failure) => failure,
         };
-        self.metrics.signed(failure.kind.label(), took);
+        self.metrics.signed(&call, SignOutcome::from(&failure.kind));
         if failure.kind == FailureKind::Issuer {
             let complaint = Complaint {
                 serving: serving.clone(),
@@ -207,7 +211,7 @@ impl Signing {
         };
         answer.map_err(|error| {
             if let CallError::Broken(breakage) = &error {
-                self.metrics.broke(breakage.label());
+                self.metrics.broke(breakage);
                 warn!(kind = breakage.label(), %breakage, "the plugin broke");
             }
             error.into_failure()
@@ -218,7 +222,7 @@ impl Signing {
     pub async fn tell_waiting(&self, observed: &Observed) -> Option<Observed> {
         let status = request::waiting_for_its_turn(&observed.view, now())?;
         let written = self.write(observed, &status).await;
-        written.inspect_err(|error| debug!(request = %observed.key.name, %error, "a wait was not told")).ok()
+        written.inspect_err(|error| debug!(namespace = observed.key.namespace, request = observed.key.name, %error, "a wait was not told")).ok()
     }
 
     /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
@@ -240,7 +244,7 @@ impl Signing {
 
     async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
         let written = apply_status(&self.client, &observed.target, &observe::status(status)).await;
-        self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
+        self.metrics.wrote_status(&observed.target.reference, &written);
         Ok(observed.with_status(status, written?))
     }
 

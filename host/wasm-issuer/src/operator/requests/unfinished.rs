@@ -13,8 +13,10 @@ use wasm_issuer_runtime::FairBytes;
 use super::handled::Parked;
 use super::observe::{Observed, RequestKey, observe};
 use super::parking::InParking;
+use super::queue::Place as QueuePlace;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
+use crate::operator::metrics::RequestState;
 
 /// One of them, and what is remembered of it.
 pub struct Entry {
@@ -27,6 +29,18 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What it waits for, by its place in the queue.
+    pub fn state(&self, place: QueuePlace) -> RequestState {
+        match place {
+            QueuePlace::Running => RequestState::InFlight,
+            _ if self.observed.view.awaits_approval() => RequestState::Unapproved,
+            QueuePlace::Lane => RequestState::Queued,
+            QueuePlace::None if self.next.delay().is_none() => RequestState::WaitingForIssuer,
+            _ if self.tries.polls > 0 => RequestState::Pending,
+            _ => RequestState::Retrying,
+        }
+    }
+
     /// Take in what this process has read or written, unless the watch has brought something newer.
     fn take_in(&mut self, mut now: Arc<Observed>, memory: &Arc<FairBytes>) {
         if !now.target.is_older_than(&self.observed.target) {
@@ -67,10 +81,6 @@ impl Unfinished {
         {
             entry.take_in(now, &self.memory);
         }
-    }
-
-    pub fn len(&self) -> usize {
-        self.entries.len()
     }
 
     pub fn get_mut(&mut self, key: &RequestKey) -> Option<&mut Entry> {

@@ -14,11 +14,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_runtime::{
-    Account, Breakage, CallError, ComponentBytes, FairSlot, FairSlots, LoadError, Owner, SessionInit,
+    Account, Breakage, Cache, CallError, ComponentBytes, FairSlot, FairSlots, LoadError, Owner, SessionInit,
 };
 
 use super::objects::{KEY, params};
-use crate::operator::signer::{Loaded, Loader, Signer};
+use crate::operator::signer::{Found, Loaded, Loader, Signer};
 
 /// One answer of `sign` or `check`.
 pub struct Answer {
@@ -232,12 +232,8 @@ struct ScriptedPlugin {
 }
 
 impl Loader for ScriptedLoader {
-    fn find(
-        self: Arc<Self>,
-        component: ComponentBytes,
-        _: Account,
-    ) -> BoxFuture<'static, Result<Option<Arc<dyn Loaded>>, LoadError>> {
-        async move { Ok(self.found(name(&component)?)) }.boxed()
+    fn find(self: Arc<Self>, component: ComponentBytes, _: Account) -> BoxFuture<'static, Found> {
+        async move { Ok(self.found(name(&component)?).map(|plugin| (plugin, Cache::Memory))) }.boxed()
     }
 
     fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot> {

@@ -29,6 +29,7 @@ pub struct Bench {
     pub api: ScriptedApi,
     pub plugins: ScriptedLoader,
     pub registry: Arc<Registry>,
+    pub metrics: Arc<Metrics>,
     pub ca: Object,
     pub policy: watch::Sender<Arc<Policy>>,
     /// One long computation at a time.
@@ -82,8 +83,14 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
         if with_requests {
-            let signing =
-                Signing::new(api.client(), registry.clone(), events, metrics, Audit::off(), turns.clone());
+            let signing = Signing::new(
+                api.client(),
+                registry.clone(),
+                events,
+                metrics.clone(),
+                Audit::off(),
+                turns.clone(),
+            );
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
                 api.client(),
@@ -91,7 +98,7 @@ impl Bench {
                 stopped,
             ));
         }
-        Self { api, plugins, registry, ca, policy, turns, request_memory, _stop: stop }
+        Self { api, plugins, registry, metrics, ca, policy, turns, request_memory, _stop: stop }
     }
 
     /// Somebody asks for a certificate.

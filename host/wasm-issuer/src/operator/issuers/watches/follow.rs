@@ -17,6 +17,7 @@ use wasm_issuer_runtime::{FairSlots, Owner};
 
 use super::group::{Heard, Scope};
 use super::version::{Version, Watched};
+use crate::operator::metrics::Metrics;
 use crate::operator::watching::{self, Delays};
 
 /// How long others that follow are waited for: a folder of manifests is applied in one go.
@@ -29,6 +30,7 @@ pub struct Followed {
     pub client: Client,
     /// The turns of all watches.
     pub open: Arc<FairSlots>,
+    pub metrics: Arc<Metrics>,
     pub what: Watched,
     pub namespace: Arc<str>,
     pub scope: Scope,
@@ -65,6 +67,7 @@ impl Followed {
             let (worked, error) = Box::pin(self.listen::<K>()).await;
             // Nobody is kept from watching by what cannot be watched.
             drop(turn);
+            self.metrics.watch_broke(what.resource());
             failures = if worked { 1 } else { failures.saturating_add(1) };
             match failures {
                 1 => {

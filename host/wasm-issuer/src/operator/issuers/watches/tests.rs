@@ -8,7 +8,7 @@ use super::*;
 use crate::operator::testing::{Call, Fault, NAMESPACE, Object, ScriptedApi, secret};
 
 fn watches(api: &ScriptedApi, open: usize) -> Watches {
-    Watches::with(api.client(), FairSlots::new(open))
+    Watches::with(api.client(), FairSlots::new(open), Arc::new(Metrics::new()))
 }
 
 fn put(api: &ScriptedApi, name: &str) -> Object {

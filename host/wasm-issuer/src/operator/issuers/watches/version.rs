@@ -2,6 +2,8 @@
 
 use kube::ResourceExt;
 
+use crate::operator::metrics::WatchedResource;
+
 /// A kind that Issuers name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Watched {
@@ -17,6 +19,14 @@ impl Watched {
         match self {
             Self::ConfigMap => "ConfigMap",
             Self::Secret => "Secret",
+        }
+    }
+
+    /// As metrics call it.
+    pub fn resource(self) -> WatchedResource {
+        match self {
+            Self::ConfigMap => WatchedResource::ConfigMaps,
+            Self::Secret => WatchedResource::Secrets,
         }
     }
 }

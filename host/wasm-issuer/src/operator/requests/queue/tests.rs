@@ -15,7 +15,7 @@ fn shared(issuer: &str, namespace: &str) -> Lane<String> {
 }
 
 fn drain(queue: &mut Queue<String, String>, now: Instant) -> Vec<String> {
-    std::iter::from_fn(|| queue.pop(now)).collect()
+    std::iter::from_fn(|| queue.pop(now)).map(|(key, _)| key).collect()
 }
 
 fn push_all(queue: &mut Queue<String, String>, lane: &Lane<String>, keys: &[&str]) {
