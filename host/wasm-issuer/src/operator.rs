@@ -21,6 +21,7 @@ mod events;
 mod health;
 mod issuers;
 mod metrics;
+mod namespaces;
 mod read;
 mod registry;
 mod requests;
@@ -44,6 +45,7 @@ use issuers::{Issuers, Settings};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 use metrics::Metrics;
+pub use namespaces::Namespaces;
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
 use requests::{Requests, Signing};
@@ -58,7 +60,9 @@ use crate::policy::PolicyFile;
 
 /// How the operator runs.
 pub struct Options {
-    /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
+    /// Where Issuers and requests are served.
+    pub namespaces: Namespaces,
+    /// Where a WasmClusterIssuer's ConfigMap and Secrets live; of no use where those are not served.
     pub cluster_resource_namespace: String,
     /// The folder of builtin plugins.
     pub builtin_dir: PathBuf,
@@ -105,7 +109,9 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(options.runtime)?;
     let turns = runtime.turns();
+    let namespaces = options.namespaces;
     let settings = Settings {
+        namespaces: namespaces.clone(),
         builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
@@ -116,7 +122,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
     let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
-    let synced = Synced::new();
+    let synced = Synced::new(&namespaces);
     let scrape = scrape(metrics.clone(), registry.clone(), options.log_records_dropped);
     let issuers =
         Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
@@ -125,8 +131,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         policy_errors.inc();
     });
     let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, turns));
-    let requests =
-        Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
+    let memory = FairBytes::new(options.request_memory);
+    let requests = Requests::new(signing, synced.clone(), options.limits, memory, namespaces);
 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),

@@ -9,9 +9,11 @@ mod http;
 mod issuers;
 mod objects;
 mod plugin;
+mod rights;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use rights::{Right, Rights};

@@ -11,6 +11,7 @@ mod publishing;
 mod refusals;
 mod requests;
 mod resting;
+mod team;
 mod turns;
 mod waking;
 mod watches;

@@ -1,0 +1,43 @@
+//! Tells what became of a request's status.
+
+use tracing::{info, warn};
+use wasm_issuer_core::issuance::condition;
+use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_core::issuance::write::has_landed;
+
+use super::handled::Parked;
+use super::observe::{Observed, RequestKey};
+use super::sign::Signing;
+use crate::operator::apply::ApplyError;
+
+impl Signing {
+    /// Tell what was to be told of a request that is finished, if it is so by what was still to be written.
+    pub fn tell_landed(&self, finished: &Observed, parked: Option<&Parked>) {
+        let Some(Parked { plan, .. }) = parked else { return };
+        if plan.status.as_ref().is_some_and(|status| has_landed(status, &finished.view)) {
+            self.events.publish(&finished.target.reference, plan.events.clone());
+        }
+    }
+
+    /// Tell that a status could not be written.
+    pub(super) fn report(&self, observed: &Observed, error: &ApplyError) {
+        let RequestKey { namespace, name } = &observed.key;
+        warn!(namespace, request = name, %error, "could not write the status");
+        let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
+        let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
+        self.events.publish(&observed.target.reference, vec![notice]);
+    }
+
+    /// Log what was written.
+    pub(super) fn log(&self, observed: &Observed) {
+        if let Some(ready) = condition::find(&observed.view.conditions, condition::READY) {
+            info!(
+                namespace = observed.key.namespace,
+                request = observed.key.name,
+                reason = ready.reason,
+                message = ready.message,
+                "status written"
+            );
+        }
+    }
+}
