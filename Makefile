@@ -152,14 +152,16 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build ## Write the generated files: CRDs and install manifest
+generate: build ## Write the generated files: CRDs and install manifests
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	deploy/render.sh > deploy/install.yaml
+	deploy/render.sh team team-a,team-b > deploy/install-team.yaml
 
 .PHONY: check-generated
 check-generated: build ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
 	  && diff -ru --exclude=test crds "$$temp" && deploy/render.sh | diff -u deploy/install.yaml - \
+	  && deploy/render.sh team team-a,team-b | diff -u deploy/install-team.yaml - \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
 
 .PHONY: fmt

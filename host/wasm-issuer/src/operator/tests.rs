@@ -11,6 +11,7 @@ mod publishing;
 mod refusals;
 mod requests;
 mod resting;
+mod rights;
 mod team;
 mod turns;
 mod waking;
