@@ -206,7 +206,7 @@ mod tests {
         let synced = Synced::new(&namespaces);
         synced.mark("WasmIssuer", &parts[0]);
         synced.mark(REQUEST, &parts[0]);
-        synced.issuers(&parts[0]).await;
+        timeout(Duration::from_secs(60), synced.issuers(&parts[0])).await.unwrap();
         let waiting = timeout(Duration::from_secs(60), synced.issuers(&parts[1])).await;
         assert!(waiting.is_err());
         let (code, text) = ready(State(synced)).await;
