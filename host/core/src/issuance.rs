@@ -3,6 +3,7 @@
 //! The words of conditions and Events are issuer-lib's (cert-manager's library for external issuers), so that
 //! people and tools that know one of its issuers know this one.
 
+pub mod approval;
 pub mod audit;
 pub mod backoff;
 pub mod blame;

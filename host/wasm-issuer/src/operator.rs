@@ -23,6 +23,7 @@ mod events;
 mod health;
 mod issuers;
 mod metrics;
+mod namespaces;
 mod read;
 mod registry;
 mod requests;
@@ -51,6 +52,7 @@ pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 use metrics::Metrics;
 pub use metrics::{ISSUERS_WITH_SERIES, reference as metrics_reference};
+pub use namespaces::Namespaces;
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
 use requests::{Requests, Signing};
@@ -66,7 +68,9 @@ use crate::policy::PolicyFile;
 
 /// How the operator runs.
 pub struct Options {
-    /// Where a WasmClusterIssuer's ConfigMap and Secrets live.
+    /// Where Issuers and requests are served.
+    pub namespaces: Namespaces,
+    /// Where a WasmClusterIssuer's ConfigMap and Secrets live; of no use where those are not served.
     pub cluster_resource_namespace: String,
     /// The folder of builtin plugins.
     pub builtin_dir: PathBuf,
@@ -136,7 +140,9 @@ const LAST_EVENTS: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let runtime = Runtime::new(options.runtime)?;
     let turns = runtime.turns();
+    let namespaces = options.namespaces;
     let settings = Settings {
+        namespaces: namespaces.clone(),
         builtin_dir: options.builtin_dir,
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
@@ -147,7 +153,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::for_issuers(options.issuers_with_metrics));
     let (events, publisher) = Events::start(client.clone(), options.instance.clone(), metrics.clone());
-    let synced = Synced::new();
+    let synced = Synced::new(&namespaces);
     let scrape = Scrape::new(metrics.clone(), registry.clone(), options.log_records_dropped);
     let secure = options.secure_metrics.map(|secure| secured(secure, &client, &scrape, &options.instance));
     let secure = secure.transpose()?;
@@ -165,8 +171,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     };
     let hangups = audit.is_on().then(|| tokio::spawn(audit.clone().follow_hangups()));
     let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, audit.clone(), turns));
-    let requests =
-        Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
+    let memory = FairBytes::new(options.request_memory);
+    let requests = Requests::new(signing, synced.clone(), options.limits, memory, namespaces);
 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),

@@ -105,7 +105,12 @@ impl Operator {
 
     /// A client with its rights and no more.
     pub async fn client(workdir: &Path) -> Client {
-        let file = Kubeconfig::read_from(workdir.join("operator.kubeconfig")).expect("its kubeconfig");
+        Self::client_of(&workdir.join("operator.kubeconfig")).await
+    }
+
+    /// A client of a kubeconfig.
+    pub async fn client_of(kubeconfig: &Path) -> Client {
+        let file = Kubeconfig::read_from(kubeconfig).expect("its kubeconfig");
         let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
         Client::try_from(config.expect("a configuration")).expect("a client")
     }

@@ -73,17 +73,24 @@ pub struct Notice {
     pub action: &'static str,
     /// What happened, for people; at most [`text::MAX_NOTE`] bytes.
     pub note: String,
+    /// Whether the object has one such Event at most, whichever process tells it: a restart tells nothing anew.
+    pub once: bool,
 }
 
 impl Notice {
     /// Something went as it should.
     pub fn normal(reason: &'static str, action: &'static str, note: &str) -> Self {
-        Self { warning: false, reason, action, note: text::clean(note, text::MAX_NOTE) }
+        Self { warning: false, reason, action, note: text::clean(note, text::MAX_NOTE), once: false }
     }
 
     /// Something did not.
     pub fn warning(reason: &'static str, action: &'static str, note: &str) -> Self {
-        Self { warning: true, reason, action, note: text::clean(note, text::MAX_NOTE) }
+        Self { warning: true, ..Self::normal(reason, action, note) }
+    }
+
+    /// The same, once for all processes.
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 }
 

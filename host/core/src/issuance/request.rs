@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::approval;
 use super::backoff::Backoff;
 use super::condition::{self, APPROVED, Condition, DENIED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN};
 use super::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
@@ -37,6 +38,8 @@ pub struct IssuerName {
     pub kind: String,
     /// `spec.issuerRef.name`.
     pub name: String,
+    /// What RBAC calls it as a signer, by [`approval::signer_name`]; none where no Issuer can be of this kind or name.
+    pub signer: Option<String>,
 }
 
 /// How long to go on trying.
@@ -197,7 +200,7 @@ pub fn gate(view: &RequestView, issuer: &IssuerView, tries: Tries, now: Timestam
         return Gate::Act(unapproved(view, tries, now));
     }
     let IssuerView::Present { generation, ready, serving } = issuer else {
-        let IssuerName { kind, name } = &view.issuer;
+        let IssuerName { kind, name, .. } = &view.issuer;
         let message = format!(r#"{kind}.{} "{name}" not found. Waiting for it to be created."#, super::GROUP);
         return Gate::Act(view.wait(&message, "WaitingForIssuerExist", tries, now));
     };
@@ -251,15 +254,15 @@ fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
     if left.is_positive() {
         return Plan::idle(Next::After(left.unsigned_abs()), tries);
     }
-    let plural = format!("{}s.{}", view.issuer.kind.to_lowercase(), super::GROUP);
-    let note = format!(
-        "Nobody has approved or denied this CertificateRequest for {} s. cert-manager's approver does so where \
-         its ServiceAccount may \"approve\" signers.cert-manager.io named \"{plural}/*\" (see \
-         deploy/install/approver.yaml); otherwise run `cmctl approve`.",
-        APPROVAL_PATIENCE.as_secs()
-    );
+    let IssuerName { kind, name, signer } = &view.issuer;
+    let way_out = match signer {
+        Some(signer) => approval::way_out(signer),
+        None => format!(r#"Nobody can: {} has no kind "{kind}" with an object "{name}"."#, super::GROUP),
+    };
+    let waited = APPROVAL_PATIENCE.as_secs();
+    let note = format!("Nobody has approved or denied this CertificateRequest for {waited} s. {way_out}");
     Plan {
-        events: vec![Notice::warning("WaitingApproval", SYNCED, &note)],
+        events: vec![Notice::warning("WaitingApproval", SYNCED, &note).once()],
         ..Plan::idle(Next::Settled, Tries { told_unapproved: true, ..tries })
     }
 }

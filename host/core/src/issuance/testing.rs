@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::approval::signer_name;
 use super::condition::{self, APPROVED, Condition, READY, TRUE};
 use super::plan::{Moment, Notice, Plan, RequestStatus};
 use super::request::{Gate, IssuerName, RequestPlan, RequestView, Tries, gate};
@@ -27,7 +28,11 @@ pub fn view(conditions: &[Condition]) -> RequestView {
         conditions: conditions.to_vec(),
         owned: conditions.iter().filter(|c| c.type_ == READY).map(|c| c.type_.clone()).collect(),
         created: at(0),
-        issuer: IssuerName { kind: "WasmIssuer".into(), name: "my-ca".into() },
+        issuer: IssuerName {
+            kind: "WasmIssuer".into(),
+            name: "my-ca".into(),
+            signer: Some(signer_name("wasmissuers", Some("team-a"), "my-ca")),
+        },
     }
 }
 

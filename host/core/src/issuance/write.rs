@@ -19,6 +19,9 @@ const REFUSED: Backoff = Backoff { min: Duration::from_millis(200), max: Duratio
 /// The delays after a write without an answer: soon after an outage, what a CA has done is known.
 const UNANSWERED: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(5) };
 
+/// How many writes in a row may fail before one that conflicts is not repeated at once.
+const AT_ONCE: u32 = 2;
+
 /// Why a status was not written, or may not have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteFailure {
@@ -57,8 +60,9 @@ pub fn after_failure(
         // The watch brings the newer version, and with it the next look.
         _ if !is_costly(status) => AfterWrite::LookAgain(delay(why, failures, jitter)),
         _ if tried_for >= KEEP_WRITING => AfterWrite::LookAgain(KEEP_WRITING),
-        // Onto the newer version, at once.
-        WriteFailure::Conflict => AfterWrite::WriteAgain(Duration::ZERO),
+        // Onto the newer version, at once; but not all the time where that cannot be read.
+        WriteFailure::Conflict if failures <= AT_ONCE => AfterWrite::WriteAgain(Duration::ZERO),
+        WriteFailure::Conflict => AfterWrite::WriteAgain(UNANSWERED.delay(failures - AT_ONCE, jitter, None)),
         WriteFailure::Refused | WriteFailure::Unanswered => {
             AfterWrite::WriteAgain(delay(why, failures, jitter))
         }
@@ -74,6 +78,12 @@ fn delay(why: WriteFailure, failures: u32, jitter: f64) -> Duration {
 /// second order, at the CA.
 fn is_costly(status: &RequestStatus) -> bool {
     status.certificate.is_some() || condition::find(&status.conditions, RESUME).is_some()
+}
+
+/// Whether a status whose write was not answered is what has become of the request: every time that this operator writes
+/// it gives another status, or another time.
+pub fn has_landed(status: &RequestStatus, found: &RequestView) -> bool {
+    status.conditions.iter().all(|condition| found.conditions.contains(condition))
 }
 
 /// What reading a request anew has found.
@@ -162,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn conflicts_without_end_are_not_met_all_the_time() {
+        let after = |failures| after_failure(&order(), WriteFailure::Conflict, failures, SECOND, 0.5);
+        let delays = [1, 2, 3, 4, 100].map(after);
+        let wanted = [0, 0, 200, 400, 5000].map(|ms| AfterWrite::WriteAgain(Duration::from_millis(ms)));
+        assert_eq!(delays, wanted);
+    }
+
+    #[test]
     fn what_costs_nothing_is_decided_anew() {
         for why in [WriteFailure::Conflict, WriteFailure::Refused, WriteFailure::Unanswered] {
             let after = after(&waiting(), why, SECOND);
@@ -174,6 +192,17 @@ mod tests {
             AfterWrite::LookAgain(Duration::from_secs(5)),
             "soon after the end of an outage"
         );
+    }
+
+    #[test]
+    fn what_landed_is_told_from_what_did_not() {
+        let approved = condition(APPROVED, TRUE, "cert-manager.io", "");
+        let status = order();
+        let landed = [approved.clone(), status.conditions[0].clone()];
+        assert!(has_landed(&status, &view(&landed)));
+        assert!(!has_landed(&status, &view(std::slice::from_ref(&approved))));
+        let other = condition(RESUME, TRUE, "Pending", "order-8");
+        assert!(!has_landed(&status, &view(&[approved, other])));
     }
 
     #[test]

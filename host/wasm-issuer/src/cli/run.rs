@@ -22,14 +22,18 @@ use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
 use super::logging::Logging;
-use crate::api::{GoDuration, Quantity};
-use crate::operator::{self, AuditOutput, ControlPlane, Options, RequestLimits};
+use crate::api::{GoDuration, IssuerKind, Quantity};
+use crate::operator::{self, AuditOutput, ControlPlane, Namespaces, Options, RequestLimits};
 use crate::policy::PolicyFile;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 #[derive(Args)]
 pub struct RunArgs {
+    /// Serve the WasmIssuers and requests of these namespaces only, and no WasmClusterIssuers: Roles there are all the
+    /// rights that are needed (docs/rbac.md). Default: all namespaces.
+    #[arg(long, env = "WASM_ISSUER_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
+    watch_namespaces: Vec<String>,
     /// The namespace of the ConfigMaps and Secrets that WasmClusterIssuers name. In a cluster the default is the
     /// operator's own namespace.
     #[arg(long, env = "WASM_ISSUER_CLUSTER_RESOURCE_NAMESPACE", value_name = "NAMESPACE")]
@@ -126,8 +130,10 @@ impl RunArgs {
         control_plane: ControlPlane,
         log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> anyhow::Result<Options> {
+        let namespaces = Namespaces::of(&self.watch_namespaces).context("--watch-namespaces")?;
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
+            None if !namespaces.serves(IssuerKind::Cluster) => String::new(),
             None => std::fs::read_to_string(NAMESPACE_FILE)
                 .map(|namespace| namespace.trim().to_owned())
                 .context(
@@ -142,6 +148,7 @@ impl RunArgs {
         };
         let at_least_one = |n: usize| n.max(1);
         Ok(Options {
+            namespaces,
             cluster_resource_namespace: namespace,
             builtin_dir: self.builtin_dir,
             issuer_memory: self.budgets.issuer_memory(),

@@ -16,13 +16,18 @@ use tracing::{debug, info, warn};
 use wasm_issuer_runtime::Owner;
 use wasm_issuer_runtime::egress::{ApiServer, ApiServers, EgressConfig, Resolver};
 
-use super::read::in_time;
+use super::read::{ReadError, in_time};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Where the Service `kubernetes` is.
 const NAMESPACE: &str = "default";
 const SELECTOR: &str = "kubernetes.io/service-name=kubernetes";
+
+/// What a team's own operator, which has no rights in that namespace, cannot know.
+const FORBIDDEN: &str = "the ServiceAccount may not list the EndpointSlices of the namespace default (the Role for that is in \
+    deploy/install/rbac.yaml); plugins are kept from the addresses that KUBERNETES_SERVICE_HOST and the API server's names \
+    lead to, and not from those behind them";
 
 /// Looks for the addresses of the API server, and puts them out of the reach of plugins.
 pub struct ControlPlane {
@@ -125,7 +130,10 @@ async fn resolve(resolver: &dyn Resolver, host: &Known) -> Result<Vec<ApiServer>
 async fn endpoints(client: &Client) -> Result<Vec<ApiServer>, String> {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), NAMESPACE);
     let slices = in_time(api.list(&ListParams::default().labels(SELECTOR))).await;
-    let slices = slices.map_err(|error| error.to_string())?;
+    let slices = slices.map_err(|error| match error {
+        ReadError::Failed(kube::Error::Api(status)) if status.is_forbidden() => FORBIDDEN.to_owned(),
+        error => error.to_string(),
+    })?;
     Ok(slices.items.iter().flat_map(servers).collect())
 }
 

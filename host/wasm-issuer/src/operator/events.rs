@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use allowance::Allowances;
+use aws_lc_rs::digest::{SHA256, digest};
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
@@ -96,7 +97,7 @@ impl Events {
         for notice in notices {
             // A plugin chooses the words of some Events, so that each may be a new one.
             let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
-            let allowed = allowances.take(&owner, Instant::now());
+            let allowed = allowances.take(&owner, notice.warning, Instant::now());
             drop(allowances);
             if !allowed {
                 self.metrics.events_dropped.inc();
@@ -208,8 +209,13 @@ impl Publisher {
         // The Events of cluster-scoped objects live in `default` (API conventions).
         let namespace = object.namespace.as_deref().unwrap_or("default");
         let requests = Request::new(Event::url_path(&(), Some(namespace)));
-        let name = event_name(object.name.as_deref().unwrap_or("issuer"), now);
+        let regarded = object.name.as_deref().unwrap_or("issuer");
+        let name = match &object.uid {
+            Some(uid) if notice.once => only_event_name(regarded, uid, notice.reason),
+            _ => event_name(regarded, now),
+        };
         if notice.warning
+            && !notice.once
             && let Some((name, count)) = self.repeat(owner, object, notice, &name)
         {
             let event = Event {
@@ -269,12 +275,16 @@ impl Publisher {
 /// Returns what came of it, for metrics.
 async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectReference) -> &'static str {
     let sending = tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await;
+    let ObjectReference { kind, namespace, name, .. } = object;
+    if matches!(&sending, Ok(Err(kube::Error::Api(status))) if status.is_already_exists()) {
+        debug!(kind, namespace, name, "an earlier process has told that");
+        return WRITTEN;
+    }
     let error = match sending.map(|sent| sent.map_err(ApplyError::from)) {
         Ok(Ok(_)) => return WRITTEN,
         Ok(Err(error)) => error,
         Err(_elapsed) => ApplyError::TimedOut,
     };
-    let ObjectReference { kind, namespace, name, .. } = object;
     match &error {
         ApplyError::Gone => debug!(kind, namespace, name, "the namespace or the Event is gone"),
         ApplyError::TimedOut => warn!(kind, namespace, name, "publishing an Event took too long"),
@@ -283,10 +293,22 @@ async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectRe
     error.label()
 }
 
-/// `<object>.<nanoseconds in hexadecimal>`, as client-go does it, within the 253 characters of a name.
+/// `<object>.<nanoseconds in hexadecimal>`, as client-go does it.
 fn event_name(object: &str, now: Timestamp) -> String {
+    name_of(object, &format!("{:x}", now.as_nanosecond()))
+}
+
+/// The name of the Event that an object has once: the API server keeps a second one of it from being made, for as long as
+/// it keeps the first (an hour by default). That takes no read, and no call at all while the process runs.
+fn only_event_name(object: &str, uid: &str, reason: &str) -> String {
+    let digest = digest(&SHA256, format!("{uid} {reason}").as_bytes());
+    name_of(object, &hex::encode(digest.as_ref().get(..8).unwrap_or_default()))
+}
+
+/// Within the 253 characters of a name.
+fn name_of(object: &str, suffix: &str) -> String {
     let object = object.get(..220).unwrap_or(object);
-    format!("{}.{:x}", object.trim_end_matches(['.', '-']), now.as_nanosecond())
+    format!("{}.{suffix}", object.trim_end_matches(['.', '-']))
 }
 
 #[cfg(test)]
@@ -298,5 +320,10 @@ mod tests {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         assert!(event_name(&"a".repeat(253), now).len() <= 253);
         assert_eq!(event_name("web-1", now), "web-1.17979cfe362a0000");
+        let only = |uid, reason| only_event_name("web-1", uid, reason);
+        assert_eq!(only("a", "WaitingApproval"), only("a", "WaitingApproval"));
+        assert_ne!(only("a", "WaitingApproval"), only("b", "WaitingApproval"));
+        assert_ne!(only("a", "WaitingApproval"), only("a", "Other"));
+        assert_eq!(only("a", "WaitingApproval").len(), "web-1.".len() + 16);
     }
 }

@@ -11,8 +11,13 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-/// The kinds that must have been listed before the operator is ready.
-const NEEDED: [&str; 3] = ["WasmIssuer", "WasmClusterIssuer", "CertificateRequest"];
+use super::namespaces::{Namespaces, Part};
+use crate::api::IssuerKind;
+
+/// The objects of a kind in one part of what is watched.
+type Listed = (&'static str, Part);
+/// How the kind is called that the requests' side watches.
+const REQUEST: &str = "CertificateRequest";
 
 /// How often a loop beats, whatever else it has to do.
 const BEAT: Duration = Duration::from_secs(5);
@@ -24,8 +29,9 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 pub struct Synced(Arc<Inner>);
 
 struct Inner {
-    done: Mutex<BTreeSet<&'static str>>,
-    issuers: watch::Sender<bool>,
+    /// What must have been listed before the operator is ready.
+    needed: BTreeSet<Listed>,
+    done: watch::Sender<BTreeSet<Listed>>,
     beats: Mutex<Vec<Beat>>,
 }
 
@@ -52,24 +58,27 @@ impl Pulse {
 }
 
 impl Synced {
-    pub fn new() -> Self {
-        let issuers = watch::channel(false).0;
-        Self(Arc::new(Inner { done: Mutex::default(), issuers, beats: Mutex::default() }))
+    /// Nothing is listed yet of what these have.
+    pub fn new(namespaces: &Namespaces) -> Self {
+        let cluster = namespaces.serves(IssuerKind::Cluster).then_some((IssuerKind::Cluster.as_str(), None));
+        let of = |part: Part| [(IssuerKind::Namespaced.as_str(), part.clone()), (REQUEST, part)];
+        let needed = namespaces.parts().into_iter().flat_map(of).chain(cluster).collect();
+        Self(Arc::new(Inner { needed, done: watch::channel(BTreeSet::new()).0, beats: Mutex::default() }))
     }
 
-    /// The objects of this kind were listed for the first time, or once more.
-    pub fn mark(&self, kind: &'static str) {
-        let mut done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.insert(kind);
-        if done.contains(NEEDED[0]) && done.contains(NEEDED[1]) {
-            self.0.issuers.send_replace(true);
-        }
+    /// The objects of this kind in this part were listed for the first time, or once more.
+    pub fn mark(&self, kind: &'static str, part: &Part) {
+        self.0.done.send_if_modified(|done| done.insert((kind, part.clone())));
     }
 
-    /// Wait until both Issuer kinds were listed: before that, an Issuer that is not known may well exist.
-    pub async fn issuers(&self) {
+    /// Wait until all Issuers were listed that the requests of a part may name: before that, one that is not known may well
+    /// exist. A part that cannot be listed holds up no other.
+    pub async fn issuers(&self, part: &Part) {
+        let is_named = |(kind, of): &&Listed| *kind != REQUEST && (of == part || of.is_none());
+        let issuers: Vec<&Listed> = self.0.needed.iter().filter(is_named).collect();
+        let mut done = self.0.done.subscribe();
         // The sender is in the same allocation, so this cannot fail.
-        let _ = self.0.issuers.subscribe().wait_for(|done| *done).await;
+        let _ = done.wait_for(|done| issuers.iter().all(|issuer| done.contains(*issuer))).await;
     }
 
     /// The pulse of a loop that begins now, and has to come round from now on.
@@ -81,9 +90,12 @@ impl Synced {
         Pulse { synced: self.clone(), index: beats.len() - 1, interval }
     }
 
-    fn missing(&self) -> Vec<&'static str> {
-        let done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
-        NEEDED.into_iter().filter(|kind| !done.contains(kind)).collect()
+    fn missing(&self) -> Vec<String> {
+        let name = |(kind, part): &Listed| match part {
+            Some(namespace) => format!("{kind} in {namespace}"),
+            None => (*kind).to_owned(),
+        };
+        self.0.needed.difference(&self.0.done.borrow()).map(name).collect()
     }
 
     /// The loops that stand still, and for how long.
@@ -133,13 +145,13 @@ async fn ready(State(synced): State<Synced>) -> (StatusCode, String) {
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc;
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_fails_the_probe() {
-        let synced = Synced::new();
+        let synced = Synced::new(&Namespaces::All);
         let (hang, mut hung) = mpsc::channel::<()>(1);
         let mut good = synced.pulse("good");
         tokio::spawn(async move {
@@ -165,5 +177,21 @@ mod tests {
         assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
         let (loop_, _) = text.split_once(" has not come round for 6").unwrap();
         assert_eq!(loop_, "the loop of the bad");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_cannot_be_listed_holds_up_no_other() {
+        let parts: Vec<Part> = ["team-a", "team-b"].map(|name| Some(name.into())).into();
+        let namespaces = Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap();
+        let synced = Synced::new(&namespaces);
+        synced.mark("WasmIssuer", &parts[0]);
+        synced.mark(REQUEST, &parts[0]);
+        timeout(Duration::from_secs(60), synced.issuers(&parts[0])).await.unwrap();
+        let waiting = timeout(Duration::from_secs(60), synced.issuers(&parts[1])).await;
+        assert!(waiting.is_err());
+        let (code, text) = ready(State(synced)).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+        let missing = "waiting for the list of CertificateRequest in team-b, WasmIssuer in team-b (see";
+        assert!(text.starts_with(missing), "{text}");
     }
 }

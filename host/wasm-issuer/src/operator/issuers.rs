@@ -17,15 +17,17 @@ mod shared;
 mod source_error;
 mod sources;
 mod task;
+mod unanswered;
+mod wake;
 mod watches;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use api_server::ApiServer;
+use futures::stream::select_all;
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
 use object::ObservedIssuer;
@@ -45,13 +47,17 @@ use watches::Watches;
 use super::events::Events;
 use super::health::Synced;
 use super::metrics::Metrics;
+use super::namespaces::{Namespaces, Part};
 use super::registry::Registry;
 use super::signer::Loader;
 use super::watching;
 use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
 
 /// The Issuers' side, ready to run.
-pub struct Issuers(Arc<Shared>);
+pub struct Issuers {
+    shared: Arc<Shared>,
+    namespaces: Namespaces,
+}
 
 impl Issuers {
     /// Nothing is watched yet. What serves goes into `registry`.
@@ -65,6 +71,7 @@ impl Issuers {
     ) -> Self {
         let reporter = Reporter::new(events.clone(), metrics.clone());
         let api = ApiServer::new(client.clone());
+        let namespaces = settings.namespaces.clone();
         let shared = Shared {
             preparer: Preparer::new(api.clone(), loader, settings, reporter),
             watches: Watches::new(client, metrics.clone()),
@@ -73,45 +80,51 @@ impl Issuers {
             events,
             metrics,
         };
-        Self(Arc::new(shared))
+        Self { shared: Arc::new(shared), namespaces }
     }
 
-    /// Run the tasks of all Issuers of both kinds until the future is dropped.
+    /// Run the tasks of all Issuers that are served until the future is dropped.
     pub async fn run(self, synced: Synced) {
-        let namespaced = events::<WasmIssuer>(&self.0, IssuerKind::Namespaced);
-        let cluster = events::<WasmClusterIssuer>(&self.0, IssuerKind::Cluster);
+        let Self { shared, namespaces } = self;
+        let client = &shared.api.client;
+        let namespaced =
+            events::<WasmIssuer>(namespaces.apis(client), IssuerKind::Namespaced, shared.metrics.clone());
+        let cluster = namespaces.serves(IssuerKind::Cluster).then(|| (None, Api::all(client.clone())));
+        let cluster = cluster.into_iter().collect();
+        let cluster = events::<WasmClusterIssuer>(cluster, IssuerKind::Cluster, shared.metrics.clone());
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
-        let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
+        let mut tasks = Tasks { shared, running: HashMap::new(), listed: HashMap::new() };
         let mut pulse = synced.pulse("Issuers");
         loop {
-            let (kind, event) = tokio::select! {
+            let (kind, part, event) = tokio::select! {
                 event = events.next() => match event {
                     Some(event) => event,
                     None => return,
                 },
                 () = pulse.beat() => continue,
             };
-            if tasks.observe(kind, event) {
-                synced.mark(kind.as_str());
+            if tasks.observe(kind, &part, event) {
+                synced.mark(kind.as_str(), &part);
             }
         }
     }
 }
 
-/// The changes of one kind. An object that cannot be read is logged and left out; it does not stop the others.
+/// The changes of one kind in all parts. An object that cannot be read is logged and left out; it does not stop the others.
 fn events<K: api::IssuerObject>(
-    shared: &Shared,
+    apis: Vec<(Part, Api<DeserializeGuard<K>>)>,
     kind: IssuerKind,
-) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> + use<K> {
-    let api: Api<DeserializeGuard<K>> = Api::all(shared.api.client.clone());
-    let metrics = shared.metrics.clone();
-    kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).filter_map(move |event| {
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = (IssuerKind, Part, Event<ObservedIssuer>)> {
+    let all = select_all(apis.into_iter().map(|(part, api)| watching::follow(part, api)));
+    all.filter_map(move |(part, event)| {
         std::future::ready(match event {
-            Ok(event) => convert(event, kind).map(|event| (kind, event)),
+            Ok(event) => convert(event, kind).map(|event| (kind, part, event)),
             Err(error) => {
                 metrics.watch_broke(kind.into());
                 error!(
                     kind = kind.as_str(),
+                    namespace = part.as_deref(),
                     %error,
                     "cannot watch; is the CRD installed (deploy/install.yaml) and may the ServiceAccount list it?"
                 );
@@ -151,22 +164,22 @@ struct Running {
 struct Tasks {
     shared: Arc<Shared>,
     running: HashMap<IssuerKey, Running>,
-    listed: HashMap<IssuerKind, HashSet<IssuerKey>>,
+    listed: HashMap<(IssuerKind, Part), HashSet<IssuerKey>>,
 }
 
 impl Tasks {
-    /// Take in what a watch delivers. True at the end of a list.
-    fn observe(&mut self, kind: IssuerKind, event: Event<ObservedIssuer>) -> bool {
+    /// Take in what a watch of a part delivers. True at the end of a list.
+    fn observe(&mut self, kind: IssuerKind, part: &Part, event: Event<ObservedIssuer>) -> bool {
         match event {
             Event::Init => {
-                self.listed.insert(kind, HashSet::new());
+                self.listed.insert((kind, part.clone()), HashSet::new());
             }
             Event::InitApply(object) => {
-                self.listed.entry(kind).or_default().insert(object.key.clone());
+                self.listed.entry((kind, part.clone())).or_default().insert(object.key.clone());
                 self.apply(object);
             }
             Event::InitDone => {
-                self.drop_unlisted(kind);
+                self.drop_unlisted(kind, part);
                 return true;
             }
             Event::Apply(object) => self.apply(object),
@@ -208,10 +221,11 @@ impl Tasks {
         }
     }
 
-    fn drop_unlisted(&mut self, kind: IssuerKind) {
-        let listed = self.listed.remove(&kind).unwrap_or_default();
-        let gone: Vec<IssuerKey> =
-            self.running.keys().filter(|key| key.kind == kind && !listed.contains(key)).cloned().collect();
+    fn drop_unlisted(&mut self, kind: IssuerKind, part: &Part) {
+        let listed = self.listed.remove(&(kind, part.clone())).unwrap_or_default();
+        let is_in = |key: &&IssuerKey| part.is_none() || key.namespace.as_deref() == part.as_deref();
+        let of = self.running.keys().filter(|key| key.kind == kind).filter(is_in);
+        let gone: Vec<IssuerKey> = of.filter(|key| !listed.contains(key)).cloned().collect();
         for key in gone {
             self.delete(&key);
         }

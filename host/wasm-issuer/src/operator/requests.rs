@@ -7,18 +7,19 @@ mod observe;
 mod parking;
 mod queue;
 mod sign;
+mod tell;
 mod unfinished;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::stream::select_all;
+use futures::{FutureExt as _, StreamExt};
 use handled::Handled;
+use kube::Client;
 use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::Event;
-use kube::{Api, Client};
 use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
 pub use queue::Limits;
@@ -38,6 +39,7 @@ use wasm_issuer_runtime::FairBytes;
 use super::clock::now;
 use super::health::Synced;
 use super::metrics::WatchedResource;
+use super::namespaces::{Namespaces, Part};
 use super::registry::IssuerChanges;
 use super::watching;
 use crate::api::cert_manager::CertificateRequest;
@@ -56,6 +58,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 pub struct Requests {
     signing: Arc<Signing>,
     synced: Synced,
+    namespaces: Namespaces,
     unfinished: Unfinished,
     queue: Queue<RequestKey, Option<IssuerKey>>,
     running: JoinSet<Handled>,
@@ -67,12 +70,19 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// `memory` is for what unfinished requests ask for.
-    pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits, memory: Arc<FairBytes>) -> Self {
+    /// Those in these namespaces. `memory` is for what unfinished requests ask for.
+    pub fn new(
+        signing: Arc<Signing>,
+        synced: Synced,
+        limits: Limits,
+        memory: Arc<FairBytes>,
+        namespaces: Namespaces,
+    ) -> Self {
         Self {
             signing,
             synced,
-            unfinished: Unfinished::new(memory),
+            unfinished: Unfinished::new(memory, namespaces.clone()),
+            namespaces,
             queue: Queue::new(limits),
             running: JoinSet::new(),
             handles: HashMap::new(),
@@ -88,15 +98,15 @@ impl Requests {
         mut issuer_changes: IssuerChanges,
         mut stop: watch::Receiver<bool>,
     ) {
-        let synced = self.synced.clone();
-        tokio::select! {
-            () = synced.issuers() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
-        let mut events =
-            kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).boxed();
-        let mut pulse = synced.pulse("CertificateRequests");
+        let mut events = select_all(self.namespaces.apis(&client).into_iter().map(|(part, api)| {
+            let synced = self.synced.clone();
+            let follow = async move {
+                synced.issuers(&part).await;
+                watching::follow(part, api)
+            };
+            follow.flatten_stream().boxed()
+        }));
+        let mut pulse = self.synced.pulse("CertificateRequests");
         loop {
             self.dispatch();
             self.tell_waiting();
@@ -111,11 +121,12 @@ impl Requests {
             };
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
-                Some(event) = events.next() => match event {
-                    Ok(event) => self.observe(event),
+                Some((part, event)) = events.next() => match event {
+                    Ok(event) => self.observe(&part, event),
                     Err(error) => {
                         self.signing.metrics.watch_broke(WatchedResource::CertificateRequests);
                         error!(
+                            namespace = part.as_deref(),
                             %error,
                             "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
                         );
@@ -201,10 +212,10 @@ impl Requests {
         }
     }
 
-    fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) {
+    fn observe(&mut self, part: &Part, event: Event<DeserializeGuard<CertificateRequest>>) {
         audited::saw_event(&self.signing.audit, &event);
         let is_listed = matches!(event, Event::InitDone);
-        for change in self.unfinished.observe(event) {
+        for change in self.unfinished.observe(part, event) {
             match change {
                 Change::News(key) => {
                     if let Some(entry) = self.unfinished.get_mut(&key) {
@@ -213,10 +224,15 @@ impl Requests {
                     }
                 }
                 Change::Gone(key) => self.queue.forget(&key),
+                Change::Finished(finished) => {
+                    let (request, parked) = *finished;
+                    self.queue.forget(&request.key);
+                    self.signing.tell_landed(&request, parked.as_ref());
+                }
             }
         }
         if is_listed {
-            self.synced.mark("CertificateRequest");
+            self.synced.mark("CertificateRequest", part);
         }
     }
 

@@ -11,6 +11,7 @@ mod issuers;
 pub mod log;
 mod objects;
 mod plugin;
+mod rights;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
@@ -18,3 +19,4 @@ pub use audit::Paper;
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use rights::{Right, Rights};

@@ -1,12 +1,18 @@
 //! How watches list and wait: for a connection that may have died, and for an API server that does not answer.
 
+use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use futures::stream::{BoxStream, StreamExt as _};
 use kube::runtime::utils::Backoff as WatchBackoff;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use wasm_issuer_core::issuance::backoff::Backoff;
+
+use super::namespaces::Part;
 
 /// After so many seconds the API server ends a watch, and the next one begins where it ended. A watch that is still quiet
 /// five seconds later is taken for dead (kube's own margin). They differ, so that not all watches begin anew in the same
@@ -26,6 +32,18 @@ const CALM: Duration = Duration::from_secs(30);
 /// How the operator watches: everything, or what the caller selects further.
 pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(rand::random_range(TIMEOUT)).page_size(PAGE)
+}
+
+/// What happens to the objects of a part, for ever.
+pub fn follow<K>(
+    part: Part,
+    api: Api<K>,
+) -> BoxStream<'static, (Part, Result<watcher::Event<K>, watcher::Error>)>
+where
+    K: Resource<DynamicType: Clone> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let events = watcher::watcher(api, config()).backoff(Delays::default());
+    events.map(move |event| (part.clone(), event)).boxed()
 }
 
 /// The delays between the tries of a watch that fails.

@@ -19,3 +19,4 @@ mod crash;
 mod issuing;
 mod meanwhile;
 mod rbac;
+mod team;

@@ -16,7 +16,7 @@ async fn review(client: &Client, kind: &str, spec: Value) -> Value {
 }
 
 /// Everything that a user may do with objects of a namespace, `verb resource.group`, and of which names if not of all.
-async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
+pub async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
     let status = review(client, "SelfSubjectRulesReview", json!({"namespace": namespace})).await;
     assert_eq!(status["incomplete"], false);
     let of = |rule: &Value, field: &str| -> Vec<String> {
@@ -48,27 +48,31 @@ async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
     all
 }
 
+/// What the operator needs of the resources that are selected, `verb resource.group`.
+pub fn needed(selects: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    const NEEDED: [(&str, &[&str]); 12] = [
+        ("wasmissuers.wasm-issuer.dev", &["get", "list", "watch"]),
+        ("wasmclusterissuers.wasm-issuer.dev", &["get", "list", "watch"]),
+        ("wasmissuers/status.wasm-issuer.dev", &["patch"]),
+        ("wasmclusterissuers/status.wasm-issuer.dev", &["patch"]),
+        ("certificaterequests.cert-manager.io", &["get", "list", "watch"]),
+        ("certificaterequests/status.cert-manager.io", &["patch"]),
+        ("configmaps", &["get", "list", "watch"]),
+        ("secrets", &["get", "list", "watch"]),
+        ("events.events.k8s.io", &["create", "patch"]),
+        // Everybody may ask who they are and what they may do.
+        ("selfsubjectreviews.authentication.k8s.io", &["create"]),
+        ("selfsubjectaccessreviews.authorization.k8s.io", &["create"]),
+        ("selfsubjectrulesreviews.authorization.k8s.io", &["create"]),
+    ];
+    let selected = NEEDED.iter().filter(|(resource, _)| selects(resource));
+    selected.flat_map(|(resource, verbs)| verbs.iter().map(move |v| format!("{v} {resource}"))).collect()
+}
+
 #[test]
 fn the_operator_may_do_what_it_needs_and_nothing_else() {
     e2e(async |t| {
-        const NEEDED: [(&str, &[&str]); 12] = [
-            ("wasmissuers.wasm-issuer.dev", &["get", "list", "watch"]),
-            ("wasmclusterissuers.wasm-issuer.dev", &["get", "list", "watch"]),
-            ("wasmissuers/status.wasm-issuer.dev", &["patch"]),
-            ("wasmclusterissuers/status.wasm-issuer.dev", &["patch"]),
-            ("certificaterequests.cert-manager.io", &["get", "list", "watch"]),
-            ("certificaterequests/status.cert-manager.io", &["patch"]),
-            ("configmaps", &["get", "list", "watch"]),
-            ("secrets", &["get", "list", "watch"]),
-            ("events.events.k8s.io", &["create", "patch"]),
-            // Everybody may ask who they are and what they may do.
-            ("selfsubjectreviews.authentication.k8s.io", &["create"]),
-            ("selfsubjectaccessreviews.authorization.k8s.io", &["create"]),
-            ("selfsubjectrulesreviews.authorization.k8s.io", &["create"]),
-        ];
-        let needed =
-            NEEDED.iter().flat_map(|(resource, verbs)| verbs.iter().map(move |v| format!("{v} {resource}")));
-        let needed: BTreeSet<String> = needed.collect();
+        let needed = needed(|_| true);
         let client = Operator::client(&t.workdir).await;
         for namespace in [&t.namespace, "wasm-issuer", "kube-system"] {
             assert_eq!(rules(&client, namespace).await, needed, "in {namespace}");

@@ -33,9 +33,22 @@ fn after_a_minute_without_approval_an_event_says_so_once() {
     assert_eq!(plan.status, None);
     let note = &told(&plan)[0];
     assert!(note.starts_with("Warning WaitingApproval Synced: Nobody has approved"), "{note}");
-    assert!(note.contains(r#"named "wasmissuers.wasm-issuer.dev/*""#), "{note}");
+    assert!(note.contains("resourceNames: [wasmissuers.wasm-issuer.dev/team-a.my-ca]"), "{note}");
+    assert!(plan.events[0].once);
     let Gate::Act(again) = gate(&unapproved, &ready_issuer(), plan.remember, at(62)) else { panic!() };
     assert_eq!(again, Plan::idle(Next::Settled, plan.remember));
+}
+
+#[test]
+fn a_request_that_no_signer_can_sign_is_told_so() {
+    let mut odd = view(&[]);
+    odd.issuer = IssuerName { kind: "Issuer".into(), name: "my-ca".into(), signer: None };
+    let Gate::Act(plan) = gate(&odd, &IssuerView::Missing, Tries::default(), at(61)) else { panic!() };
+    let note = &told(&plan)[0];
+    assert!(
+        note.ends_with(r#"Nobody can: wasm-issuer.dev has no kind "Issuer" with an object "my-ca"."#),
+        "{note}"
+    );
 }
 
 #[test]

@@ -63,7 +63,13 @@ mod tests {
     impl Bench {
         /// What `run` makes of a kubeconfig, the environment of a pod and a cluster with two API servers.
         async fn new() -> Self {
+            Self::with(|_| ()).await
+        }
+
+        /// The same, where the API server is prepared like this.
+        async fn with(prepare: impl FnOnce(&ScriptedApi)) -> Self {
             let (api, net) = (ScriptedApi::new(), Arc::new(Net::default()));
+            prepare(&api);
             net.name("api.example.com", &[&["93.184.215.14"]]);
             net.name("kubernetes.default.svc", &[&["10.96.0.1"]]);
             put(&api, slice("kubernetes", &["172.18.0.2", "172.18.0.3"]));
@@ -118,6 +124,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn without_rights_on_the_cluster_the_addresses_of_the_environment_are_out_of_reach() {
+        let forbid = |api: &ScriptedApi| {
+            let list = Call::ListNamespace("endpointslices".to_owned(), "default".to_owned());
+            api.every(list, Fault::Code(403));
+        };
+        let bench = Bench::with(forbid).await;
+        for url in ["https://10.100.0.1:6443", "https://10.96.0.1", "https://93.184.215.14:6443"] {
+            assert_eq!(bench.tries(url).await, "DestinationIpProhibited", "{url}");
+        }
+        assert!(bench.net.dialed().is_empty());
+        // What is behind them is not known.
+        assert_eq!(bench.tries("https://172.18.0.2:6443").await, "ConnectionRefused");
+    }
+
+    #[tokio::test]
     async fn an_api_server_that_moves_is_out_of_reach_where_it_is_now() {
         let mut bench = Bench::new().await;
         put(&bench.api, slice("kubernetes", &["172.18.0.7"]));
@@ -127,7 +148,8 @@ mod tests {
             assert_eq!(bench.tries(url).await, "DestinationIpProhibited", "{url}");
         }
         // What is not found this time is not forgotten.
-        bench.api.every(Call::List("endpointslices".to_owned()), Fault::Code(403));
+        let list = Call::ListNamespace("endpointslices".to_owned(), "default".to_owned());
+        bench.api.every(list, Fault::Code(403));
         bench.net.forget("kubernetes.default.svc");
         bench.control_plane.look().await;
         for url in ["https://172.18.0.7:6443", "https://10.96.0.1"] {

@@ -29,12 +29,15 @@ use super::plugins::Plugins;
 use super::report::Reporter;
 use super::sources::Sources;
 use crate::api::{IssuerKey, IssuerSpec};
+use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Serving;
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::{Bounds, CurrentPolicy};
 
 /// What holds for all Issuers, whatever their specs say.
 pub struct Settings {
+    /// Where Issuers are served.
+    pub namespaces: Namespaces,
     /// The folder of the builtin plugins.
     pub builtin_dir: PathBuf,
     /// Where a WasmClusterIssuer's ConfigMap and Secrets live.

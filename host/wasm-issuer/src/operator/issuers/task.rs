@@ -22,6 +22,8 @@ use super::place::owner;
 use super::prepare::{Preparation, Prepared};
 use super::rest::Rest;
 use super::shared::Shared;
+use super::unanswered::Unanswered;
+use super::wake::Wake;
 use crate::api::IssuerKind;
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
@@ -30,18 +32,6 @@ use crate::policy::CurrentPolicy;
 
 /// How soon after a change the next one may start a check: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(50);
-
-/// What wakes an Issuer's task.
-enum Wake {
-    /// Somebody did something about the Issuer.
-    Touched,
-    Policy,
-    Dependency,
-    Due,
-    /// Signing fails by the Issuer's fault, with this message, whatever its check says.
-    NotReady(String),
-    Deleted,
-}
 
 /// The task of one Issuer.
 pub struct IssuerTask {
@@ -61,6 +51,7 @@ pub struct IssuerTask {
     refused: Option<String>,
     dependencies: Dependencies,
     rest: Rest,
+    unanswered: Unanswered,
 }
 
 impl IssuerTask {
@@ -82,6 +73,7 @@ impl IssuerTask {
             refused: None,
             dependencies: Dependencies::default(),
             rest: Rest::default(),
+            unanswered: Unanswered::default(),
         }
     }
 
@@ -277,6 +269,9 @@ impl IssuerTask {
         if !newest.target.is_older_than(&self.current.target) {
             self.current = newest.clone();
         }
+        drop(newest);
+        let events = self.unanswered.landed(&self.current.state.conditions);
+        self.shared.events.publish(&self.current.target.reference, events);
     }
 
     /// Carry out a plan, remember what it taught, and let the requests know.
@@ -328,6 +323,7 @@ impl IssuerTask {
                     info!(reason = ready.reason, said = ready.message, "status written");
                 }
                 self.shared.events.publish(&observed.target.reference, events);
+                self.unanswered = Unanswered::default();
                 let current = Arc::make_mut(&mut self.current);
                 current.target = target;
                 current.state.conditions = status.conditions;
@@ -338,6 +334,7 @@ impl IssuerTask {
             Err(ApplyError::Conflict | ApplyError::Gone) => false,
             Err(error) => {
                 warn!(%error, "could not write the status");
+                self.unanswered = Unanswered::after(&error, &status, events);
                 false
             }
         }

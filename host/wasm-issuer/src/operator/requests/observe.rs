@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use wasm_issuer_core::issuance::approval::signer_name;
 use wasm_issuer_core::issuance::condition::Condition;
 use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
@@ -16,7 +17,7 @@ use wasm_issuer_runtime::{FairBytes, Owner};
 
 use super::asked::{Asked, Fingerprint, MAX_NAME};
 use crate::api::cert_manager::{CertificateRequest, CertificateRequestCondition, CertificateRequestStatus};
-use crate::api::{IssuerKey, IssuerKind};
+use crate::api::{IssuerKey, IssuerKind, ObjectName};
 use crate::operator::apply::Target;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +70,11 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         conditions: request.status.conditions.into_iter().map(condition).collect(),
         owned: owned_conditions(meta.managed_fields.as_deref().unwrap_or_default()),
         created: meta.creation_timestamp.map_or(Timestamp::UNIX_EPOCH, |Time(at)| at),
-        issuer: IssuerName { kind: clean(kind_name, MAX_NAME), name: clean(&issuer_ref.name, MAX_NAME) },
+        issuer: IssuerName {
+            kind: clean(kind_name, MAX_NAME),
+            name: clean(&issuer_ref.name, MAX_NAME),
+            signer: issuer.as_ref().and_then(signer),
+        },
     };
     let asked = Asked::new(request.spec, meta.annotations.unwrap_or_default().into_iter().collect());
     Some(Observed {
@@ -82,6 +87,13 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         unreadable: asked.unreadable(),
         asked: Some(Arc::new(asked)),
     })
+}
+
+/// How RBAC calls an Issuer. What no object can be called is no signer, and goes into no manifest.
+fn signer(issuer: &IssuerKey) -> Option<String> {
+    let IssuerKey { kind, namespace, name } = issuer;
+    name.parse::<ObjectName>().ok()?;
+    Some(signer_name(kind.plural(), namespace.as_deref(), name))
 }
 
 impl Observed {

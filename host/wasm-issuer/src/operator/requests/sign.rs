@@ -9,14 +9,16 @@ use jiff::Timestamp;
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep};
 use tracing::field::{self, Empty};
-use tracing::{Span, debug, info, instrument, warn};
-use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
+use tracing::{debug, info, instrument, warn};
+use wasm_issuer_core::issuance::outcome;
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Plan, RequestStatus};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::is_publishable;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
-use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
-use wasm_issuer_core::issuance::{condition, outcome};
+use wasm_issuer_core::issuance::write::{
+    AfterWrite, Found, Wanted, WriteFailure, after_failure, has_landed, is_wanted,
+};
 use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
 use super::asked::Asked;
@@ -266,23 +268,19 @@ impl Signing {
             ticket.begin();
         }
         let error = match self.write(&current, status).await {
-            Ok(newer) => {
-                ticket.take().into_iter().for_each(Ticket::written);
-                log(&newer);
-                self.events.publish(&current.target.reference, plan.events.clone());
-                let finished = newer.view.is_finished();
-                let tries = Tries::written(plan.remember);
-                return Handled {
-                    now: Some(Arc::new(newer)),
-                    finished,
-                    tries,
-                    next: plan.next,
-                    parked: None,
-                };
-            }
+            Ok(newer) => return self.written(newer, plan, ticket),
             Err(error) => error,
         };
         let why = WriteFailure::from(&error);
+        // It, or one before it, may have landed all the same, and then the watch has brought that most likely.
+        let may_have_landed =
+            why == WriteFailure::Unanswered || (why == WriteFailure::Conflict && before.write_failures > 0);
+        if may_have_landed
+            && let Found::There(newer) = self.read(&current).await
+            && has_landed(status, &newer.view)
+        {
+            return self.written(newer, plan, ticket);
+        }
         if let Some(ticket) = ticket {
             ticket.not_written(&error.to_string(), why == WriteFailure::Unanswered);
         }
@@ -298,13 +296,28 @@ impl Signing {
         }
     }
 
+    /// A plan's status is there: tell it.
+    fn written(&self, newer: Observed, plan: &RequestPlan, ticket: &mut Option<Ticket>) -> Handled {
+        ticket.take().into_iter().for_each(Ticket::written);
+        self.log(&newer);
+        self.events.publish(&newer.target.reference, plan.events.clone());
+        let finished = newer.view.is_finished();
+        let tries = Tries::written(plan.remember);
+        Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next, parked: None }
+    }
+
     /// Write what could not be written before, onto what has become of the request.
     async fn write_again(&self, observed: Arc<Observed>, parked: Parked, tries: Tries) -> Handled {
         match self.look_again(&observed, tries).await {
             Ok(Some(newer)) => self.execute(Arc::new(newer), parked, tries).await,
             // It lands on the version that was read before or nowhere.
             Ok(None) => self.execute(observed, parked, tries).await,
-            Err(looked) => looked,
+            Err(looked) => {
+                if let Some(finished) = looked.now.as_ref().filter(|_| looked.finished) {
+                    self.tell_landed(finished, Some(&parked));
+                }
+                looked
+            }
         }
     }
 
@@ -318,6 +331,9 @@ impl Signing {
                 Err(Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) })
             }
             (Wanted::Otherwise, _) => Err(Handled::again(tries, Duration::ZERO)),
+            (Wanted::No, Found::There(finished)) => {
+                Err(Handled { now: Some(Arc::new(finished)), ..Handled::gone(tries) })
+            }
             (Wanted::No, _) => Err(Handled::gone(tries)),
         }
     }
@@ -335,19 +351,5 @@ impl Signing {
             }
             _ => Found::Gone,
         }
-    }
-
-    fn report(&self, observed: &Observed, error: &ApplyError) {
-        warn!(%error, "could not write the status");
-        let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
-        let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
-        self.events.publish(&observed.target.reference, vec![notice]);
-    }
-}
-
-fn log(observed: &Observed) {
-    if let Some(ready) = condition::find(&observed.view.conditions, condition::READY) {
-        Span::current().record("outcome", &ready.reason);
-        info!(reason = ready.reason, said = ready.message, "status written");
     }
 }

@@ -17,6 +17,7 @@ use super::queue::Place as QueuePlace;
 use crate::api::IssuerKey;
 use crate::api::cert_manager::CertificateRequest;
 use crate::operator::metrics::RequestState;
+use crate::operator::namespaces::{Namespaces, Part};
 
 /// One of them, and what is remembered of it.
 pub struct Entry {
@@ -54,24 +55,33 @@ impl Entry {
 pub enum Change {
     /// Something about this request is to be looked at.
     News(RequestKey),
-    /// Nothing is left to do for this one: it is finished, or deleted.
+    /// This one was deleted.
     Gone(RequestKey),
+    /// This one is finished, perhaps by what was still to be written.
+    Finished(Box<(Observed, Option<Parked>)>),
 }
 
 /// All of them.
 pub struct Unfinished {
     /// For what they ask for.
     memory: Arc<FairBytes>,
+    namespaces: Namespaces,
     entries: HashMap<RequestKey, Entry>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
-    /// What the list that is under way has brought.
-    listed: HashSet<RequestKey>,
+    /// What the lists that are under way have brought.
+    listed: HashMap<Part, HashSet<RequestKey>>,
 }
 
 impl Unfinished {
     /// None yet.
-    pub fn new(memory: Arc<FairBytes>) -> Self {
-        Self { memory, entries: HashMap::new(), by_issuer: HashMap::new(), listed: HashSet::new() }
+    pub fn new(memory: Arc<FairBytes>, namespaces: Namespaces) -> Self {
+        Self {
+            memory,
+            namespaces,
+            entries: HashMap::new(),
+            by_issuer: HashMap::new(),
+            listed: HashMap::new(),
+        }
     }
 
     /// Take in what this process has read or written of a request, if it is still the one with this uid.
@@ -96,24 +106,31 @@ impl Unfinished {
         self.by_issuer.get(issuer).into_iter().flatten().cloned().collect()
     }
 
-    /// Take in what the watch has brought.
-    pub fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) -> Vec<Change> {
+    /// Take in what the watch of a part has brought.
+    pub fn observe(
+        &mut self,
+        part: &Part,
+        event: Event<DeserializeGuard<CertificateRequest>>,
+    ) -> Vec<Change> {
         match event {
-            Event::Init => self.listed.clear(),
+            Event::Init => {
+                self.listed.insert(part.clone(), HashSet::new());
+            }
             Event::InitApply(guard) => {
-                let Some(observed) = read(guard) else { return vec![] };
-                self.listed.insert(observed.key.clone());
+                let Some(observed) = self.read(guard) else { return vec![] };
+                self.listed.entry(part.clone()).or_default().insert(observed.key.clone());
                 return self.apply(observed).into_iter().collect();
             }
             Event::InitDone => {
-                let listed = std::mem::take(&mut self.listed);
-                let gone = self.entries.keys().filter(|key| !listed.contains(key)).cloned();
+                let listed = self.listed.remove(part).unwrap_or_default();
+                let is_in = |key: &&RequestKey| part.as_deref().is_none_or(|of| key.namespace == of);
+                let gone = self.entries.keys().filter(is_in).filter(|key| !listed.contains(key)).cloned();
                 let gone: Vec<_> = gone.collect();
                 gone.iter().for_each(|key| drop(self.remove(key)));
                 return gone.into_iter().map(Change::Gone).collect();
             }
             Event::Apply(guard) => {
-                return read(guard).and_then(|observed| self.apply(observed)).into_iter().collect();
+                return self.read(guard).and_then(|observed| self.apply(observed)).into_iter().collect();
             }
             Event::Delete(guard) => {
                 if let Some(observed) = guard.0.ok().and_then(observe) {
@@ -125,13 +142,28 @@ impl Unfinished {
         vec![]
     }
 
+    /// What is to be kept of a request, if it is for an Issuer that is served here.
+    fn read(&self, guard: DeserializeGuard<CertificateRequest>) -> Option<Observed> {
+        let is_served = |request: &Observed| {
+            request.issuer.as_ref().is_none_or(|issuer| self.namespaces.serves(issuer.kind))
+        };
+        match guard.0 {
+            Ok(request) => observe(request).filter(is_served),
+            Err(invalid) => {
+                let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
+                warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
+                None
+            }
+        }
+    }
+
     /// Take in a version of a request.
     fn apply(&mut self, mut observed: Observed) -> Option<Change> {
         let key = observed.key.clone();
         if observed.view.is_finished() {
             // Nothing of a finished request stays in memory.
-            self.remove(&key);
-            return Some(Change::Gone(key));
+            let parked = self.remove(&key).and_then(|old| old.parked).map(InParking::leave);
+            return Some(Change::Finished(Box::new((observed, parked))));
         }
         let old = self.entries.get(&key);
         // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of
@@ -170,16 +202,5 @@ impl Unfinished {
             }
         }
         Some(entry)
-    }
-}
-
-fn read(guard: DeserializeGuard<CertificateRequest>) -> Option<Observed> {
-    match guard.0 {
-        Ok(request) => observe(request),
-        Err(invalid) => {
-            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-            warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
-            None
-        }
     }
 }

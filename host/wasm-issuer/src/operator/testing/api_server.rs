@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::objects::Object;
+use super::rights::{Right, Rights};
 use super::store::{Store, Target, version};
 
 /// How long a test waits, on the paused clock, for what must come.
@@ -21,6 +22,8 @@ pub struct ScriptedApi(Arc<Inner>);
 struct Inner {
     store: Mutex<Store>,
     calls: Mutex<Calls>,
+    /// What the client may do; everything, unless a test says otherwise.
+    rights: Mutex<Option<Rights>>,
     /// The watches that are open, by what they are of.
     open: Mutex<Vec<String>>,
     /// Wakes the watches.
@@ -94,6 +97,7 @@ impl ScriptedApi {
         Self(Arc::new(Inner {
             store: Mutex::default(),
             calls: Mutex::default(),
+            rights: Mutex::default(),
             open: Mutex::default(),
             changed: watch::channel(0).0,
             breaks: AtomicU64::default(),
@@ -162,6 +166,14 @@ impl ScriptedApi {
         events.iter().map(|(_, e)| format!("{}: {}", text(e, "reason"), text(e, "note"))).collect()
     }
 
+    /// How often an Event with that reason was told, on whichever object.
+    pub fn told(&self, reason: &str) -> i64 {
+        let store = self.store();
+        let events = store.objects.iter().filter(|(object, _)| object.plural == "events");
+        let same = events.filter(|(_, event)| event["reason"] == reason);
+        same.map(|(_, event)| event["series"]["count"].as_i64().unwrap_or(1)).sum()
+    }
+
     /// The next such call goes wrong.
     pub fn next(&self, call: Call, fault: Fault) {
         self.calls().faults.push((call, 1, fault));
@@ -175,6 +187,15 @@ impl ScriptedApi {
     /// Nothing goes wrong any more.
     pub fn heal(&self) {
         self.calls().faults.clear();
+    }
+
+    /// The client may do this and nothing else.
+    pub fn grant(&self, rights: Rights) {
+        *self.0.rights.lock().unwrap() = Some(rights);
+    }
+
+    pub(super) fn allows(&self, asked: &Right) -> bool {
+        self.0.rights.lock().unwrap().as_ref().is_none_or(|rights| rights.allow(asked))
     }
 
     /// Watches of a kind (by plural) deliver nothing that happens from now on, until they are told to.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::api_server::{Call, Fault, ScriptedApi};
+use super::rights::{Right, in_group};
 use super::store::Target;
 
 /// How long the real client waits for the next byte.
@@ -92,7 +93,11 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
         },
     };
     let fault = server.begin(&call);
+    if !server.allows(&right(&method, &uri, &target, is_watch, is_single)) {
+        return failure(403);
+    }
     match &fault {
+        Some(Fault::Code(410)) if is_watch => return expired(),
         Some(Fault::Code(code)) => return failure(*code),
         Some(Fault::Hang) if matches!(call, Call::List(_) | Call::Watch(_)) => {
             sleep(CLIENT_TIMEOUT).await;
@@ -103,7 +108,7 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
         Some(Fault::Overtaken(act)) => act(&server),
         Some(Fault::AnswerLost) | None => {}
     }
-    let answer = answer(&server, &call, target, &uri, &body);
+    let answer = answer(&server, &call, &method, target, &uri, &body);
     server.tell();
     if matches!(fault, Some(Fault::AnswerLost)) {
         std::future::pending::<()>().await;
@@ -111,7 +116,34 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
     answer
 }
 
-fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[u8]) -> Response {
+/// What RBAC is asked whether it allows it.
+fn right(method: &Method, uri: &Uri, target: &Target, is_watch: bool, is_single: bool) -> Right {
+    let path: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    let group = if path[0] == "api" { "" } else { path[1] };
+    let subresource = if path.last() == Some(&"status") { "/status" } else { "" };
+    let verb = match *method {
+        Method::POST => "create",
+        Method::PATCH => "patch",
+        _ if is_watch => "watch",
+        _ if is_single => "get",
+        _ => "list",
+    };
+    Right {
+        verb: verb.to_owned(),
+        resource: in_group(&format!("{}{subresource}", target.plural), group),
+        namespace: target.namespace.clone(),
+        name: target.name.clone(),
+    }
+}
+
+fn answer(
+    server: &ScriptedApi,
+    call: &Call,
+    method: &Method,
+    target: Target,
+    uri: &Uri,
+    body: &[u8],
+) -> Response {
     let mut store = server.store();
     match call {
         Call::Get(object) => match store.objects.get(object) {
@@ -149,7 +181,11 @@ fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[
             if let Some(name) = event["metadata"]["name"].as_str() {
                 name.clone_into(&mut object.name);
             }
-            let mut value = store.objects.get(&object).cloned().unwrap_or_else(|| json!({"metadata": {}}));
+            let old = store.objects.get(&object).cloned();
+            if method == Method::POST && old.is_some() {
+                return refusal(409, "AlreadyExists");
+            }
+            let mut value = old.unwrap_or_else(|| json!({"metadata": {}}));
             for (field, given) in event.as_object().into_iter().flatten().filter(|(f, _)| *f != "metadata") {
                 value[field] = given.clone();
             }
@@ -159,18 +195,28 @@ fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[
     }
 }
 
+/// A watch whose version is too old: it says so, and whoever watches lists anew.
+fn expired() -> Response {
+    let status = json!({"kind": "Status", "code": 410, "reason": "Expired", "status": "Failure", "message": "too old"});
+    (StatusCode::OK, json!({"type": "ERROR", "object": status}).to_string() + "\n").into_response()
+}
+
 fn success(value: &Value) -> Response {
     (StatusCode::OK, value.to_string()).into_response()
 }
 
 fn failure(code: u16) -> Response {
-    let status = StatusCode::from_u16(code).unwrap();
     let reason = match code {
         404 => "NotFound",
         409 => "Conflict",
         403 => "Forbidden",
         _ => "InternalError",
     };
+    refusal(code, reason)
+}
+
+fn refusal(code: u16, reason: &str) -> Response {
+    let status = StatusCode::from_u16(code).unwrap();
     let body = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure",
         "message": format!("scripted {code}"), "reason": reason, "code": code,

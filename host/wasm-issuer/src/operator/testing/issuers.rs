@@ -14,12 +14,14 @@ use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::{Issuers, Settings};
 use crate::operator::metrics::Metrics;
+use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Registry;
 use crate::policy::{CurrentPolicy, Policy};
 
 /// How it is set up.
 pub fn settings(policy: CurrentPolicy, memory: IssuerMemory) -> Settings {
     Settings {
+        namespaces: Namespaces::All,
         builtin_dir: "/nowhere".into(),
         cluster_resource_namespace: "operator".to_owned(),
         retry: RetryPolicy {
@@ -40,6 +42,6 @@ pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registr
     let settings = settings(watch::channel(Arc::new(Policy::default())).1, IssuerMemory::unlimited());
     let loader = Arc::new(plugins.clone());
     let issuers = Issuers::new(api.client(), loader, settings, registry.clone(), events, metrics);
-    tokio::spawn(issuers.run(Synced::new()));
+    tokio::spawn(issuers.run(Synced::new(&Namespaces::All)));
     registry
 }

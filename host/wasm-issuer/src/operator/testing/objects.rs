@@ -30,6 +30,11 @@ impl Object {
         Self { plural: plural.to_owned(), namespace: Some(NAMESPACE.to_owned()), name: name.to_owned() }
     }
 
+    /// A WasmClusterIssuer.
+    pub fn cluster_issuer(name: &str) -> Self {
+        Self { namespace: None, ..Self::new("wasmclusterissuers", name) }
+    }
+
     /// The same in another namespace.
     pub fn in_namespace(self, namespace: &str) -> Self {
         Self { namespace: Some(namespace.to_owned()), ..self }

@@ -12,8 +12,9 @@ use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
-use crate::operator::issuers::Issuers;
+use crate::operator::issuers::{Issuers, Settings};
 use crate::operator::metrics::Metrics;
+use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
@@ -43,7 +44,7 @@ pub struct Bench {
 impl Bench {
     /// The Issuers' side alone.
     pub fn start(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
-        Self::run(prepare, false, IssuerMemory::unlimited())
+        Self::run(prepare, false, IssuerMemory::unlimited(), Namespaces::All)
     }
 
     /// Both sides.
@@ -56,13 +57,22 @@ impl Bench {
         memory: IssuerMemory,
         prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
     ) -> Self {
-        Self::run(prepare, true, memory)
+        Self::run(prepare, true, memory, Namespaces::All)
+    }
+
+    /// Both sides, which serve these namespaces.
+    pub fn among(
+        namespaces: Namespaces,
+        prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
+    ) -> Self {
+        Self::run(prepare, true, IssuerMemory::unlimited(), namespaces)
     }
 
     fn run(
         prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
         with_requests: bool,
         memory: IssuerMemory,
+        namespaces: Namespaces,
     ) -> Self {
         let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
         let (ca, value) = issuer("ca");
@@ -74,11 +84,11 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
-        let settings = settings(current, memory);
+        let settings = Settings { namespaces: namespaces.clone(), ..settings(current, memory) };
         let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
         let issuers =
             Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
-        let synced = Synced::new();
+        let synced = Synced::new(&namespaces);
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
@@ -92,11 +102,9 @@ impl Bench {
                 turns.clone(),
             );
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
-            tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
-                api.client(),
-                changes,
-                stopped,
-            ));
+            let memory = request_memory.clone();
+            let requests = Requests::new(Arc::new(signing), synced, limits, memory, namespaces);
+            tokio::spawn(requests.run(api.client(), changes, stopped));
         }
         Self { api, plugins, registry, metrics, ca, policy, turns, request_memory, _stop: stop }
     }

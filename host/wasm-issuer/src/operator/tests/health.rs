@@ -16,6 +16,7 @@ use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
 use crate::operator::issuers::{Issuers, Settings};
 use crate::operator::metrics::Metrics;
+use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
@@ -24,13 +25,14 @@ use crate::policy::PolicyFile;
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
 #[tokio::test(start_paused = true)]
 async fn loops_with_nothing_to_do_come_round() {
-    let (api, synced) = (ScriptedApi::new(), Synced::new());
+    let (api, synced) = (ScriptedApi::new(), Synced::new(&Namespaces::All));
     api.every(Call::Watch("certificaterequests".to_owned()), Fault::Hang);
     api.every(Call::Watch("wasmissuers".to_owned()), Fault::Hang);
     let (registry, changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
     let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
     let settings = Settings {
+        namespaces: Namespaces::All,
         builtin_dir: "/nowhere".into(),
         cluster_resource_namespace: "operator".to_owned(),
         retry: RetryPolicy {
@@ -52,6 +54,7 @@ async fn loops_with_nothing_to_do_come_round() {
         synced.clone(),
         Limits { total: 8, per_issuer: 8, per_namespace: 8 },
         FairBytes::new(1 << 20),
+        Namespaces::All,
     );
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(requests.run(api.client(), changes, stopped));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::condition::{PLUGIN_CURRENT, READY};
+use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::bench::{Bench, CHECKED};
 use crate::operator::testing::{Answer, Call, Fault, ScriptedApi, config_map, secret};
@@ -98,6 +99,19 @@ async fn a_status_whose_answer_is_lost_is_not_written_in_vain() {
     sleep(Duration::from_secs(40)).await;
     assert!(bench.serves());
     assert_eq!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_trouble_is_told_although_the_answer_of_its_write_is_lost() {
+    let bench = Bench::start(|_, _, plugins| {
+        plugins.plugin("v1").checks(Answer::failure(FailureKind::Retry { after: None }));
+    });
+    bench.until_says(READY, "False Pending: Not ready yet: scripted").await;
+    bench.api.next(Call::WriteStatus(bench.ca.clone()), Fault::AnswerLost);
+    bench.until_says(READY, CHECKED).await;
+    sleep(Duration::from_secs(60)).await;
+    let told = ["RetryableError: Not ready yet: scripted", "Checked: Succeeded checking the issuer"];
+    assert_eq!(bench.api.events(), told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::metrics::Metrics;
+use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
@@ -60,14 +61,15 @@ impl Bench {
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let feedback = put_issuer(&registry, signer);
-        let synced = Synced::new();
-        synced.mark("WasmIssuer");
-        synced.mark("WasmClusterIssuer");
+        let synced = Synced::new(&Namespaces::All);
+        synced.mark("WasmIssuer", &None);
+        synced.mark("WasmClusterIssuer", &None);
         let turns = Turns::at_a_time(1).unwrap();
         let signing = Signing::new(api.client(), registry, events, metrics, audit, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
-        let requests = Requests::new(Arc::new(signing), synced, limits, FairBytes::new(1 << 20));
+        let memory = FairBytes::new(1 << 20);
+        let requests = Requests::new(Arc::new(signing), synced, limits, memory, Namespaces::All);
         let running = tokio::spawn(requests.run(api.client(), changes, stopped));
         Self { api: api.clone(), signer: signer.clone(), running, open: (stop, feedback) }
     }

@@ -11,7 +11,7 @@ use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_runtime::{FairSlots, Owner};
 
@@ -69,13 +69,19 @@ impl Followed {
             drop(turn);
             self.metrics.watch_broke(what.resource());
             failures = if worked { 1 } else { failures.saturating_add(1) };
-            match failures {
-                1 => {
-                    warn!(kind = what.as_str(), %namespace, ?scope, %error, "cannot watch what Issuers name")
+            let forbidden = is_forbidden(&error);
+            match (failures, scope) {
+                (1, Scope::Name(_)) if forbidden => {
+                    info!(kind = what.as_str(), %namespace, ?scope, %error, "may not watch what Issuers name; it is read with each check");
+                }
+                (1, Scope::Namespace) if forbidden => {
+                    info!(kind = what.as_str(), %namespace, %error, "may not watch all that Issuers name; each is watched by its name");
+                }
+                (1, _) => {
+                    warn!(kind = what.as_str(), %namespace, ?scope, %error, "cannot watch what Issuers name");
                 }
                 _ => debug!(kind = what.as_str(), %namespace, ?scope, %error, "still cannot watch it"),
             }
-            let forbidden = is_forbidden(&error);
             (self.hear)(Heard::Broken { forbidden });
             sleep(match forbidden {
                 true => FORBIDDEN.delay(failures, rand::random(), None),

@@ -57,6 +57,64 @@ async fn a_start_leaves_alone_what_is_finished() {
     }
 }
 
+/// What the only Event about an unapproved request says.
+async fn told_of_unapproved(kind: &str, name: &str, restarts: usize) -> String {
+    let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
+    let (web, mut value) = request("web");
+    value["status"] = json!({});
+    value["spec"]["issuerRef"]["kind"] = kind.into();
+    value["spec"]["issuerRef"]["name"] = name.into();
+    api.put(&web, value);
+    let mut bench = Bench::start(&api, &signer);
+    for _ in 0..restarts {
+        sleep(Duration::from_secs(100)).await;
+        assert_eq!(api.told("WaitingApproval"), 1);
+        bench = bench.restart().await;
+    }
+    a_while().await;
+    assert_eq!((bench.asked(), bench.times_written(&web)), (0, 0));
+    assert_eq!(api.told("WaitingApproval"), 1);
+    assert_eq!(api.count(&Call::Event), restarts + 1, "one call for each process");
+    api.events().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_nobody_approves_is_told_once_however_many_processes_notice() {
+    told_of_unapproved("WasmIssuer", "ca", 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rights_that_an_approver_lacks_are_spelt_out_for_each_kind() {
+    for (kind, signer) in [
+        ("WasmIssuer", "wasmissuers.wasm-issuer.dev/team-a.ca"),
+        ("WasmClusterIssuer", "wasmclusterissuers.wasm-issuer.dev/ca"),
+    ] {
+        let note = told_of_unapproved(kind, "ca", 0).await;
+        let (_, rest) = note.split_once(" for this one: ").unwrap();
+        let (manifest, _) = rest.split_once(" Otherwise").unwrap();
+        let list: Value = serde_saphyr::from_str(manifest).unwrap();
+        let (role, binding) = (&list["items"][0], &list["items"][1]);
+        let rule = json!({
+            "apiGroups": ["cert-manager.io"], "resources": ["signers"], "verbs": ["approve"], "resourceNames": [signer],
+        });
+        assert_eq!(role["rules"], json!([rule]));
+        assert_eq!((&role["kind"], &binding["kind"]), (&json!("ClusterRole"), &json!("ClusterRoleBinding")));
+        assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+        let subject = json!({"kind": "ServiceAccount", "name": "cert-manager", "namespace": "cert-manager"});
+        assert_eq!(binding["subjects"], json!([subject]));
+    }
+}
+
+/// Whoever makes a request chooses the name, and an administrator applies the manifest.
+#[tokio::test(start_paused = true)]
+async fn what_no_issuer_can_be_called_is_in_no_manifest() {
+    for (kind, name) in [("WasmIssuer", "x]}], rules: [{verbs: ['*'"), ("Issuer", "ca")] {
+        let note = told_of_unapproved(kind, name, 0).await;
+        assert!(note.contains("Nobody can: wasm-issuer.dev has no kind"), "{note}");
+        assert!(!note.contains("apiVersion"), "{note}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_restart_while_the_plugin_signs_asks_it_again() {
     let (bench, web) = Bench::with([Answer::good().after(Duration::from_secs(60)), Answer::good()]);

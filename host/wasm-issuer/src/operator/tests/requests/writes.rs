@@ -57,6 +57,63 @@ async fn a_certificate_whose_write_landed_without_an_answer_is_the_only_one() {
     assert_eq!(certificate(&bench.api, &web), first);
 }
 
+/// The reasons of the Events, but of those about the certificate itself.
+fn told(bench: &Bench) -> Vec<String> {
+    let reason = |event: &String| event.split_once(':').unwrap().0.to_owned();
+    let reasons = bench.api.events().iter().map(reason).collect::<Vec<_>>();
+    reasons.into_iter().filter(|reason| reason != "CertificateDiffers").collect()
+}
+
+/// Whether the watch tells that it landed or not: where it does, nothing is left of the request by the time that the
+/// write is given up.
+#[tokio::test(start_paused = true)]
+async fn a_certificate_whose_write_landed_without_an_answer_is_told() {
+    for is_held in [true, false] {
+        let (bench, web) = Bench::with([Answer::good()]);
+        if is_held {
+            bench.api.hold(REQUESTS);
+        }
+        bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
+        a_while().await;
+        assert_eq!(told(&bench), ["Issued"], "{is_held}");
+    }
+}
+
+/// An outage begins just after it landed: the request cannot be read either, so that nobody knows.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_outage_is_told_that_began_with_a_certificate() {
+    for is_held in [true, false] {
+        let (bench, web) = Bench::with([Answer::good()]);
+        let read = Call::Get(web.clone());
+        bench.api.next(Call::WriteStatus(web.clone()), Fault::AnswerLost);
+        bench.api.every(read.clone(), Fault::Code(500));
+        bench.api.hold(REQUESTS);
+        bench.api.until("the read", |api| api.count(&read) == 1).await;
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(told(&bench), ["UnexpectedError"]);
+        if is_held {
+            bench.api.heal();
+        } else {
+            bench.api.release(REQUESTS);
+        }
+        a_while().await;
+        assert_eq!(told(&bench), ["UnexpectedError", "Issued"], "{is_held}");
+        assert_eq!(bench.asked(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_is_told_after_many_warnings() {
+    let (bench, web) = Bench::with([Answer::good()]);
+    bench.api.every(Call::WriteStatus(web.clone()), Fault::Code(403));
+    sleep(Duration::from_secs(500)).await;
+    bench.api.heal();
+    bench.until_issued(&web).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(told(&bench), ["UnexpectedError", "Issued"]);
+    assert!(bench.api.told("UnexpectedError") > 10);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_whose_write_landed_without_an_answer_is_not_made_twice() {
     let (bench, web) = Bench::with([Answer::pending("order-7"), Answer::good()]);

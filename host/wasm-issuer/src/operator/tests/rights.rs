@@ -1,0 +1,322 @@
+//! What each right of the manifests is for: without it, something that is named here does not happen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_core::issuance::signer::FailureKind;
+use wasm_issuer_runtime::testing::net::Net;
+
+use super::bench::{Bench, CHECKED, ISSUED};
+use crate::api::{IssuerKey, IssuerKind};
+use crate::operator::control_plane::ControlPlane;
+use crate::operator::namespaces::Namespaces;
+use crate::operator::testing::{
+    Answer, Object, Right, Rights, ScriptedApi, config_map, issuer, request, secret,
+};
+
+/// What the operator does, each by one right.
+#[derive(Clone, Copy, Debug)]
+enum Behaviour {
+    AnIssuerIsFound(IssuerKind),
+    ANewIssuerIsNoticed(IssuerKind),
+    ALongConfigurationIsRead(IssuerKind),
+    AnIssuerIsToldThatItIsReady(IssuerKind),
+    ARequestIsFound,
+    ANewRequestIsNoticed,
+    ARequestForWhichThereWasNoRoomIsReadAgain,
+    ACertificateIsWritten,
+    APluginIsReadFromItsConfigMap,
+    ANewPluginIsNoticedAtOnce,
+    ASecretIsLent,
+    ANewSecretIsNoticedAtOnce,
+    AnEventIsPublished,
+    ARepeatedWarningIsCounted,
+    TheApiServersEndpointsAreOutOfReach,
+}
+
+/// What needs a right. None: nothing does.
+fn use_of(right: &Right) -> Option<Behaviour> {
+    use Behaviour::*;
+    let (resource, group) = right.resource.split_once('.').unwrap_or((&right.resource, ""));
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let issuer = IssuerKind::ALL.into_iter().find(|kind| kind.plural() == resource);
+    Some(match (right.verb.as_str(), resource, subresource, group) {
+        ("list", _, "", "wasm-issuer.dev") => AnIssuerIsFound(issuer?),
+        ("watch", _, "", "wasm-issuer.dev") => ANewIssuerIsNoticed(issuer?),
+        ("get", _, "", "wasm-issuer.dev") => ALongConfigurationIsRead(issuer?),
+        ("patch", _, "status", "wasm-issuer.dev") => AnIssuerIsToldThatItIsReady(issuer?),
+        ("list", "certificaterequests", "", "cert-manager.io") => ARequestIsFound,
+        ("watch", "certificaterequests", "", "cert-manager.io") => ANewRequestIsNoticed,
+        ("get", "certificaterequests", "", "cert-manager.io") => ARequestForWhichThereWasNoRoomIsReadAgain,
+        ("patch", "certificaterequests", "status", "cert-manager.io") => ACertificateIsWritten,
+        ("get", "configmaps", "", "") => APluginIsReadFromItsConfigMap,
+        ("list" | "watch", "configmaps", "", "") => ANewPluginIsNoticedAtOnce,
+        ("get", "secrets", "", "") => ASecretIsLent,
+        ("list" | "watch", "secrets", "", "") => ANewSecretIsNoticedAtOnce,
+        ("create", "events", "", "events.k8s.io") => AnEventIsPublished,
+        ("patch", "events", "", "events.k8s.io") => ARepeatedWarningIsCounted,
+        ("list", "endpointslices", "", "discovery.k8s.io") => TheApiServersEndpointsAreOutOfReach,
+        _ => return None,
+    })
+}
+
+/// An operator with some rights.
+struct Operator {
+    rights: Rights,
+    namespaces: Namespaces,
+    /// Where the Issuer `ca` and the requests for it are.
+    place: String,
+}
+
+/// It happens within some seconds: before the next check, which comes in a minute.
+async fn soon(happens: impl Fn() -> bool) -> bool {
+    for _ in 0..250 {
+        if happens() {
+            return true;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+impl Operator {
+    /// It runs, with an Issuer of this kind whose spec is so.
+    fn start(&self, kind: IssuerKind, spec: &Value) -> (Bench, IssuerKey) {
+        let key = self.key(kind, "ca");
+        let bench = Bench::among(self.namespaces.clone(), |api, ca, _| {
+            api.delete(ca);
+            let (map, value) = config_map("plugin", "v1");
+            api.put(&map.in_namespace(self.home(kind)), value);
+            let (auth, value) = secret("auth");
+            api.put(&auth.in_namespace(self.home(kind)), value);
+            put(api, &key, spec);
+            api.grant(self.rights.clone());
+        });
+        (bench, key)
+    }
+
+    /// Where what an Issuer names is.
+    fn home(&self, kind: IssuerKind) -> &str {
+        if kind == IssuerKind::Cluster { "operator" } else { &self.place }
+    }
+
+    fn key(&self, kind: IssuerKind, name: &str) -> IssuerKey {
+        let namespace = (kind == IssuerKind::Namespaced).then(|| self.place.clone());
+        IssuerKey { kind, namespace, name: name.to_owned() }
+    }
+
+    /// The same with an Issuer that is ready, and a request for it.
+    async fn with_request(&self, answers: Vec<Answer>) -> (Bench, Object) {
+        let (bench, key) = self.start(IssuerKind::Namespaced, &json!({}));
+        let (web, value) = request("web");
+        let web = web.in_namespace(&self.place);
+        bench.api.put(&web, value);
+        answers.into_iter().for_each(|answer| bench.plugins.plugin("v1").signs(answer));
+        soon(|| is_ready(&bench, &key)).await;
+        (bench, web)
+    }
+
+    async fn does(&self, behaviour: Behaviour) -> bool {
+        let namespaced = IssuerKind::Namespaced;
+        match behaviour {
+            Behaviour::AnIssuerIsFound(kind) => {
+                let (bench, key) = self.start(kind, &json!({}));
+                soon(|| is_known(&bench, &key)).await
+            }
+            Behaviour::ANewIssuerIsNoticed(kind) => {
+                let (bench, _) = self.start(kind, &json!({}));
+                sleep(Duration::from_secs(1)).await;
+                let new = self.key(kind, "new");
+                put(&bench.api, &new, &json!({}));
+                soon(|| is_known(&bench, &new)).await
+            }
+            Behaviour::ALongConfigurationIsRead(kind) => {
+                let (bench, key) = self.start(kind, &json!({"config": {"key": "x".repeat(8 << 10)}}));
+                soon(|| is_ready(&bench, &key)).await
+            }
+            Behaviour::AnIssuerIsToldThatItIsReady(kind) => {
+                let (bench, key) = self.start(kind, &json!({}));
+                soon(|| is_ready(&bench, &key)).await
+            }
+            Behaviour::ARequestIsFound => {
+                let (bench, _) = self.with_request(vec![]).await;
+                soon(|| asked(&bench) == 1).await
+            }
+            Behaviour::ANewRequestIsNoticed => {
+                let (bench, _) = self.with_request(vec![]).await;
+                soon(|| asked(&bench) == 1).await;
+                let (new, value) = request("new");
+                bench.api.put(&new.in_namespace(&self.place), value);
+                soon(|| asked(&bench) == 2).await
+            }
+            Behaviour::ARequestForWhichThereWasNoRoomIsReadAgain => {
+                let (bench, web) = self.with_request(vec![]).await;
+                soon(|| is_issued(&bench, &web)).await;
+                let mut share = bench.request_memory.share(&self.place);
+                while share.grow(256).is_ok() {}
+                let (late, value) = request("late");
+                bench.api.put(&late.clone().in_namespace(&self.place), value);
+                soon(|| is_issued(&bench, &late.clone().in_namespace(&self.place))).await
+            }
+            Behaviour::ACertificateIsWritten => {
+                let (bench, web) = self.with_request(vec![]).await;
+                soon(|| is_issued(&bench, &web)).await
+            }
+            Behaviour::APluginIsReadFromItsConfigMap => {
+                let (bench, key) = self.start(namespaced, &json!({}));
+                soon(|| is_ready(&bench, &key)).await
+            }
+            Behaviour::ANewPluginIsNoticedAtOnce => {
+                let (bench, key) = self.start(namespaced, &json!({}));
+                soon(|| is_ready(&bench, &key)).await;
+                sleep(Duration::from_secs(5)).await;
+                let (map, value) = config_map("plugin", "v2");
+                bench.api.put(&map.in_namespace(&self.place), value);
+                soon(|| bench.plugins.plugin("v2").checked() == 1).await
+            }
+            Behaviour::ASecretIsLent => {
+                let (bench, key) = self.start(namespaced, &json!({"authSecretName": "auth"}));
+                soon(|| is_ready(&bench, &key)).await
+            }
+            Behaviour::ANewSecretIsNoticedAtOnce => {
+                let (bench, key) = self.start(namespaced, &json!({"authSecretName": "auth"}));
+                soon(|| is_ready(&bench, &key)).await;
+                sleep(Duration::from_secs(5)).await;
+                let checked = bench.plugins.plugin("v1").checked();
+                let auth = secret("auth").0.in_namespace(&self.place);
+                bench.api.edit(&auth, |value| value["data"]["token"] = json!("bmV3"));
+                soon(|| bench.plugins.plugin("v1").checked() > checked).await
+            }
+            Behaviour::AnEventIsPublished => {
+                let (bench, _) = self.start(namespaced, &json!({}));
+                soon(|| bench.api.told("Checked") == 1).await
+            }
+            Behaviour::ARepeatedWarningIsCounted => {
+                let fails = || Answer::failure(FailureKind::Retry { after: None });
+                let (bench, _) = self.with_request(vec![fails(), fails()]).await;
+                soon(|| bench.api.told("RetryableError") == 2).await
+            }
+            Behaviour::TheApiServersEndpointsAreOutOfReach => {
+                let api = ScriptedApi::new();
+                put_endpoints(&api);
+                api.grant(self.rights.clone());
+                let egress = Arc::new(Net::default()).config();
+                ControlPlane::new(api.client(), &egress, [], true).look().await;
+                !egress.api_servers.get().is_empty()
+            }
+        }
+    }
+}
+
+fn put(api: &ScriptedApi, key: &IssuerKey, spec: &Value) {
+    let (_, mut value) = issuer(&key.name);
+    value["kind"] = key.kind.as_str().into();
+    for (field, given) in spec.as_object().unwrap() {
+        value["spec"][field] = given.clone();
+    }
+    api.put(&object(key), value);
+}
+
+fn object(key: &IssuerKey) -> Object {
+    let IssuerKey { kind, namespace, name } = key.clone();
+    Object { plural: kind.plural().to_owned(), namespace, name }
+}
+
+fn put_endpoints(api: &ScriptedApi) {
+    let (plural, namespace) = ("endpointslices".to_owned(), Some("default".to_owned()));
+    let slice = Object { plural, namespace, name: "kubernetes".to_owned() };
+    let endpoints = json!([{"addresses": ["172.18.0.2"]}]);
+    api.put(&slice, json!({"addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}]}));
+}
+
+fn is_known(bench: &Bench, key: &IssuerKey) -> bool {
+    bench.registry.find(key).0.is_some()
+}
+
+fn is_ready(bench: &Bench, key: &IssuerKey) -> bool {
+    bench.api.condition(&object(key), READY).as_deref() == Some(CHECKED)
+}
+
+fn is_issued(bench: &Bench, request: &Object) -> bool {
+    bench.api.condition(request, READY).as_deref() == Some(ISSUED)
+}
+
+/// How many requests the plugin was asked to sign.
+fn asked(bench: &Bench) -> usize {
+    let mut names: Vec<String> = bench.plugins.plugin("v1").asked().into_iter().map(|r| r.name).collect();
+    names.sort();
+    names.dedup();
+    names.len()
+}
+
+fn manifest(file: &str) -> String {
+    let path = format!("{}/../../deploy/{file}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Each right is needed for what it is said to be for, and all together are enough for that.
+async fn each_is_needed(manifest: &str, namespaces: &Namespaces) {
+    let all = Rights::of(manifest);
+    assert!(!all.each().is_empty());
+    for right in all.each() {
+        let Some(behaviour) = use_of(right) else { panic!("nothing is known to need: {right}") };
+        let place = right.namespace.clone().filter(|namespace| namespace != "default");
+        let place = place.unwrap_or_else(|| "team-a".to_owned());
+        let with = |rights| Operator { rights, namespaces: namespaces.clone(), place: place.clone() };
+        assert!(with(all.clone()).does(behaviour).await, "{behaviour:?} does not happen with all rights");
+        assert!(!with(all.without(right)).does(behaviour).await, "{behaviour:?} does not need: {right}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_right_of_the_manifests_is_needed() {
+    each_is_needed(&manifest("install/rbac.yaml"), &Namespaces::All).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_right_of_a_teams_own_operator_is_needed() {
+    let namespaces = Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap();
+    let manifest = manifest("install-team.yaml");
+    each_is_needed(&manifest, &namespaces).await;
+    assert!(!manifest.contains("ClusterRole"), "Roles are all that it has");
+    assert!(manifest.contains("team-a,team-b"));
+}
+
+/// Secrets may be read by their names, and neither listed nor watched.
+#[tokio::test(start_paused = true)]
+async fn rights_on_secrets_by_name_are_enough() {
+    let by_name = |verbs: &str| {
+        let role = manifest("install-team.yaml");
+        let rule = "    resources: [secrets]\n    verbs: [get, list, watch]\n";
+        assert_eq!(role.matches(rule).count(), 2, "one for each namespace");
+        role.replace(
+            rule,
+            &format!("    resources: [secrets]\n    verbs: [{verbs}]\n    resourceNames: [auth]\n"),
+        )
+    };
+    let operator = |verbs: &str| Operator {
+        rights: Rights::of(&by_name(verbs)),
+        namespaces: Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap(),
+        place: "team-b".to_owned(),
+    };
+    assert!(operator("get").does(Behaviour::ASecretIsLent).await);
+    assert!(!operator("get").does(Behaviour::ANewSecretIsNoticedAtOnce).await);
+    assert!(operator("get, list, watch").does(Behaviour::ANewSecretIsNoticedAtOnce).await);
+
+    // Without a watch it is read with each check.
+    let (bench, key) = operator("get").start(IssuerKind::Namespaced, &json!({"authSecretName": "auth"}));
+    assert!(soon(|| is_ready(&bench, &key)).await);
+    let auth = secret("auth").0.in_namespace("team-b");
+    bench.api.edit(&auth, |value| value["data"]["token"] = json!("bmV3"));
+    let opened = bench.plugins.plugin("v1").configs().len();
+    sleep(Duration::from_secs(70)).await;
+    assert_eq!(bench.plugins.plugin("v1").configs().len(), opened + 1, "a session with the new one");
+    // A Secret that is not granted is told by its name.
+    let other = IssuerKey { name: "other".to_owned(), ..key };
+    put(&bench.api, &other, &json!({"authSecretName": "other"}));
+    let told = || bench.api.condition(&object(&other), READY).unwrap_or_default();
+    assert!(soon(|| told().contains(r#"could not read Secret "team-b/other""#)).await, "{}", told());
+}
