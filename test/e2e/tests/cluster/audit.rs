@@ -13,14 +13,18 @@ use wasm_issuer_e2e::{Csr, KeyKind, Kind, Launch, SOON, Test, e2e_alone, issuer_
 
 const REQUEST: Kind = Kind::CertificateRequest;
 
-/// The records in a file, once there are so many.
-async fn records(file: &Path, count: usize) -> Vec<Value> {
+/// The records of this test in a file, once there are so many. What other tests left behind is recorded, too.
+async fn records(t: &Test, file: &Path, count: usize) -> Vec<Value> {
     let began = Instant::now();
     loop {
         let text = fs::read_to_string(file).unwrap_or_default();
-        let is_whole = text.is_empty() || text.ends_with('\n');
-        if file.exists() && text.lines().count() >= count && is_whole {
-            return text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        if file.exists() && (text.is_empty() || text.ends_with('\n')) {
+            let all = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+            let ours: Vec<_> =
+                all.filter(|record| record["object"]["namespace"] == t.namespace.as_str()).collect();
+            if ours.len() >= count {
+                return ours;
+            }
         }
         assert!(began.elapsed() < SOON, "{text}");
         sleep(Duration::from_millis(20)).await;
@@ -50,10 +54,8 @@ fn a_record_is_about_the_certificate_that_was_issued_and_holds_no_secret() {
         let issuer = t.ready_issuer("ca", spec).await;
         let csr = Csr::for_host("audited.example");
         let issued = t.issue("web", issuer_ref("ca"), &csr, json!({"duration": "2h"})).await;
-        let is_ours = |record: &&Value| record["object"]["uid"] == issued.request["metadata"]["uid"];
-        let all = records(&file, 1).await;
-        let ours: Vec<_> = all.iter().filter(is_ours).collect();
-        let [record] = &ours[..] else { panic!("{all:?}") };
+        let [record] = &records(t, &file, 1).await[..] else { panic!("more than one record") };
+        assert_eq!(record["object"]["uid"], issued.request["metadata"]["uid"]);
         let serial = hex(issued.leaf.tbs_certificate().serial_number().as_bytes());
         let certificate = &record["certificate"];
         assert_eq!(certificate["sha256"], hex(digest(&SHA256, &issued.chain[0]).as_ref()));
@@ -85,22 +87,23 @@ fn a_file_that_was_moved_away_is_made_anew_and_a_restart_repeats_nothing() {
         operator.relaunch(start.clone()).await;
         t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
         t.issue("one", issuer_ref("ca"), &Csr::for_host("one.example"), json!({})).await;
-        records(&file, 1).await;
+        records(t, &file, 1).await;
         fs::rename(&file, &old).expect("a file");
         let hung_up = Command::new("kill").args(["-HUP", &operator.pid().to_string()]).status();
         assert!(hung_up.expect("kill").success());
-        assert_eq!(records(&file, 0).await.len(), 0);
+        assert_eq!(records(t, &file, 0).await.len(), 0);
         t.request("no", issuer_ref("ca"), &Csr::for_host("no.example"), json!({})).await;
         t.deny("no").await;
         let denied =
             "False Denied: Detected that the CertificateRequest is denied, so it will never be Ready.";
         t.wait_ready(REQUEST, "no", SOON, denied).await;
-        let [record] = &records(&file, 1).await[..] else { panic!("more than one record") };
+        let [record] = &records(t, &file, 1).await[..] else { panic!("more than one record") };
         assert_eq!((&record["decision"], &record["object"]["name"]), (&json!("denied"), &json!("no")));
         operator.relaunch(start).await;
         t.issue("two", issuer_ref("ca"), &Csr::for_host("two.example"), json!({})).await;
-        let names: Vec<_> = records(&file, 2).await.iter().map(|it| it["object"]["name"].clone()).collect();
+        let names: Vec<_> =
+            records(t, &file, 2).await.iter().map(|it| it["object"]["name"].clone()).collect();
         assert_eq!(names, ["no", "two"]);
-        assert_eq!(records(&old, 1).await.len(), 1);
+        assert_eq!(records(t, &old, 1).await.len(), 1);
     });
 }
