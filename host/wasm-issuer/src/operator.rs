@@ -5,6 +5,7 @@
 //! | `requests` | watches CertificateRequests, queues them fairly, handles many at a time | told to stop |
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
+//! | `leadership` | takes and holds Leases, where several replicas run | told to, when all else has ended |
 //! | `health` | answers probes | the process ends |
 //! | `policy` | reads the policy again when its file changes | the process ends |
 //! | `control_plane` | finds the API server's addresses, which plugins must not reach | the process ends |
@@ -20,6 +21,7 @@ mod control_plane;
 mod events;
 mod health;
 mod issuers;
+mod leadership;
 mod metrics;
 mod read;
 mod registry;
@@ -43,6 +45,8 @@ use health::Synced;
 use issuers::{Issuers, Settings};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
+pub use leadership::ElectionConfig;
+use leadership::{Election, Leadership};
 use metrics::Metrics;
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
@@ -80,6 +84,10 @@ pub struct Options {
     pub request_memory: usize,
     /// How this process is called in Events: its pod's name.
     pub instance: String,
+    /// How it agrees with other replicas on who works for which Issuers; none where it is the only one.
+    pub election: Option<ElectionConfig>,
+    /// Which Issuers are this operator's, by their labels; all where there is none.
+    pub issuer_selector: Option<String>,
     /// How many log records were dropped since the start.
     pub log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
@@ -100,6 +108,8 @@ pub enum OperatorError {
 
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
+/// How long it may take then to let other replicas take over.
+const RELEASE: Duration = Duration::from_secs(3);
 
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
@@ -117,14 +127,28 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let metrics = Arc::new(Metrics::new());
     let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
     let synced = Synced::new();
-    let scrape = scrape(metrics.clone(), registry.clone(), options.log_records_dropped);
-    let issuers =
-        Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
+    let election = options.election.map(|config| Election::new(client.clone(), config));
+    let leadership = election.as_ref().map_or_else(Leadership::alone, Election::leadership);
+    let (end, ended) = watch::channel(false);
+    let scrape = scrape(metrics.clone(), registry.clone(), leadership.clone(), options.log_records_dropped);
+    let (loader, selector) = (runtime, options.issuer_selector);
+    let is_selective = selector.is_some();
+    let issuers = Issuers::new(
+        client.clone(),
+        loader,
+        settings,
+        registry.clone(),
+        events.clone(),
+        leadership.clone(),
+        metrics.clone(),
+    )
+    .selecting(selector);
     let policy_errors = metrics.policy_errors.clone();
     let policy = options.policy.follow(move || {
         policy_errors.inc();
     });
-    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, turns));
+    let signing = Signing::new(client.clone(), registry, leadership, events, metrics, turns);
+    let signing = Arc::new(signing.selective(is_selective));
     let requests =
         Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
 
@@ -134,18 +158,32 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         health: tokio::spawn(health::serve(options.health_address, synced, scrape)),
         policy: tokio::spawn(policy),
         control_plane: tokio::spawn(options.control_plane.follow()),
+        leadership: tokio::spawn(lead(election, stop.clone(), ended)),
     };
     info!(probes = %options.health_address, "started");
-    let result = tasks.ended(options.health_address, &stop).await;
+    let (result, leadership) = tasks.ended(options.health_address, &stop).await;
     // Every sender of Events has to go before the publisher ends; tasks of Issuers may still hold some.
     let _ = tokio::time::timeout(LAST_EVENTS, publisher).await;
+    // Nothing is under way any more: others take over at once.
+    end.send_replace(true);
+    let _ = tokio::time::timeout(RELEASE, leadership).await;
     result
+}
+
+/// Take part in the election, if there is one, until the end.
+async fn lead(election: Option<Election>, stop: watch::Receiver<bool>, mut end: watch::Receiver<bool>) {
+    match election {
+        Some(election) => election.run(stop, end).await,
+        // The sender is kept until the end.
+        None => drop(end.wait_for(|end| *end).await),
+    }
 }
 
 /// What `/metrics` answers.
 fn scrape(
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
+    leadership: Leadership,
     log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
 ) -> impl Fn() -> String + Clone + Send + Sync {
     move || {
@@ -154,6 +192,7 @@ fn scrape(
         let (all, ready) = registry.count();
         metrics.issuers.set(all as i64);
         metrics.issuers_ready.set(ready as i64);
+        metrics.shards_held.set(leadership.held() as i64);
         metrics.text()
     }
 }
@@ -164,11 +203,17 @@ struct Tasks {
     health: JoinHandle<std::io::Result<()>>,
     policy: JoinHandle<()>,
     control_plane: JoinHandle<()>,
+    leadership: JoinHandle<()>,
 }
 
 impl Tasks {
-    /// Wait for the first that ends, and say whether it was its time; the others are ended too.
-    async fn ended(self, health: SocketAddr, stop: &watch::Receiver<bool>) -> Result<(), OperatorError> {
+    /// Wait for the first that ends, and say whether it was its time; the others are ended too, but for who leads: that one
+    /// is returned.
+    async fn ended(
+        mut self,
+        health: SocketAddr,
+        stop: &watch::Receiver<bool>,
+    ) -> (Result<(), OperatorError>, JoinHandle<()>) {
         let aborts = [
             self.issuers.abort_handle(),
             self.health.abort_handle(),
@@ -185,6 +230,7 @@ impl Tasks {
             _ = self.issuers => Err(OperatorError::Ended("issuers")),
             _ = self.policy => Err(OperatorError::Ended("policy")),
             _ = self.control_plane => Err(OperatorError::Ended("control_plane")),
+            _ = &mut self.leadership => Err(OperatorError::Ended("leadership")),
             served = self.health => match served {
                 Ok(Err(error)) => Err(OperatorError::Health(health, error)),
                 _ => Err(OperatorError::Ended("health")),
@@ -193,6 +239,6 @@ impl Tasks {
         for abort in aborts {
             abort.abort();
         }
-        result
+        (result, self.leadership)
     }
 }

@@ -3,6 +3,7 @@
 mod budgets;
 mod client;
 mod egress;
+mod replicas;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use budgets::Budgets;
 use clap::Args;
+use replicas::Replicas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -41,6 +43,8 @@ pub struct RunArgs {
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
     budgets: Budgets,
+    #[command(flatten)]
+    replicas: Replicas,
     /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/policy.md). It is read again when
     /// it changes. Default: tenants reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
@@ -118,13 +122,14 @@ impl RunArgs {
     ) -> anyhow::Result<Options> {
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
-            None => std::fs::read_to_string(NAMESPACE_FILE)
-                .map(|namespace| namespace.trim().to_owned())
-                .context(
-                    "outside a cluster, --cluster-resource-namespace is needed: the namespace of the Secrets and \
-                     ConfigMaps of WasmClusterIssuers",
-                )?,
+            None => own_namespace().context(
+                "outside a cluster, --cluster-resource-namespace is needed: the namespace of the Secrets and \
+                 ConfigMaps of WasmClusterIssuers",
+            )?,
         };
+        let instance =
+            std::env::var("POD_NAME").unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id()));
+        let election = self.replicas.election(&instance, own_namespace)?;
         let policy = self.policy.as_deref().map(PolicyFile::open).transpose()?;
         let at_least_one = |n: usize| n.max(1);
         Ok(Options {
@@ -146,10 +151,16 @@ impl RunArgs {
             },
             log_records_dropped,
             request_memory: self.request_memory.in_memory(),
-            instance: std::env::var("POD_NAME")
-                .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
+            election,
+            issuer_selector: self.replicas.issuer_selector,
+            instance,
         })
     }
+}
+
+/// The namespace that this process runs in, if that is in a cluster.
+fn own_namespace() -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(NAMESPACE_FILE).map(|namespace| namespace.trim().to_owned())?)
 }
 
 /// Every watch, connection and plugin takes a file, and the soft limit of a pod is often 1,024 where the hard one is far above.

@@ -18,6 +18,7 @@ mod source_error;
 mod sources;
 mod task;
 mod watches;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use watches::Watches;
 
 use super::events::Events;
 use super::health::Synced;
+use super::leadership::Leadership;
 use super::metrics::Metrics;
 use super::registry::Registry;
 use super::signer::Loader;
@@ -51,7 +53,10 @@ use super::watching;
 use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
 
 /// The Issuers' side, ready to run.
-pub struct Issuers(Arc<Shared>);
+pub struct Issuers {
+    shared: Arc<Shared>,
+    selector: Option<String>,
+}
 
 impl Issuers {
     /// Nothing is watched yet. What serves goes into `registry`.
@@ -61,9 +66,10 @@ impl Issuers {
         settings: Settings,
         registry: Arc<Registry>,
         events: Events,
+        leadership: Leadership,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let reporter = Reporter::new(events.clone(), metrics);
+        let reporter = Reporter::new(events.clone(), leadership.clone(), metrics);
         let api = ApiServer::new(client.clone());
         let shared = Shared {
             preparer: Preparer::new(api.clone(), loader, settings, reporter),
@@ -71,16 +77,23 @@ impl Issuers {
             api,
             registry,
             events,
+            leadership,
         };
-        Self(Arc::new(shared))
+        Self { shared: Arc::new(shared), selector: None }
+    }
+
+    /// Those whose labels this selects, as Kubernetes writes label selectors; all where there is none.
+    pub fn selecting(self, selector: Option<String>) -> Self {
+        Self { selector, ..self }
     }
 
     /// Run the tasks of all Issuers of both kinds until the future is dropped.
     pub async fn run(self, synced: Synced) {
-        let namespaced = events::<WasmIssuer>(self.0.api.client.clone(), IssuerKind::Namespaced);
-        let cluster = events::<WasmClusterIssuer>(self.0.api.client.clone(), IssuerKind::Cluster);
+        let (client, selector) = (&self.shared.api.client, self.selector.as_deref());
+        let namespaced = events::<WasmIssuer>(client.clone(), IssuerKind::Namespaced, selector);
+        let cluster = events::<WasmClusterIssuer>(client.clone(), IssuerKind::Cluster, selector);
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
-        let mut tasks = Tasks { shared: self.0, running: HashMap::new(), listed: HashMap::new() };
+        let mut tasks = Tasks { shared: self.shared, running: HashMap::new(), listed: HashMap::new() };
         let mut pulse = synced.pulse("Issuers");
         loop {
             let (kind, event) = tokio::select! {
@@ -101,9 +114,11 @@ impl Issuers {
 fn events<K: api::IssuerObject>(
     client: Client,
     kind: IssuerKind,
-) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> {
+    selector: Option<&str>,
+) -> impl Stream<Item = (IssuerKind, Event<ObservedIssuer>)> + use<K> {
     let api: Api<DeserializeGuard<K>> = Api::all(client);
-    kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).filter_map(move |event| {
+    let config = selector.into_iter().fold(watching::config(), |config, selector| config.labels(selector));
+    kube::runtime::watcher(api, config).backoff(watching::Delays::default()).filter_map(move |event| {
         std::future::ready(match event {
             Ok(event) => convert(event, kind).map(|event| (kind, event)),
             Err(error) => {

@@ -50,6 +50,8 @@ pub struct Metrics {
     pub requests: Gauge<i64>,
     /// Requests that are being handled.
     pub in_flight: Gauge<i64>,
+    /// The shards whose Issuers this process works for; with one shard, whether it leads.
+    pub shards_held: Gauge<i64>,
 }
 
 impl Metrics {
@@ -70,6 +72,7 @@ impl Metrics {
             issuers_ready: Gauge::default(),
             requests: Gauge::default(),
             in_flight: Gauge::default(),
+            shards_held: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -103,6 +106,7 @@ impl Metrics {
         r.register("issuers_ready", "Issuers that can sign", self.issuers_ready.clone());
         r.register("requests_unfinished", "Requests that are not finished", self.requests.clone());
         r.register("requests_in_flight", "Requests being worked on", self.in_flight.clone());
+        r.register("shards_held", "Shards whose Issuers this process works for", self.shards_held.clone());
     }
 
     /// A call of `sign` ended. `outcome` is `issued` or how it failed.

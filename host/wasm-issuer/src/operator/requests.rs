@@ -93,6 +93,7 @@ impl Requests {
         let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
         let mut events =
             kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).boxed();
+        let mut leadership = self.signing.leadership.changes();
         let mut pulse = synced.pulse("CertificateRequests");
         loop {
             self.dispatch();
@@ -123,6 +124,7 @@ impl Requests {
                     }
                 }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
+                Ok(()) = leadership.changed() => self.leadership_changed(),
                 () = timer => {}
                 () = pulse.beat() => {}
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -276,6 +278,16 @@ impl Requests {
                 self.queue.push_at(key, lane, at);
             } else {
                 self.queue.push(key, lane);
+            }
+        }
+    }
+
+    /// What another process handled until now is this one's, maybe.
+    fn leadership_changed(&mut self) {
+        for (key, entry) in self.unfinished.iter_mut() {
+            let waits = entry.next.delay().is_none() || self.queue.is_running(key);
+            if waits && self.signing.fence_of(&entry.observed).is_some() {
+                self.queue.push(key.clone(), lane(&entry.observed));
             }
         }
     }

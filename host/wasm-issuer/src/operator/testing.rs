@@ -7,11 +7,14 @@
 mod api_server;
 mod http;
 mod issuers;
+mod line;
 mod objects;
 mod plugin;
+mod replica;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use replica::{Replica, Setup};

@@ -9,6 +9,7 @@ mod memory;
 mod outages;
 mod publishing;
 mod refusals;
+mod replicas;
 mod requests;
 mod resting;
 mod turns;

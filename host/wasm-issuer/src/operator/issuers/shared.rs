@@ -7,6 +7,7 @@ use super::prepare::Preparer;
 use super::watches::Watches;
 use crate::api::IssuerKey;
 use crate::operator::events::Events;
+use crate::operator::leadership::Leadership;
 use crate::operator::registry::Registry;
 
 /// What the tasks of all Issuers share.
@@ -17,6 +18,8 @@ pub struct Shared {
     /// Where the requests' side finds what serves.
     pub registry: Arc<Registry>,
     pub events: Events,
+    /// Which Issuers this process works for.
+    pub leadership: Leadership,
 }
 
 impl Shared {

@@ -1,13 +1,16 @@
 //! One Issuer's task: loads its plugin, reads its Secret, checks, writes its status, and starts over when something
 //! that it depends on changes.
 
+mod newest;
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::warn;
 use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::issuer::{
     self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
@@ -16,14 +19,14 @@ use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::complaints::Complaints;
 use super::dependency::{Change, Dependencies};
-use super::object::{self, ObservedIssuer};
-use super::place::owner;
+use super::object::ObservedIssuer;
 use super::prepare::{Preparation, Prepared};
 use super::rest::Rest;
 use super::shared::Shared;
+use super::write::write;
 use crate::api::IssuerKind;
-use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
+use crate::operator::leadership::Fence;
 use crate::operator::registry::{IssuerEntry, Serving};
 use crate::policy::CurrentPolicy;
 
@@ -35,6 +38,8 @@ enum Wake {
     /// Somebody did something about the Issuer.
     Touched,
     Policy,
+    /// This process works for the Issuer from now on, or does not any more.
+    Standing,
     Dependency,
     Due,
     /// Signing fails by the Issuer's fault, with this message, whatever its check says.
@@ -47,6 +52,9 @@ pub struct IssuerTask {
     shared: Arc<Shared>,
     object: watch::Receiver<Arc<ObservedIssuer>>,
     policy: CurrentPolicy,
+    standing: watch::Receiver<Option<Fence>>,
+    /// As long as this process works for the Issuer. Else it only keeps ready what that takes.
+    fence: Option<Fence>,
     /// The object with this task's own writes, which the watch brings later.
     current: Arc<ObservedIssuer>,
     complaints: Complaints,
@@ -68,10 +76,14 @@ impl IssuerTask {
         let current = object.borrow().clone();
         let mut policy = shared.preparer.policy.clone();
         policy.mark_unchanged();
+        let mut standing = shared.leadership.follow(&current.key.to_string());
+        standing.mark_changed();
         Self {
             shared,
             object,
             policy,
+            standing,
+            fence: None,
             current,
             complaints: Complaints::new(),
             history: History::default(),
@@ -86,8 +98,6 @@ impl IssuerTask {
 
     /// Serve the Issuer until it is deleted.
     pub async fn run(mut self) {
-        // What its status says is true until a check says otherwise: requests wait for the plugin, silently.
-        self.publish();
         let mut due = false;
         loop {
             if !due {
@@ -97,10 +107,15 @@ impl IssuerTask {
                 self.dependencies.watch(&shared.watches, namespace, &current.spec);
                 self.stop_what_is_outdated();
             }
-            let mut policy = self.policy.clone();
+            self.take_up();
+            let (mut policy, mut standing) = (self.policy.clone(), self.standing.clone());
             let next = tokio::select! {
                 // An Issuer that has nothing to do needs no room for what it does.
-                next = Box::pin(self.attempt(due)) => next,
+                next = Box::pin(self.work(due)) => next,
+                Ok(()) = standing.changed() => {
+                    due = self.is_prepared();
+                    continue;
+                }
                 // What is being prepared is of no use any more, and what serves meanwhile must not.
                 Ok(()) = policy.changed() => {
                     self.policy = policy;
@@ -115,10 +130,14 @@ impl IssuerTask {
             match wake {
                 Wake::Deleted => return,
                 Wake::Touched | Wake::Dependency => sleep(SETTLE).await,
-                Wake::Policy | Wake::Due | Wake::NotReady(_) => {}
+                Wake::Policy | Wake::Standing | Wake::Due | Wake::NotReady(_) => {}
             }
             self.touched |= matches!(wake, Wake::Touched);
-            due = matches!(wake, Wake::Due) && !self.is_outdated();
+            due = match wake {
+                Wake::Due => !self.is_outdated(),
+                Wake::Standing => self.is_prepared(),
+                _ => false,
+            };
         }
     }
 
@@ -221,6 +240,10 @@ impl IssuerTask {
                     Ok(()) => self.take_newest(),
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
+                Ok(()) = self.standing.changed() => {
+                    self.standing.mark_changed();
+                    return Wake::Standing;
+                }
                 change = self.dependencies.changed() => match change {
                     Change::News => return Wake::Dependency,
                     Change::Lost => due = due.min(after_delay()),
@@ -258,24 +281,6 @@ impl IssuerTask {
         self.wait(next).await
     }
 
-    /// Whether the watch has brought a spec that is not the one looked at.
-    fn is_outdated(&self) -> bool {
-        self.current.has_other_spec(&self.object.borrow())
-    }
-
-    fn is_touched(&self) -> bool {
-        let newest = self.object.borrow();
-        !newest.target.is_older_than(&self.current.target) && self.current.is_touched_by(&newest)
-    }
-
-    /// Take in what the watch has brought, unless it is older than what this task wrote.
-    fn take_newest(&mut self) {
-        let newest = self.object.borrow_and_update();
-        if !newest.target.is_older_than(&self.current.target) {
-            self.current = newest.clone();
-        }
-    }
-
     /// Carry out a plan, remember what it taught, and let the requests know.
     async fn execute(&mut self, plan: IssuerPlan, serving: Option<Arc<Serving>>) -> Next {
         let landed = match plan.status {
@@ -310,33 +315,17 @@ impl IssuerTask {
         self.shared.registry.put(&self.current.key, entry);
     }
 
-    /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
+    /// Write the status onto the object that was read. False if it did not land.
     async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
-        let (observed, api) = (&self.current, &self.shared.api);
-        let turn = api.turn(&owner(&observed.key)).await;
-        let content = object::status(&status);
-        let written = Box::pin(apply_status(&api.client, &observed.target, &content)).await;
-        drop(turn);
-        match written {
-            Ok(target) => {
-                if let Some(ready) = condition::find(&status.conditions, condition::READY) {
-                    let (reason, message) = (&ready.reason, &ready.message);
-                    info!(issuer = %observed.key, reason, message, "status written");
-                }
-                self.shared.events.publish(&observed.target.reference, events);
-                let current = Arc::make_mut(&mut self.current);
-                current.target = target;
-                current.state.conditions = status.conditions;
-                current.state.plugin = status.plugin;
-                true
-            }
-            // Deleted: the watch says so in a moment.
-            Err(ApplyError::Conflict | ApplyError::Gone) => false,
-            Err(error) => {
-                warn!(issuer = %observed.key, %error, "could not write the status");
-                false
-            }
-        }
+        let Some(fence) = &self.fence else { return false };
+        let Some(target) = write(&self.shared, fence, &self.current, &status, events).await else {
+            return false;
+        };
+        let current = Arc::make_mut(&mut self.current);
+        current.target = target;
+        current.state.conditions = status.conditions;
+        current.state.plugin = status.plugin;
+        true
     }
 
     /// Tell those who run the operator what no status says.

@@ -1,15 +1,17 @@
 //! Handles one request once: look, decide, act, and report when to look again.
 
+mod look;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
-use wasm_issuer_core::issuance::request_issuer::is_publishable;
+use wasm_issuer_core::issuance::request_issuer::{AskedIssuer, is_publishable};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
 use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
@@ -18,19 +20,16 @@ use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
 use super::asked::Asked;
 use super::handled::{Handled, Parked};
-use super::observe::{self, Observed, RequestKey, observe};
-use crate::api::cert_manager::CertificateRequest;
+use super::observe::{self, Observed, RequestKey};
 use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
+use crate::operator::leadership::{Fence, Leadership, Lost};
 use crate::operator::metrics::Metrics;
-use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 
 /// How many requests are read at a time because there was no room for them.
 const READS: usize = 8;
-/// When to look again at a request that could not be read.
-const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// What handling a request needs.
 pub struct Signing {
@@ -38,7 +37,11 @@ pub struct Signing {
     client: Client,
     /// Where the Issuers' side puts what serves.
     registry: Arc<Registry>,
-    pub events: Events,
+    /// For which of them this process works.
+    pub leadership: Leadership,
+    /// Issuers that are not in the registry may be another operator's, by their labels.
+    is_selective: bool,
+    events: Events,
     pub metrics: Arc<Metrics>,
     /// For what takes long to verify.
     turns: Turns,
@@ -50,11 +53,30 @@ impl Signing {
     pub fn new(
         client: Client,
         registry: Arc<Registry>,
+        leadership: Leadership,
         events: Events,
         metrics: Arc<Metrics>,
         turns: Turns,
     ) -> Self {
-        Self { client, registry, events, metrics, turns, reads: FairSlots::new(READS) }
+        let reads = FairSlots::new(READS);
+        Self { client, registry, leadership, is_selective: false, events, metrics, turns, reads }
+    }
+
+    /// One that leaves requests alone whose Issuer it does not know, where `is_selective`: other operators work for other
+    /// Issuers.
+    pub fn selective(self, is_selective: bool) -> Self {
+        Self { is_selective, ..self }
+    }
+
+    /// What stands for this process, and no other, handling a request; none if it is not to.
+    pub fn fence_of(&self, observed: &Observed) -> Option<Fence> {
+        let RequestKey { namespace, name } = &observed.key;
+        let issuer = observed.issuer.as_ref();
+        let is_unknown = || issuer.is_none_or(|issuer| self.registry.find(issuer).1.is_none());
+        if self.is_selective && is_unknown() {
+            return None;
+        }
+        self.leadership.of(&issuer.map_or_else(|| format!("{namespace}/{name}"), ToString::to_string))
     }
 
     /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
@@ -62,15 +84,26 @@ impl Signing {
         if let Some(parked) = parked {
             return self.write_again(observed, parked, tries).await;
         }
+        let Some(fence) = self.fence_of(&observed) else { return Handled::others(tries) };
+        let since = Instant::now();
         if let Some(message) = observed.unapprovable() {
             let plan = outcome::invalid(&observed.view, message, tries, now());
-            return self.execute(observed, Parked { plan, asked: None, since: Instant::now() }, tries).await;
+            return self.execute(observed, Parked { plan, asked: None, fence, since }, tries).await;
         }
-        let key = observed.issuer.as_ref();
-        let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
         let mut current = observed;
-        let (plan, asked) = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now())
-        {
+        let (mut entry, mut newest) = self.issuer_of(&current);
+        let mut gate = request::gate(&current.view, &registry::view(entry.as_ref()), tries, now());
+        if matches!(gate, Gate::Sign) {
+            match self.refresh(&mut current, &fence, tries).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    (entry, newest) = self.issuer_of(&current);
+                    gate = request::gate(&current.view, &registry::view(entry.as_ref()), tries, now());
+                }
+                Err(looked) => return looked,
+            }
+        }
+        let (plan, asked) = match gate {
             Gate::Act(plan) => (plan, None),
             Gate::Sign => match entry.as_ref().and_then(|e| e.serving.as_ref().map(|s| (e, s))) {
                 Some((entry, serving)) => {
@@ -78,29 +111,24 @@ impl Signing {
                         Ok(asked) => asked,
                         Err(looked) => return looked,
                     };
-                    (self.sign(&mut current, &asked, serving, entry, tries).await, newest)
+                    match self.sign(&mut current, &asked, serving, entry, &fence, tries).await {
+                        Ok(plan) => (plan, newest),
+                        Err(Lost) => return Handled::others(tries),
+                    }
                 }
                 None => (Plan::idle(Next::WithIssuer, tries), None),
             },
         };
         if plan.status.is_none() {
-            self.events.publish(&current.target.reference, plan.events);
+            self.events.publish(&fence, &current.target.reference, plan.events);
             return Handled { next: plan.next, ..Handled::again(plan.remember, Duration::ZERO) };
         }
-        self.execute(current, Parked { plan, asked, since: Instant::now() }, tries).await
+        self.execute(current, Parked { plan, asked, fence, since: Instant::now() }, tries).await
     }
 
-    /// What is asked for, read again if there was no room for it. Else, there is nothing to sign for now.
-    async fn asked(&self, current: &mut Arc<Observed>, tries: Tries) -> Result<Arc<Asked>, Handled> {
-        if let Some(asked) = &current.asked {
-            return Ok(asked.clone());
-        }
-        let turn = self.reads.acquire(&current.owner()).await;
-        let newer = self.look_again(current, tries).await?;
-        drop(turn);
-        let read_again = || Handled::again(tries, READ_AGAIN);
-        *current = Arc::new(newer.ok_or_else(read_again)?);
-        current.asked.clone().ok_or_else(read_again)
+    /// Its Issuer, and the newest object of it.
+    fn issuer_of(&self, observed: &Observed) -> (Option<IssuerEntry>, Option<AskedIssuer>) {
+        observed.issuer.as_ref().map(|key| self.registry.find(key)).unwrap_or_default()
     }
 
     /// Call the plugin, verify what it returns, and plan what that means.
@@ -110,28 +138,29 @@ impl Signing {
         asked: &Asked,
         serving: &Arc<Serving>,
         entry: &IssuerEntry,
+        fence: &Fence,
         tries: Tries,
-    ) -> RequestPlan {
+    ) -> Result<RequestPlan, Lost> {
         let request = match current.sign_request(asked) {
             Ok(request) => request,
-            Err(message) => return outcome::invalid(&current.view, &message, tries, now()),
+            Err(message) => return Ok(outcome::invalid(&current.view, &message, tries, now())),
         };
         let started = Instant::now();
-        let signed = self.call(current, serving, &request).await;
+        let signed = fence.guard(self.call(current, serving, fence, &request)).await?;
         let took = started.elapsed();
         let since = entry.ready_since();
         let failure = match signed {
             Ok(signed) => {
                 let verified = self.verify(current, request, signed, serving).await;
                 self.metrics.signed(if verified.is_ok() { "issued" } else { "refused" }, took);
-                return match verified {
+                return Ok(match verified {
                     Ok(verified) => {
                         // The channel is full only if the Issuer is busy, and then this news is not needed.
                         let _ = entry.feedback.try_send(Feedback::Signed);
                         outcome::issued(&current.view, verified, tries, now())
                     }
                     Err(why) => outcome::refused(&current.view, &why, &serving.retry, since, tries, moment()),
-                };
+                });
             }
             Err(failure) => failure,
         };
@@ -145,7 +174,7 @@ impl Signing {
             };
             let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));
         }
-        outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment())
+        Ok(outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment()))
     }
 
     /// Check what the plugin returned, and count where it differs from the request.
@@ -175,13 +204,14 @@ impl Signing {
         &self,
         current: &mut Arc<Observed>,
         serving: &Serving,
+        fence: &Fence,
         request: &SignRequest,
     ) -> Result<Signed, Failure> {
         let mut call = serving.signer.sign(request);
         let answer = tokio::select! {
             answer = &mut call => answer,
             () = sleep(FIRST_STATUS_AFTER) => {
-                self.announce(current).await;
+                self.announce(current, fence).await;
                 call.await
             }
         };
@@ -196,20 +226,21 @@ impl Signing {
 
     /// Say that a request waits for its turn. Returns it as it is then.
     pub async fn tell_waiting(&self, observed: &Observed) -> Option<Observed> {
+        let fence = self.fence_of(observed)?;
         let status = request::waiting_for_its_turn(&observed.view, now())?;
-        let written = self.write(observed, &status).await;
+        let written = self.write(&fence, observed, &status).await;
         written.inspect_err(|error| debug!(request = %observed.key.name, %error, "a wait was not told")).ok()
     }
 
     /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
-    async fn announce(&self, current: &mut Arc<Observed>) {
+    async fn announce(&self, current: &mut Arc<Observed>, fence: &Fence) {
         let Some(status) = request::initializing(&current.view, now()) else { return };
-        let mut written = self.write(current, &status).await;
+        let mut written = self.write(fence, current, &status).await;
         if let Err(ApplyError::Conflict) = written {
             // Somebody else wrote a condition meanwhile.
             let found = self.read(current).await;
             if let (Wanted::Yes, Found::There(newer)) = (is_wanted(found.view(|o| &o.view)), found) {
-                written = self.write(&newer, &status).await;
+                written = self.write(fence, &newer, &status).await;
             }
         }
         match written {
@@ -218,15 +249,20 @@ impl Signing {
         }
     }
 
-    async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
-        let written = apply_status(&self.client, &observed.target, &observe::status(status)).await;
+    async fn write(
+        &self,
+        fence: &Fence,
+        observed: &Observed,
+        status: &RequestStatus,
+    ) -> Result<Observed, ApplyError> {
+        let written = apply_status(&self.client, fence, &observed.target, &observe::status(status)).await;
         self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
         Ok(observed.with_status(status, written?))
     }
 
     /// Write a plan's status, once.
     async fn execute(&self, current: Arc<Observed>, parked: Parked, before: Tries) -> Handled {
-        let Parked { plan, asked, since } = &parked;
+        let Parked { plan, asked, fence, since } = &parked;
         let Some(status) = &plan.status else { return Handled::again(before, Duration::ZERO) };
         if let Some(asked) = asked {
             let newest = current.issuer.as_ref().and_then(|key| self.registry.find(key).1);
@@ -239,10 +275,10 @@ impl Signing {
                 return Handled::again(before, Duration::ZERO);
             }
         }
-        let error = match self.write(&current, status).await {
+        let error = match self.write(fence, &current, status).await {
             Ok(newer) => {
                 log(&newer);
-                self.events.publish(&current.target.reference, plan.events.clone());
+                self.events.publish(fence, &current.target.reference, plan.events.clone());
                 let finished = newer.view.is_finished();
                 let tries = Tries::written(plan.remember);
                 return Handled {
@@ -253,11 +289,13 @@ impl Signing {
                     parked: None,
                 };
             }
+            // Who works for the Issuer now decides anew.
+            Err(ApplyError::Lost(_)) => return Handled::others(before),
             Err(error) => error,
         };
         let why = WriteFailure::from(&error);
         if matches!(why, WriteFailure::Refused | WriteFailure::Unanswered) {
-            self.report(&current, &error);
+            self.report(fence, &current, &error);
         }
         let failures = before.write_failures.saturating_add(1);
         let tries = before.write_failed(plan.remember, failures);
@@ -278,38 +316,12 @@ impl Signing {
         }
     }
 
-    /// The request as it is now, or nothing if the API server does not say. Else it is not to be gone on with.
-    async fn look_again(&self, old: &Observed, tries: Tries) -> Result<Option<Observed>, Handled> {
-        let found = self.read(old).await;
-        match (is_wanted(found.view(|observed| &observed.view)), found) {
-            (Wanted::Yes, Found::There(newer)) => Ok(Some(newer)),
-            (Wanted::Yes, _) => Ok(None),
-            (Wanted::Otherwise, Found::There(newer)) => {
-                Err(Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) })
-            }
-            (Wanted::Otherwise, _) => Err(Handled::again(tries, Duration::ZERO)),
-            (Wanted::No, _) => Err(Handled::gone(tries)),
-        }
-    }
-
-    /// What has become of a request.
-    async fn read(&self, old: &Observed) -> Found<Observed> {
-        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
-        match newer.and_then(observe) {
-            Some(newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
-                Found::There(newer)
-            }
-            _ => Found::Gone,
-        }
-    }
-
-    fn report(&self, observed: &Observed, error: &ApplyError) {
+    fn report(&self, fence: &Fence, observed: &Observed, error: &ApplyError) {
         let RequestKey { namespace, name } = &observed.key;
         warn!(namespace, request = name, %error, "could not write the status");
         let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
         let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
-        self.events.publish(&observed.target.reference, vec![notice]);
+        self.events.publish(fence, &observed.target.reference, vec![notice]);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::Issuers;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::requests::{Limits, Requests, Signing};
@@ -74,14 +75,23 @@ impl Bench {
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
         let settings = settings(current, memory);
         let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
-        let issuers =
-            Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+        let (leadership, serving) = (Leadership::alone(), registry.clone());
+        let issuers = Issuers::new(
+            api.client(),
+            loader,
+            settings,
+            serving,
+            events.clone(),
+            leadership.clone(),
+            metrics.clone(),
+        );
         let synced = Synced::new();
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
         if with_requests {
-            let signing = Signing::new(api.client(), registry.clone(), events, metrics, turns.clone());
+            let serving = registry.clone();
+            let signing = Signing::new(api.client(), serving, leadership, events, metrics, turns.clone());
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
                 api.client(),

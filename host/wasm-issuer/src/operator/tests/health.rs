@@ -14,6 +14,7 @@ use wasm_issuer_runtime::{FairBytes, IssuerMemory, Turns};
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
 use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
@@ -42,10 +43,17 @@ async fn loops_with_nothing_to_do_come_round() {
     };
     let loader = Arc::new(ScriptedLoader::default());
     let turns = settings.turns.clone();
-    let issuers =
-        Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+    let issuers = Issuers::new(
+        api.client(),
+        loader,
+        settings,
+        registry.clone(),
+        events.clone(),
+        Leadership::alone(),
+        metrics.clone(),
+    );
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, turns));
+    let signing = Arc::new(Signing::new(api.client(), registry, Leadership::alone(), events, metrics, turns));
     let requests = Requests::new(
         signing,
         synced.clone(),

@@ -24,6 +24,7 @@ use super::bench::ISSUED;
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
 use crate::operator::requests::{Limits, Requests, Signing};
@@ -56,7 +57,7 @@ impl Bench {
         synced.mark("WasmIssuer");
         synced.mark("WasmClusterIssuer");
         let turns = Turns::at_a_time(1).unwrap();
-        let signing = Signing::new(api.client(), registry, events, metrics, turns);
+        let signing = Signing::new(api.client(), registry, Leadership::alone(), events, metrics, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let requests = Requests::new(Arc::new(signing), synced, limits, FairBytes::new(1 << 20));
