@@ -39,7 +39,18 @@ pub fn uptime() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), nanoseconds)
 }
 
-/// In tests it is tokio's.
+#[cfg(test)]
+thread_local! {
+    static SLEPT: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+/// The machine sleeps for so long: tokio's clock stands still meanwhile, and its timers with it.
+#[cfg(test)]
+pub fn let_the_machine_sleep(time: Duration) {
+    SLEPT.set(SLEPT.get() + time);
+}
+
+/// In tests it is tokio's, where the machine does not sleep.
 #[cfg(test)]
 pub fn uptime() -> Duration {
     use std::sync::LazyLock;
@@ -47,7 +58,7 @@ pub fn uptime() -> Duration {
     let start = *START;
     let since = tokio::time::Instant::now().into_std().saturating_duration_since(start);
     // A point that is before every test.
-    since + Duration::from_secs(3600)
+    since + SLEPT.get() + Duration::from_secs(3600)
 }
 
 /// [`now`] with a random number for one decision.

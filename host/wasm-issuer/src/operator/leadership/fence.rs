@@ -147,6 +147,7 @@ mod tests {
     use tokio::time::{Instant, advance};
 
     use super::*;
+    use crate::operator::clock::let_the_machine_sleep;
 
     const TERM: Duration = Duration::from_secs(10);
 
@@ -195,6 +196,24 @@ mod tests {
         };
         // The pause comes first, so that both are due when the work is looked at again.
         let (guarded, ()) = futures::join!(fence.guard(work), paused);
+        assert_eq!(guarded, Err(Lost));
+        assert!(!went_on.load(Ordering::Relaxed));
+    }
+
+    /// Then no timer says that the term is over.
+    #[tokio::test(start_paused = true)]
+    async fn work_is_not_gone_on_with_after_the_machine_slept() {
+        let (_tenure, fence) = Tenure::begin(uptime() + TERM);
+        let went_on = AtomicBool::new(false);
+        let work = async {
+            sleep(TERM / 10).await;
+            went_on.store(true, Ordering::Relaxed);
+        };
+        let asleep = async {
+            tokio::task::yield_now().await;
+            let_the_machine_sleep(TERM);
+        };
+        let (guarded, ()) = futures::join!(fence.guard(work), asleep);
         assert_eq!(guarded, Err(Lost));
         assert!(!went_on.load(Ordering::Relaxed));
     }
