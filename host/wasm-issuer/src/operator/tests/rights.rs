@@ -279,7 +279,13 @@ fn put_endpoints(api: &ScriptedApi) {
     let (plural, namespace) = ("endpointslices".to_owned(), Some("default".to_owned()));
     let slice = Object { plural, namespace, name: "kubernetes".to_owned() };
     let endpoints = json!([{"addresses": ["172.18.0.2"]}]);
-    api.put(&slice, json!({"addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}]}));
+    api.put(
+        &slice,
+        json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}],
+        }),
+    );
 }
 
 fn is_known(bench: &Bench, key: &IssuerKey) -> bool {
