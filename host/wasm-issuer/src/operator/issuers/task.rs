@@ -229,7 +229,12 @@ impl IssuerTask {
                     Err(_) => return Wake::Deleted,
                     Ok(()) if self.is_touched() => return Wake::Touched,
                     // A status, most likely this task's own write.
-                    Ok(()) => self.take_newest(),
+                    Ok(()) if self.fence.is_some() => self.take_newest(),
+                    // Another process's. Requests go by it as soon as they are this one's.
+                    Ok(()) => {
+                        self.take_newest();
+                        self.publish();
+                    }
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
                 Ok(()) = self.standing.changed() => {

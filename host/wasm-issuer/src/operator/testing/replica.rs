@@ -1,6 +1,6 @@
 //! One of several replicas of the operator, for tests: a process with a Lease.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -10,7 +10,9 @@ use wasm_issuer_runtime::{FairBytes, IssuerMemory};
 use super::api_server::ScriptedApi;
 use super::issuers::settings;
 use super::line::Line;
+use super::objects::NAMESPACE;
 use super::plugin::{ScriptedLoader, ScriptedSigner};
+use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
@@ -18,7 +20,7 @@ use crate::operator::issuers::Issuers;
 use crate::operator::leadership::{Election, ElectionConfig, Leadership};
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
-use crate::operator::registry::Registry;
+use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::policy::Policy;
 
@@ -27,6 +29,8 @@ pub struct Replica {
     pub line: Line,
     pub plugins: ScriptedLoader,
     pub leadership: Leadership,
+    /// What it holds of plugins ends with the replica.
+    registry: Weak<Registry>,
     stop: watch::Sender<bool>,
     end: watch::Sender<bool>,
     issuers: JoinHandle<()>,
@@ -71,6 +75,7 @@ impl Replica {
         let election = Election::new(client.clone(), config).with_wall_clock(setup.wall_clock);
         let leadership = election.leadership();
         let (registry, changes) = Registry::new();
+        let known = Arc::downgrade(&registry);
         let metrics = Arc::new(Metrics::new());
         let (events, publisher) = Events::start(client.clone(), name.to_owned(), metrics.clone());
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
@@ -106,6 +111,7 @@ impl Replica {
             line,
             plugins,
             leadership,
+            registry: known,
             issuers: tokio::spawn(issuers.run(synced)),
             requests: tokio::spawn(requests.run(client, changes, stopped.clone())),
             publisher,
@@ -119,6 +125,13 @@ impl Replica {
     /// Its plugin `v1`.
     pub fn signer(&self) -> ScriptedSigner {
         self.plugins.plugin("v1")
+    }
+
+    /// What its requests' side knows of an Issuer.
+    pub fn issuer(&self, name: &str) -> Option<IssuerEntry> {
+        let namespace = Some(NAMESPACE.to_owned());
+        let key = IssuerKey { kind: IssuerKind::Namespaced, namespace, name: name.to_owned() };
+        self.registry.upgrade()?.find(&key).0
     }
 
     /// Whether it works for any Issuer.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
-use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_core::issuance::condition::{READY, TRUE};
 
 use super::{LEASE, ask, asked, cluster, foreign_lease, lease, pair, the_lease, until_issued};
 use crate::operator::testing::{
@@ -71,6 +71,34 @@ async fn who_takes_over_signs_at_once_and_checks_meanwhile() {
     assert_eq!((second.signer().checked(), asked(&second).len()), (1, 1));
     sleep(Duration::from_secs(60)).await;
     assert_eq!(writes(&api, &issuer("ca").0), 1, "it was ready all the while");
+}
+
+/// Its requests are looked at before its task has taken over.
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_knows_how_the_issuer_is() {
+    let api = ScriptedApi::new();
+    let (map, value) = config_map("plugin", "v1");
+    api.put(&map, value);
+    let first = Replica::start(&api, "first", &Setup::default());
+    api.until("a leader", |_| first.leads()).await;
+    let second = Replica::start(&api, "second", &Setup::default());
+    sleep(LEASE).await;
+    let (ca, value) = issuer("ca");
+    api.put(&ca, value);
+    api.until("ready", |api| api.condition(&ca, READY).as_deref() == Some(CHECKED)).await;
+    sleep(LEASE).await;
+    let seen = second.issuer("ca").unwrap();
+    assert_eq!((seen.ready.unwrap().status.as_str(), seen.serving.is_some()), (TRUE, false));
+    first.kill();
+    let web = ask(&api, "web");
+    until_issued(&api, &web).await;
+    sleep(LEASE).await;
+    assert!(
+        api.events().iter().all(|event| !event.starts_with("WaitingForIssuerReady")),
+        "{:?}",
+        api.events()
+    );
+    assert_eq!(writes(&api, &web), 1);
 }
 
 /// Nobody has checked that one.
