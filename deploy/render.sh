@@ -85,6 +85,7 @@ team)
 		documents deploy/team/role.yaml | secrets |
 			sed -e "s/OPERATOR-NAMESPACE/$home/" -e "s/NAMESPACE/$namespace/"
 	done
+	documents deploy/team/leases.yaml | sed -e "s/OPERATOR-NAMESPACE/$home/"
 	# The Deployment of the cluster's operator, told which namespaces are its own in place of where WasmClusterIssuers keep
 	# their Secrets.
 	documents deploy/install/deployment.yaml | awk -v home="$home" -v list="$list" '

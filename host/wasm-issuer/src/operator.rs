@@ -7,6 +7,7 @@
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes, and to Prometheus where it needs no permission | the process ends |
 //! | `metrics` | answers to Prometheus where it needs one | the process ends |
+//! | `leadership` | takes and holds Leases, where several replicas run | told to, when all else has ended |
 //! | `policy` | reads the policy again when its file changes | the process ends |
 //! | `control_plane` | finds the API server's addresses, which plugins must not reach | the process ends |
 //!
@@ -22,6 +23,7 @@ mod control_plane;
 mod events;
 mod health;
 mod issuers;
+mod leadership;
 mod metrics;
 mod namespaces;
 mod read;
@@ -50,8 +52,10 @@ use health::Synced;
 use issuers::{Issuers, Settings};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
-use metrics::Metrics;
+pub use leadership::ElectionConfig;
+use leadership::{Election, Leadership};
 pub use metrics::{ISSUERS_WITH_SERIES, reference as metrics_reference};
+use metrics::{Metrics, WatchedResource};
 pub use namespaces::Namespaces;
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
@@ -96,6 +100,10 @@ pub struct Options {
     pub request_memory: usize,
     /// How this process is called in Events: its pod's name.
     pub instance: String,
+    /// How it agrees with other replicas on who works for which Issuers; none where it is the only one.
+    pub election: Option<ElectionConfig>,
+    /// Which Issuers are this operator's, by their labels; all where there is none.
+    pub issuer_selector: Option<String>,
     /// How many log records were dropped since the start.
     pub log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Where each decision about a request is recorded, if anywhere.
@@ -135,6 +143,8 @@ pub enum OperatorError {
 
 /// How long queued Events may take when the operator is stopped.
 const LAST_EVENTS: Duration = Duration::from_secs(3);
+/// How long it may take then to let other replicas take over.
+const RELEASE: Duration = Duration::from_secs(3);
 
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
@@ -154,13 +164,25 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let metrics = Arc::new(Metrics::for_issuers(options.issuers_with_metrics));
     let (events, publisher) = Events::start(client.clone(), options.instance.clone(), metrics.clone());
     let synced = Synced::new(&namespaces);
-    let scrape = Scrape::new(metrics.clone(), registry.clone(), options.log_records_dropped);
+    let election = options.election.map(|config| Election::new(client.clone(), config));
+    let leadership = election.as_ref().map_or_else(Leadership::alone, Election::leadership);
+    let scrape =
+        Scrape::new(metrics.clone(), registry.clone(), leadership.clone(), options.log_records_dropped);
     let secure = options.secure_metrics.map(|secure| secured(secure, &client, &scrape, &options.instance));
     let secure = secure.transpose()?;
     let probes = health::probes(synced.clone());
     let probes = if secure.is_some() { probes } else { probes.merge(web::open(scrape)) };
-    let issuers =
-        Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
+    let is_selective = options.issuer_selector.is_some();
+    let issuers = Issuers::new(
+        client.clone(),
+        runtime,
+        settings,
+        registry.clone(),
+        events.clone(),
+        leadership.clone(),
+        metrics.clone(),
+    )
+    .selecting(options.issuer_selector);
     let policy_errors = metrics.policy_errors.clone();
     let policy = options.policy.follow(move || {
         policy_errors.inc();
@@ -170,7 +192,10 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         None => Audit::off(),
     };
     let hangups = audit.is_on().then(|| tokio::spawn(audit.clone().follow_hangups()));
-    let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, audit.clone(), turns));
+    let (end, ended) = watch::channel(false);
+    let leading = lead(election, stop.clone(), ended, metrics.clone());
+    let signing = Signing::new(client.clone(), registry, leadership, events, metrics, audit.clone(), turns);
+    let signing = Arc::new(signing.selective(is_selective));
     let memory = FairBytes::new(options.request_memory);
     let requests = Requests::new(signing, synced.clone(), options.limits, memory, namespaces);
 
@@ -186,14 +211,31 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         }),
         policy: tokio::spawn(policy),
         control_plane: tokio::spawn(options.control_plane.follow()),
+        leadership: tokio::spawn(leading),
     };
     info!(probes = %options.health_address, "started");
-    let result = tasks.ended(options.health_address, &stop).await;
+    let (result, leadership) = tasks.ended(options.health_address, &stop).await;
     // Every sender of Events has to go before the publisher ends; tasks of Issuers may still hold some.
     let _ = tokio::time::timeout(LAST_EVENTS, publisher).await;
-    audit.finish().await;
+    // Nothing is under way any more: others take over at once.
+    end.send_replace(true);
+    let _ = futures::join!(audit.finish(), tokio::time::timeout(RELEASE, leadership));
     hangups.inspect(JoinHandle::abort);
     result
+}
+
+/// Take part in the election, if there is one, until the end.
+async fn lead(
+    election: Option<Election>,
+    stop: watch::Receiver<bool>,
+    mut end: watch::Receiver<bool>,
+    metrics: Arc<Metrics>,
+) {
+    match election {
+        Some(election) => election.run(stop, end, || metrics.watch_broke(WatchedResource::Leases)).await,
+        // The sender is kept until the end.
+        None => drop(end.wait_for(|end| *end).await),
+    }
 }
 
 /// Serves metrics to whoever may read them, by TLS. `instance` is the name in a certificate of the operator's own.
@@ -229,11 +271,17 @@ struct Tasks {
     metrics: JoinHandle<Result<(), OperatorError>>,
     policy: JoinHandle<()>,
     control_plane: JoinHandle<()>,
+    leadership: JoinHandle<()>,
 }
 
 impl Tasks {
-    /// Wait for the first that ends, and say whether it was its time; the others are ended too.
-    async fn ended(self, health: SocketAddr, stop: &watch::Receiver<bool>) -> Result<(), OperatorError> {
+    /// Wait for the first that ends, and say whether it was its time; the others are ended too, but for who leads: that one
+    /// is returned.
+    async fn ended(
+        mut self,
+        health: SocketAddr,
+        stop: &watch::Receiver<bool>,
+    ) -> (Result<(), OperatorError>, JoinHandle<()>) {
         let aborts = [
             self.issuers.abort_handle(),
             self.health.abort_handle(),
@@ -251,6 +299,7 @@ impl Tasks {
             _ = self.issuers => Err(OperatorError::Ended("issuers")),
             _ = self.policy => Err(OperatorError::Ended("policy")),
             _ = self.control_plane => Err(OperatorError::Ended("control_plane")),
+            _ = &mut self.leadership => Err(OperatorError::Ended("leadership")),
             served = self.health => match served {
                 Ok(Err(error)) => Err(OperatorError::Health(health, error)),
                 _ => Err(OperatorError::Ended("health")),
@@ -263,6 +312,6 @@ impl Tasks {
         for abort in aborts {
             abort.abort();
         }
-        result
+        (result, self.leadership)
     }
 }

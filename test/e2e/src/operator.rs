@@ -84,6 +84,11 @@ impl Operator {
         operator
     }
 
+    /// Another one beside it, with what is installed. It does not run yet.
+    pub fn another(workdir: &Path, launch: Launch) -> Self {
+        Self { workdir: workdir.to_owned(), running: None, launch }
+    }
+
     /// The folder of builtin plugins: the real ones, and what else tests want to name.
     fn write_builtins(&self) {
         let folder = self.workdir.join("builtins");
@@ -170,6 +175,7 @@ impl Operator {
             .env("KUBECONFIG", launch.kubeconfig.as_ref().unwrap_or(&usual))
             .stdout(Stdio::null())
             .stderr(log)
+            .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", binary.display()))
     }

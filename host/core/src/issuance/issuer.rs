@@ -1,8 +1,11 @@
 //! The decisions about one Issuer: what a check means for its status, and when to check again.
 
+mod state;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+pub use state::{IssuerState, PluginFacts};
 
 use super::backoff::Backoff;
 use super::condition::{self, Condition, FALSE, PLUGIN_CURRENT, READY, TRUE, UNKNOWN};
@@ -24,28 +27,6 @@ const RELAPSE: Backoff = Backoff { min: Duration::from_secs(2), max: Duration::f
 const WRITE: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
 /// How long after a relapse a certificate may come of a call that was under way at the relapse.
 const RELAPSE_MEMORY: Duration = Duration::from_secs(60);
-
-/// What is observed of an Issuer.
-#[derive(Clone, Debug)]
-pub struct IssuerState {
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// Its conditions, all of which are this operator's.
-    pub conditions: Vec<Condition>,
-    /// What `status.plugin` says.
-    pub plugin: Option<PluginFacts>,
-}
-
-/// Which plugin an Issuer uses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginFacts {
-    /// SHA-256 of the wasm bytes, 64 hexadecimal digits.
-    pub sha256: String,
-    /// Where it came from: `ConfigMap team-a/cfssl-plugin`.
-    pub source: String,
-    /// When it was taken into use.
-    pub loaded_at: Timestamp,
-}
 
 /// What an attempt to make an Issuer ready came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,9 +236,7 @@ pub fn checked(
 
 /// Whether so many failed checks in a row of an Issuer that is ready, for the spec that it has now, are not believed yet.
 fn is_doubted(state: &IssuerState, credence: Credence, failures: u32) -> bool {
-    let is_ready = condition::find(&state.conditions, READY)
-        .is_some_and(|ready| ready.status == TRUE && ready.observed_generation == Some(state.generation));
-    is_ready && credence == Credence::Alone && failures < FAILURES_OF_AN_OUTAGE
+    state.is_ready() && credence == Credence::Alone && failures < FAILURES_OF_AN_OUTAGE
 }
 
 /// The status after an attempt, if it differs, and what to tell about it.

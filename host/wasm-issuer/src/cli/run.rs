@@ -4,6 +4,7 @@ mod budgets;
 mod client;
 mod egress;
 mod metrics;
+mod replicas;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use anyhow::Context;
 use budgets::Budgets;
 use clap::Args;
 use metrics::MetricsArgs;
+use replicas::Replicas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -47,6 +49,8 @@ pub struct RunArgs {
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
     budgets: Budgets,
+    #[command(flatten)]
+    replicas: Replicas,
     /// The policy: a YAML file that bounds what Issuers may grant to their plugins (docs/policy.md). It is read again when
     /// it changes. Default: tenants reach public hosts by https and reveal nothing, administrators decide for themselves.
     #[arg(long, env = "WASM_ISSUER_POLICY", value_name = "FILE")]
@@ -134,13 +138,14 @@ impl RunArgs {
         let namespace = match self.cluster_resource_namespace {
             Some(namespace) => namespace,
             None if !namespaces.serves(IssuerKind::Cluster) => String::new(),
-            None => std::fs::read_to_string(NAMESPACE_FILE)
-                .map(|namespace| namespace.trim().to_owned())
-                .context(
-                    "outside a cluster, --cluster-resource-namespace is needed: the namespace of the Secrets and \
-                     ConfigMaps of WasmClusterIssuers",
-                )?,
+            None => own_namespace().context(
+                "outside a cluster, --cluster-resource-namespace is needed: the namespace of the Secrets and \
+                 ConfigMaps of WasmClusterIssuers",
+            )?,
         };
+        let instance =
+            std::env::var("POD_NAME").unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id()));
+        let election = self.replicas.election(&instance, own_namespace)?;
         let policy = self.policy.as_deref().map(PolicyFile::open).transpose()?;
         let open = |name: &PathBuf| {
             AuditOutput::open(name)
@@ -170,10 +175,16 @@ impl RunArgs {
             log_records_dropped,
             audit: self.audit.as_ref().map(open).transpose()?,
             request_memory: self.request_memory.in_memory(),
-            instance: std::env::var("POD_NAME")
-                .unwrap_or_else(|_| format!("wasm-issuer-{}", std::process::id())),
+            election,
+            issuer_selector: self.replicas.issuer_selector,
+            instance,
         })
     }
+}
+
+/// The namespace that this process runs in, if that is in a cluster.
+fn own_namespace() -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(NAMESPACE_FILE).map(|namespace| namespace.trim().to_owned())?)
 }
 
 /// Every watch, connection and plugin takes a file, and the soft limit of a pod is often 1,024 where the hard one is far above.

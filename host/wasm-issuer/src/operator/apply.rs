@@ -12,6 +12,8 @@ use thiserror::Error;
 use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::write::WriteFailure;
 
+use super::leadership::{Fence, Lost};
+
 /// A write may be retried by the client while the API server is overloaded; it does not wait for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -27,6 +29,9 @@ pub enum ApplyError {
     /// The API server did not answer in time.
     #[error("the API server did not answer within {} s", WRITE_TIMEOUT.as_secs())]
     TimedOut,
+    /// It was not written, or given up.
+    #[error(transparent)]
+    Lost(#[from] Lost),
     /// The API server refused, or could not be reached.
     #[error(transparent)]
     Other(kube::Error),
@@ -35,7 +40,7 @@ pub enum ApplyError {
 /// What came of a write that landed, for metrics.
 pub const WRITTEN: &str = "written";
 /// What may come of a write, for metrics.
-pub const OUTCOMES: [&str; 5] = [WRITTEN, "conflict", "gone", "timed_out", "error"];
+pub const OUTCOMES: [&str; 6] = [WRITTEN, "conflict", "gone", "timed_out", "not_leading", "error"];
 
 impl ApplyError {
     /// One of [`OUTCOMES`].
@@ -44,6 +49,7 @@ impl ApplyError {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
             Self::TimedOut => "timed_out",
+            Self::Lost(_) => "not_leading",
             Self::Other(_) => "error",
         }
     }
@@ -55,7 +61,7 @@ impl From<&ApplyError> for WriteFailure {
             ApplyError::Conflict => Self::Conflict,
             ApplyError::Gone => Self::Gone,
             ApplyError::Other(kube::Error::Api(status)) if (400..500).contains(&status.code) => Self::Refused,
-            ApplyError::TimedOut | ApplyError::Other(_) => Self::Unanswered,
+            ApplyError::TimedOut | ApplyError::Lost(_) | ApplyError::Other(_) => Self::Unanswered,
         }
     }
 }
@@ -121,10 +127,11 @@ impl Target {
     }
 }
 
-/// Apply a status onto the version that was read: the API server compares it and answers with a conflict (for a custom
-/// resource's status it would not compare a uid). Returns the object at its new version.
+/// Apply a status onto the version that was read, as long as the fence stands: the API server compares it and answers with a
+/// conflict (for a custom resource's status it would not compare a uid). Returns the object at its new version.
 pub async fn apply_status(
     client: &Client,
+    fence: &Fence,
     target: &Target,
     status: &impl Serialize,
 ) -> Result<Target, ApplyError> {
@@ -144,8 +151,7 @@ pub async fn apply_status(
     let request = Request::new(&target.collection)
         .patch_subresource("status", name, &params, &Patch::Apply(body))
         .map_err(|e| ApplyError::Other(kube::Error::BuildRequest(e)))?;
-    let written = tokio::time::timeout(WRITE_TIMEOUT, client.request::<Written>(request))
-        .await
-        .map_err(|_| ApplyError::TimedOut)??;
+    let written = tokio::time::timeout(WRITE_TIMEOUT, client.request::<Written>(request));
+    let written = fence.guard(written).await?.map_err(|_| ApplyError::TimedOut)??;
     Ok(target.at(written.metadata.resource_version))
 }

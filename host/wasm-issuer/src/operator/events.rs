@@ -34,6 +34,7 @@ use wasm_issuer_core::issuance::plan::Notice;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
 use super::apply::{ApplyError, WRITTEN};
+use super::leadership::Fence;
 use super::metrics::Metrics;
 use super::shared::SharedMap;
 
@@ -62,6 +63,8 @@ struct HandedIn {
     owner: Owner,
     object: ObjectReference,
     notice: Notice,
+    /// It is sent only by whom works for the object's Issuer.
+    fence: Fence,
     place: FairSlot,
 }
 
@@ -87,8 +90,8 @@ impl Events {
         (Self { queue, places: FairSlots::new(WAITING), allowances: Arc::default(), metrics }, task)
     }
 
-    /// Publish these about an object.
-    pub fn publish(&self, object: &ObjectReference, notices: Vec<Notice>) {
+    /// Publish these about an object, as long as the fence stands.
+    pub fn publish(&self, fence: &Fence, object: &ObjectReference, notices: Vec<Notice>) {
         if notices.is_empty() {
             return;
         }
@@ -110,7 +113,8 @@ impl Events {
                 }
                 continue;
             };
-            let event = HandedIn { owner: owner.clone(), object: object.clone(), notice, place };
+            let (owner, object, fence) = (owner.clone(), object.clone(), fence.clone());
+            let event = HandedIn { owner, object, notice, fence, place };
             // No publisher: it ends after the last handle.
             let _ = self.queue.send(event);
         }
@@ -133,7 +137,7 @@ struct Publisher {
     series: SharedMap<SeriesKey, Series>,
     turns: Arc<FairSlots>,
     /// What waits, by object. Each object here has one step under way.
-    lanes: HashMap<Owner, VecDeque<(ObjectReference, Notice, FairSlot)>>,
+    lanes: HashMap<Owner, VecDeque<HandedIn>>,
     steps: FuturesUnordered<BoxFuture<'static, Step>>,
 }
 
@@ -159,11 +163,11 @@ impl Publisher {
     }
 
     fn take_in(&mut self, event: HandedIn) {
-        let HandedIn { owner, object, notice, place } = event;
+        let owner = event.owner.clone();
         match self.lanes.entry(owner.clone()) {
-            Entry::Occupied(lane) => lane.into_mut().push_back((object, notice, place)),
+            Entry::Occupied(lane) => lane.into_mut().push_back(event),
             Entry::Vacant(lane) => {
-                lane.insert(VecDeque::from([(object, notice, place)]));
+                lane.insert(VecDeque::from([event]));
                 self.wait(owner);
             }
         }
@@ -185,13 +189,14 @@ impl Publisher {
 
     fn send(&mut self, owner: Owner, turn: FairSlot) {
         let next = self.lanes.get_mut(&owner).and_then(VecDeque::pop_front);
-        let Some((object, notice, place)) = next else { return };
+        let Some(HandedIn { object, notice, fence, place, .. }) = next else { return };
         let request = self.request(&owner, &object, &notice);
         let (client, metrics) = (self.client.clone(), self.metrics.clone());
         let sending = async move {
             let _held = (turn, place);
             if let Some(request) = request {
-                metrics.wrote_event(send(client, request, &object).await);
+                let sent = fence.guard(send(client, request, &object)).await;
+                metrics.wrote_event(sent.unwrap_or_else(|lost| ApplyError::from(lost).label()));
             }
             Step::Sent(owner)
         };

@@ -20,6 +20,7 @@ mod task;
 mod unanswered;
 mod wake;
 mod watches;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use watches::Watches;
 
 use super::events::Events;
 use super::health::Synced;
+use super::leadership::Leadership;
 use super::metrics::Metrics;
 use super::namespaces::{Namespaces, Part};
 use super::registry::Registry;
@@ -57,6 +59,7 @@ use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
 pub struct Issuers {
     shared: Arc<Shared>,
     namespaces: Namespaces,
+    selector: Option<String>,
 }
 
 impl Issuers {
@@ -67,9 +70,10 @@ impl Issuers {
         settings: Settings,
         registry: Arc<Registry>,
         events: Events,
+        leadership: Leadership,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let reporter = Reporter::new(events.clone(), metrics.clone());
+        let reporter = Reporter::new(events.clone(), leadership.clone(), metrics.clone());
         let api = ApiServer::new(client.clone());
         let namespaces = settings.namespaces.clone();
         let shared = Shared {
@@ -79,19 +83,25 @@ impl Issuers {
             registry,
             events,
             metrics,
+            leadership,
         };
-        Self { shared: Arc::new(shared), namespaces }
+        Self { shared: Arc::new(shared), namespaces, selector: None }
+    }
+
+    /// Those whose labels this selects, as Kubernetes writes label selectors; all where there is none.
+    pub fn selecting(self, selector: Option<String>) -> Self {
+        Self { selector, ..self }
     }
 
     /// Run the tasks of all Issuers that are served until the future is dropped.
     pub async fn run(self, synced: Synced) {
-        let Self { shared, namespaces } = self;
-        let client = &shared.api.client;
-        let namespaced =
-            events::<WasmIssuer>(namespaces.apis(client), IssuerKind::Namespaced, shared.metrics.clone());
+        let Self { shared, namespaces, selector } = self;
+        let (client, metrics, selector) = (&shared.api.client, &shared.metrics, selector.as_deref());
+        let namespaced = namespaces.apis(client);
+        let namespaced = events::<WasmIssuer>(namespaced, IssuerKind::Namespaced, selector, metrics.clone());
         let cluster = namespaces.serves(IssuerKind::Cluster).then(|| (None, Api::all(client.clone())));
         let cluster = cluster.into_iter().collect();
-        let cluster = events::<WasmClusterIssuer>(cluster, IssuerKind::Cluster, shared.metrics.clone());
+        let cluster = events::<WasmClusterIssuer>(cluster, IssuerKind::Cluster, selector, metrics.clone());
         let mut events = std::pin::pin!(futures::stream::select(namespaced, cluster));
         let mut tasks = Tasks { shared, running: HashMap::new(), listed: HashMap::new() };
         let mut pulse = synced.pulse("Issuers");
@@ -114,10 +124,12 @@ impl Issuers {
 fn events<K: api::IssuerObject>(
     apis: Vec<(Part, Api<DeserializeGuard<K>>)>,
     kind: IssuerKind,
+    selector: Option<&str>,
     metrics: Arc<Metrics>,
-) -> impl Stream<Item = (IssuerKind, Part, Event<ObservedIssuer>)> {
-    let all = select_all(apis.into_iter().map(|(part, api)| watching::follow(part, api)));
-    all.filter_map(move |(part, event)| {
+) -> impl Stream<Item = (IssuerKind, Part, Event<ObservedIssuer>)> + use<K> {
+    let config = || selector.into_iter().fold(watching::config(), |config, selector| config.labels(selector));
+    let all = apis.into_iter().map(|(part, api)| watching::follow(part, api, config()));
+    select_all(all).filter_map(move |(part, event)| {
         std::future::ready(match event {
             Ok(event) => convert(event, kind).map(|event| (kind, part, event)),
             Err(error) => {

@@ -67,8 +67,8 @@ pub struct Metrics {
     pub policy_errors: Counter,
     /// Requests that are being handled.
     pub in_flight: Gauge,
-    /// 1 where this process works, 0 where it stands by: for whoever elects a leader. Without an election all work.
-    pub leader: Gauge,
+    leader: Gauge,
+    shards_held: Gauge,
 }
 
 impl Metrics {
@@ -110,6 +110,7 @@ impl Metrics {
             policy_errors: Counter::<u64, AtomicU64>::default(),
             in_flight: Gauge::default(),
             leader: Gauge::default(),
+            shards_held: Gauge::default(),
         };
         metrics.begin();
         metrics.register_issuing();
@@ -120,7 +121,7 @@ impl Metrics {
 
     /// What is known from the start.
     fn begin(&self) {
-        self.leader.set(1);
+        self.set_shards_held(1);
         self.build.get_or_create(&VersionLabel { version: env!("CARGO_PKG_VERSION") }).set(1);
         for outcome in SignOutcome::ALL {
             drop(self.signs.get_or_create(&Outcome::of(outcome)));
@@ -241,6 +242,7 @@ impl Metrics {
             "1 where this process issues certificates, 0 where it stands by for another one",
             self.leader.clone(),
         );
+        r.register("shards_held", "Shards whose Issuers this process works for", self.shards_held.clone());
         r.register("build_info", "1, with the version of the operator", self.build.clone());
     }
 
@@ -333,6 +335,12 @@ impl Metrics {
         self.issuers_count.set(issuers.len() as i64);
         self.issuers_ready.set(issuers.iter().filter(|(_, ready)| *ready).count() as i64);
         self.issuers_without_series.set(self.issuers.set(issuers) as i64);
+    }
+
+    /// For the Issuers of so many shards this process works; without an election there is one, and it works for that.
+    pub fn set_shards_held(&self, shards: usize) {
+        self.leader.set(i64::from(shards > 0));
+        self.shards_held.set(shards as i64);
     }
 
     /// All of them as text.

@@ -102,10 +102,11 @@ impl Requests {
             let synced = self.synced.clone();
             let follow = async move {
                 synced.issuers(&part).await;
-                watching::follow(part, api)
+                watching::follow(part, api, watching::config())
             };
             follow.flatten_stream().boxed()
         }));
+        let mut leadership = self.signing.leadership.changes();
         let mut pulse = self.synced.pulse("CertificateRequests");
         loop {
             self.dispatch();
@@ -139,6 +140,7 @@ impl Requests {
                     }
                 }
                 Some((issuer, news)) = issuer_changes.recv() => self.issuer_changed(&issuer, news),
+                Ok(()) = leadership.changed() => self.leadership_changed(),
                 () = timer => {}
                 () = pulse.beat() => self.measure(),
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -313,6 +315,16 @@ impl Requests {
         };
         let states: Vec<_> = self.unfinished.iter_mut().map(state).collect();
         self.signing.metrics.set_unfinished(&states, now());
+    }
+
+    /// What another process handled until now is this one's, maybe.
+    fn leadership_changed(&mut self) {
+        for (key, entry) in self.unfinished.iter_mut() {
+            let waits = entry.next.delay().is_none() || self.queue.is_running(key);
+            if waits && self.signing.fence_of(&entry.observed).is_some() {
+                self.queue.push(key.clone(), lane(&entry.observed));
+            }
+        }
     }
 
     fn forget(&mut self, key: &RequestKey) {

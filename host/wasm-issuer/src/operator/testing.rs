@@ -8,9 +8,11 @@ mod api_server;
 mod audit;
 mod http;
 mod issuers;
+mod line;
 pub mod log;
 mod objects;
 mod plugin;
+mod replica;
 mod rights;
 mod store;
 
@@ -19,4 +21,5 @@ pub use audit::Paper;
 pub use issuers::{settings, start_issuers};
 pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use replica::{Replica, Setup};
 pub use rights::{Right, Rights};

@@ -10,6 +10,7 @@ mod metrics;
 mod outages;
 mod publishing;
 mod refusals;
+mod replicas;
 mod requests;
 mod resting;
 mod rights;

@@ -34,15 +34,16 @@ pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(rand::random_range(TIMEOUT)).page_size(PAGE)
 }
 
-/// What happens to the objects of a part, for ever.
+/// What happens to the objects of a part that the configuration selects, for ever.
 pub fn follow<K>(
     part: Part,
     api: Api<K>,
+    config: watcher::Config,
 ) -> BoxStream<'static, (Part, Result<watcher::Event<K>, watcher::Error>)>
 where
     K: Resource<DynamicType: Clone> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let events = watcher::watcher(api, config()).backoff(Delays::default());
+    let events = watcher::watcher(api, config).backoff(Delays::default());
     events.map(move |event| (part.clone(), event)).boxed()
 }
 

@@ -45,7 +45,10 @@ mod tests {
             namespace: Some("default".to_owned()),
             name: name.to_owned(),
         };
-        let value = json!({"addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}]});
+        let value = json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}],
+        });
         (object, value)
     }
 

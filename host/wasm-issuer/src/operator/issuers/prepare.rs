@@ -179,6 +179,15 @@ impl Preparer {
         Preparation { result: Err(failure), prepared, refused: None, read }
     }
 
+    /// Load what an Issuer needs, and check nothing: another process works for it. A check asks its CA.
+    pub async fn warm(&self, object: &ObservedIssuer, before: Option<Arc<Prepared>>) -> Preparation {
+        let mut read = Versions::new();
+        match self.candidate(object, before.as_deref(), &mut read).await {
+            Ok(new) => Preparation { result: Ok(()), prepared: Some(Arc::new(new)), refused: None, read },
+            Err(failure) => Preparation { result: Err(failure), prepared: None, refused: None, read },
+        }
+    }
+
     /// Check again what serves, when nothing has changed.
     pub async fn recheck(&self, prepared: Arc<Prepared>) -> Preparation {
         let result = self.check(&prepared).await;
@@ -278,7 +287,7 @@ impl Preparer {
                 ..CallLimits::default()
             },
             http: lent.http,
-            observer: self.reporter.of_issuer(&object.target.reference),
+            observer: self.reporter.of_issuer(&object.key, &object.target.reference),
             memory,
         }
     }

@@ -7,19 +7,22 @@ use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
 use wasm_issuer_runtime::CallError;
 use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
 
+use crate::api::IssuerKey;
 use crate::operator::events::Events;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 
 /// Makes the observers of plugins' requests, and counts what else plugins do.
 pub struct Reporter {
     events: Events,
+    leadership: Leadership,
     pub metrics: Arc<Metrics>,
 }
 
 impl Reporter {
     /// One that publishes Events and counts.
-    pub fn new(events: Events, metrics: Arc<Metrics>) -> Self {
-        Self { events, metrics }
+    pub fn new(events: Events, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
+        Self { events, leadership, metrics }
     }
 
     /// A plugin broke off its check, which the Issuer's status tells.
@@ -30,26 +33,31 @@ impl Reporter {
     }
 
     /// An observer that tells about denied requests on the Issuer whose plugin made them.
-    pub fn of_issuer(&self, issuer: &ObjectReference) -> Arc<dyn Observer> {
+    pub fn of_issuer(&self, key: &IssuerKey, issuer: &ObjectReference) -> Arc<dyn Observer> {
         Arc::new(IssuerReporter {
+            name: key.to_string(),
             issuer: issuer.clone(),
             events: self.events.clone(),
+            leadership: self.leadership.clone(),
             metrics: self.metrics.clone(),
         })
     }
 }
 
 struct IssuerReporter {
+    name: String,
     issuer: ObjectReference,
     events: Events,
+    leadership: Leadership,
     metrics: Arc<Metrics>,
 }
 
 impl Observer for IssuerReporter {
     fn denied(&self, denial: &Denial) {
         self.metrics.denied(denial.reason);
+        let Some(fence) = self.leadership.of(&self.name) else { return };
         let note = format!("{}. To allow it: {}", denial.message, denial.fix_line);
-        self.events.publish(&self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
+        self.events.publish(&fence, &self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
     }
 
     fn failed(&self, failure: &HttpFailure) {
@@ -70,13 +78,16 @@ mod tests {
     use wasm_issuer_runtime::egress::DenialReason;
 
     use super::*;
+    use crate::api::IssuerKind;
     use crate::operator::testing::ScriptedApi;
 
     #[tokio::test(start_paused = true)]
     async fn the_event_of_a_denial_names_no_resolved_address() {
         let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
-        let observer = Reporter::new(events, metrics).of_issuer(&ObjectReference::default());
+        let key = IssuerKey { kind: IssuerKind::Cluster, namespace: None, name: "ca".to_owned() };
+        let reporter = Reporter::new(events, Leadership::alone(), metrics);
+        let observer = reporter.of_issuer(&key, &ObjectReference::default());
         observer.denied(&Denial {
             destination: "https://db.internal".to_owned(),
             reason: DenialReason::AddressProhibited,

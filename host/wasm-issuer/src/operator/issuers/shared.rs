@@ -7,6 +7,7 @@ use super::prepare::Preparer;
 use super::watches::Watches;
 use crate::api::IssuerKey;
 use crate::operator::events::Events;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 
@@ -19,6 +20,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
+    /// Which Issuers this process works for.
+    pub leadership: Leadership,
 }
 
 impl Shared {

@@ -1,6 +1,9 @@
 //! One Issuer's task: loads its plugin, reads its Secret, checks, writes its status, and starts over when something
 //! that it depends on changes.
 
+mod newest;
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::field::Empty;
-use tracing::{Span, info, instrument, warn};
+use tracing::{instrument, warn};
 use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::issuer::{
     self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
@@ -17,16 +20,16 @@ use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
 
 use super::complaints::Complaints;
 use super::dependency::{Change, Dependencies};
-use super::object::{self, ObservedIssuer};
-use super::place::owner;
+use super::object::ObservedIssuer;
 use super::prepare::{Preparation, Prepared};
 use super::rest::Rest;
 use super::shared::Shared;
 use super::unanswered::Unanswered;
 use super::wake::Wake;
+use super::write::write;
 use crate::api::IssuerKind;
-use crate::operator::apply::{ApplyError, apply_status};
 use crate::operator::clock::moment;
+use crate::operator::leadership::Fence;
 use crate::operator::registry::{IssuerEntry, Serving};
 use crate::policy::CurrentPolicy;
 
@@ -38,6 +41,9 @@ pub struct IssuerTask {
     shared: Arc<Shared>,
     object: watch::Receiver<Arc<ObservedIssuer>>,
     policy: CurrentPolicy,
+    standing: watch::Receiver<Option<Fence>>,
+    /// As long as this process works for the Issuer. Else it only keeps ready what that takes.
+    fence: Option<Fence>,
     /// The object with this task's own writes, which the watch brings later.
     current: Arc<ObservedIssuer>,
     complaints: Complaints,
@@ -60,10 +66,14 @@ impl IssuerTask {
         let current = object.borrow().clone();
         let mut policy = shared.preparer.policy.clone();
         policy.mark_unchanged();
+        let mut standing = shared.leadership.follow(&current.key.to_string());
+        standing.mark_changed();
         Self {
             shared,
             object,
             policy,
+            standing,
+            fence: None,
             current,
             complaints: Complaints::new(),
             history: History::default(),
@@ -79,8 +89,6 @@ impl IssuerTask {
 
     /// Serve the Issuer until it is deleted.
     pub async fn run(mut self) {
-        // What its status says is true until a check says otherwise: requests wait for the plugin, silently.
-        self.publish();
         let mut due = false;
         loop {
             if !due {
@@ -90,10 +98,15 @@ impl IssuerTask {
                 self.dependencies.watch(&shared.watches, namespace, &current.spec);
                 self.stop_what_is_outdated();
             }
-            let mut policy = self.policy.clone();
+            self.take_up();
+            let (mut policy, mut standing) = (self.policy.clone(), self.standing.clone());
             let next = tokio::select! {
                 // An Issuer that has nothing to do needs no room for what it does.
-                next = Box::pin(self.attempt(due)) => next,
+                next = Box::pin(self.work(due)) => next,
+                Ok(()) = standing.changed() => {
+                    due = self.is_prepared();
+                    continue;
+                }
                 // What is being prepared is of no use any more, and what serves meanwhile must not.
                 Ok(()) = policy.changed() => {
                     self.policy = policy;
@@ -108,10 +121,14 @@ impl IssuerTask {
             match wake {
                 Wake::Deleted => return,
                 Wake::Touched | Wake::Dependency => sleep(SETTLE).await,
-                Wake::Policy | Wake::Due | Wake::NotReady(_) => {}
+                Wake::Policy | Wake::Standing | Wake::Due | Wake::NotReady(_) => {}
             }
             self.touched |= matches!(wake, Wake::Touched);
-            due = matches!(wake, Wake::Due) && !self.is_outdated();
+            due = match wake {
+                Wake::Due => !self.is_outdated(),
+                Wake::Standing => self.is_prepared(),
+                _ => false,
+            };
         }
     }
 
@@ -212,9 +229,18 @@ impl IssuerTask {
                     Err(_) => return Wake::Deleted,
                     Ok(()) if self.is_touched() => return Wake::Touched,
                     // A status, most likely this task's own write.
-                    Ok(()) => self.take_newest(),
+                    Ok(()) if self.fence.is_some() => self.take_newest(),
+                    // Another process's. Requests go by it as soon as they are this one's.
+                    Ok(()) => {
+                        self.take_newest();
+                        self.publish();
+                    }
                 },
                 Ok(()) = self.policy.changed() => return Wake::Policy,
+                Ok(()) = self.standing.changed() => {
+                    self.standing.mark_changed();
+                    return Wake::Standing;
+                }
                 change = self.dependencies.changed() => match change {
                     Change::News => return Wake::Dependency,
                     Change::Lost => due = due.min(after_delay()),
@@ -253,27 +279,6 @@ impl IssuerTask {
         self.wait(next).await
     }
 
-    /// Whether the watch has brought a spec that is not the one looked at.
-    fn is_outdated(&self) -> bool {
-        self.current.has_other_spec(&self.object.borrow())
-    }
-
-    fn is_touched(&self) -> bool {
-        let newest = self.object.borrow();
-        !newest.target.is_older_than(&self.current.target) && self.current.is_touched_by(&newest)
-    }
-
-    /// Take in what the watch has brought, unless it is older than what this task wrote.
-    fn take_newest(&mut self) {
-        let newest = self.object.borrow_and_update();
-        if !newest.target.is_older_than(&self.current.target) {
-            self.current = newest.clone();
-        }
-        drop(newest);
-        let events = self.unanswered.landed(&self.current.state.conditions);
-        self.shared.events.publish(&self.current.target.reference, events);
-    }
-
     /// Carry out a plan, remember what it taught, and let the requests know.
     async fn execute(&mut self, plan: IssuerPlan, serving: Option<Arc<Serving>>) -> Next {
         let landed = match plan.status {
@@ -308,36 +313,22 @@ impl IssuerTask {
         self.shared.registry.put(&self.current.key, entry);
     }
 
-    /// Write the status onto the object that was read. False if it did not land; the newer object is on its way.
+    /// Write the status onto the object that was read. False if it did not land.
     async fn write(&mut self, status: NewIssuerStatus, events: Vec<Notice>) -> bool {
-        let (observed, api) = (&self.current, &self.shared.api);
-        let turn = api.turn(&owner(&observed.key)).await;
-        let content = object::status(&status);
-        let written = Box::pin(apply_status(&api.client, &observed.target, &content)).await;
-        drop(turn);
-        self.shared.metrics.wrote_status(&observed.target.reference, &written);
-        match written {
-            Ok(target) => {
-                if let Some(ready) = condition::find(&status.conditions, condition::READY) {
-                    Span::current().record("outcome", &ready.reason);
-                    info!(reason = ready.reason, said = ready.message, "status written");
-                }
-                self.shared.events.publish(&observed.target.reference, events);
-                self.unanswered = Unanswered::default();
-                let current = Arc::make_mut(&mut self.current);
-                current.target = target;
-                current.state.conditions = status.conditions;
-                current.state.plugin = status.plugin;
-                true
+        let Some(fence) = &self.fence else { return false };
+        let target = match write(&self.shared, fence, &self.current, &status, events).await {
+            Ok(target) => target,
+            Err(unanswered) => {
+                self.unanswered = unanswered;
+                return false;
             }
-            // Deleted: the watch says so in a moment.
-            Err(ApplyError::Conflict | ApplyError::Gone) => false,
-            Err(error) => {
-                warn!(%error, "could not write the status");
-                self.unanswered = Unanswered::after(&error, &status, events);
-                false
-            }
-        }
+        };
+        self.unanswered = Unanswered::default();
+        let current = Arc::make_mut(&mut self.current);
+        current.target = target;
+        current.state.conditions = status.conditions;
+        current.state.plugin = status.plugin;
+        true
     }
 
     /// Tell those who run the operator what no status says.

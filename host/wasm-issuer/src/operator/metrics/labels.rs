@@ -136,15 +136,17 @@ pub enum WatchedResource {
     WasmClusterIssuers,
     Secrets,
     ConfigMaps,
+    Leases,
 }
 
 impl WatchedResource {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::CertificateRequests,
         Self::WasmIssuers,
         Self::WasmClusterIssuers,
         Self::Secrets,
         Self::ConfigMaps,
+        Self::Leases,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -154,6 +156,7 @@ impl WatchedResource {
             Self::WasmClusterIssuers => "wasmclusterissuers",
             Self::Secrets => "secrets",
             Self::ConfigMaps => "configmaps",
+            Self::Leases => "leases",
         }
     }
 }

@@ -11,6 +11,7 @@ use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
 use super::observe::Observed;
 use super::parking::Size;
 use crate::operator::audit::Ticket;
+use crate::operator::leadership::Fence;
 
 /// What handling a request came to.
 pub struct Handled {
@@ -29,6 +30,8 @@ pub struct Parked {
     pub plan: RequestPlan,
     /// The Issuer whose plugin answered it.
     pub asked: Option<AskedIssuer>,
+    /// It is written by whom its Issuer belonged to when it was decided, or by nobody.
+    pub fence: Fence,
     /// What the audit is told by, if it is one that decides something for good.
     pub ticket: Option<Ticket>,
     /// When it was first tried to be written.
@@ -51,6 +54,11 @@ impl Handled {
     /// Nothing is left to do for it.
     pub fn gone(tries: Tries) -> Self {
         Self { finished: true, next: Next::Settled, ..Self::again(tries, Duration::ZERO) }
+    }
+
+    /// Another process handles it, or nobody yet.
+    pub fn others(tries: Tries) -> Self {
+        Self { next: Next::WithIssuer, ..Self::again(tries, Duration::ZERO) }
     }
 
     /// To be looked at again after so long.

@@ -1,6 +1,7 @@
 //! From a CertificateRequest to what the operator keeps of it. No client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
@@ -19,6 +20,7 @@ use super::asked::{Asked, Fingerprint, MAX_NAME};
 use crate::api::cert_manager::{CertificateRequest, CertificateRequestCondition, CertificateRequestStatus};
 use crate::api::{IssuerKey, IssuerKind, ObjectName};
 use crate::operator::apply::Target;
+use crate::operator::clock::uptime;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
@@ -38,6 +40,8 @@ pub struct Observed {
     pub view: RequestView,
     /// What is asked for; none where there is no room for it, and then it is read when it is needed.
     pub asked: Option<Arc<Asked>>,
+    /// When it was read.
+    pub read_at: Duration,
     /// Tells that apart from what another version asks for.
     pub fingerprint: Fingerprint,
     /// Why it is refused, whatever is decided over it.
@@ -86,6 +90,7 @@ pub fn observe(request: CertificateRequest) -> Option<Observed> {
         excess: asked.excess(),
         unreadable: asked.unreadable(),
         asked: Some(Arc::new(asked)),
+        read_at: uptime(),
     })
 }
 

@@ -52,6 +52,8 @@ pub enum Call {
     Watch(String),
     /// The status of an object is applied.
     WriteStatus(Object),
+    /// A Lease is created or replaced.
+    WriteLease(Object),
     /// An Event is created, or counted once more.
     Event,
 }
@@ -306,8 +308,11 @@ impl ScriptedApi {
         let store = self.store();
         let limit = store.held.get(&target.plural).copied().unwrap_or(u64::MAX);
         let news = |at: u64| at > since && at <= limit;
-        let (at, _, event) =
-            store.history.iter().find(|(at, object, _)| news(*at) && target.selects(object))?;
-        Some((*at, format!("{event}\n")))
+        let news = store.history.iter().filter(|(at, object, _)| news(*at) && target.selects(object));
+        news.into_iter().find_map(|(at, object, event)| {
+            let earlier = store.history.iter().rev().find(|(then, other, _)| then < at && other == object);
+            let event = target.delivers(event, earlier.map(|(.., event)| event))?;
+            Some((*at, format!("{event}\n")))
+        })
     }
 }

@@ -9,12 +9,14 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::api_server::{Call, Fault, ScriptedApi};
+use super::line::Line;
+use super::objects::Object;
 use super::rights::{Right, in_group};
 use super::store::Target;
 
@@ -24,6 +26,12 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 impl ScriptedApi {
     pub fn client(&self) -> Client {
         let router: Router = Router::new().fallback(handle).with_state(self.clone());
+        Client::new(router, "default")
+    }
+
+    /// A client that reaches it over a line that may be cut.
+    pub fn client_over(&self, line: &Line) -> Client {
+        let router: Router = Router::new().fallback(handle_over).with_state((self.clone(), line.clone()));
         Client::new(router, "default")
     }
 
@@ -64,18 +72,53 @@ fn target(uri: &Uri) -> Target {
     let selected =
         query(uri, "fieldSelector").and_then(|s| s.strip_prefix("metadata.name=").map(str::to_owned));
     let name = path.get(1).map(|&name| name.to_owned()).or(selected);
-    Target { plural: path[0].to_owned(), namespace, name }
+    let labels = query(uri, "labelSelector").unwrap_or_default();
+    let labels = labels.split(',').filter_map(|label| label.split_once('='));
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Target { plural: path[0].to_owned(), namespace, name, labels }
 }
 
-/// A parameter of a URL. Only colons and equal signs are escaped in those that matter here.
+/// A parameter of a URL.
 fn query(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()?;
-    Some(value.replace("%3D", "=").replace("%3A", ":"))
+    let escaped = [("%3D", "="), ("%3A", ":"), ("%2F", "/"), ("%2C", ",")];
+    Some(escaped.iter().fold(value.to_owned(), |value, (escaped, plain)| value.replace(escaped, plain)))
 }
 
 fn number<T: FromStr>(uri: &Uri, name: &str) -> Option<T> {
     query(uri, name)?.parse().ok()
+}
+
+/// Over a line that is cut, the question or the answer is not heard of before it is mended.
+async fn handle_over(
+    State((server, line)): State<(ScriptedApi, Line)>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let exchange = async {
+        line.is_whole().await;
+        let answer = handle(State(server), method, uri, body).await;
+        line.is_whole().await;
+        answer
+    };
+    let Ok(answer) = timeout(CLIENT_TIMEOUT, exchange).await else { return failure(504) };
+    answer.map(|body| {
+        Body::from_stream(body.into_data_stream().then(move |frame| {
+            let line = line.clone();
+            async move {
+                line.is_whole().await;
+                frame
+            }
+        }))
+    })
+}
+
+/// The name of the object in a request's body.
+fn name(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    body["metadata"]["name"].as_str().unwrap_or_default().to_owned()
 }
 
 async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, body: Bytes) -> Response {
@@ -85,6 +128,8 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
     let call = match method {
         _ if target.plural == "events" => Call::Event,
         Method::PATCH => Call::WriteStatus(target.object()),
+        Method::PUT => Call::WriteLease(target.object()),
+        Method::POST => Call::WriteLease(Object { name: name(&body), ..target.object() }),
         _ if is_watch => Call::Watch(target.plural.clone()),
         _ if is_single => Call::Get(target.object()),
         _ => match (&target.namespace, &target.name) {
@@ -123,6 +168,7 @@ fn right(method: &Method, uri: &Uri, target: &Target, is_watch: bool, is_single:
     let subresource = if path.last() == Some(&"status") { "/status" } else { "" };
     let verb = match *method {
         Method::POST => "create",
+        Method::PUT => "update",
         Method::PATCH => "patch",
         _ if is_watch => "watch",
         _ if is_single => "get",
@@ -151,7 +197,9 @@ fn answer(
             None => failure(404),
         },
         Call::List(plural) | Call::ListNamespace(plural, _) => {
-            let all = store.objects.iter().filter(|(object, _)| target.selects(object)).map(|(_, v)| v);
+            let selected =
+                |(object, value): &(&Object, &Value)| target.selects(object) && target.selects_labels(value);
+            let all = store.objects.iter().filter(selected).map(|(_, v)| v);
             let (from, limit) = (number(uri, "continue"), number(uri, "limit"));
             let items: Vec<&Value> = all.skip(from.unwrap_or(0)).take(limit.unwrap_or(usize::MAX)).collect();
             let next = from.unwrap_or(0) + items.len();
@@ -168,9 +216,13 @@ fn answer(
             let seconds = number(uri, "timeoutSeconds").unwrap_or(u64::MAX >> 32);
             Response::new(server.watch(target, since, Duration::from_secs(seconds)))
         }
-        Call::WriteStatus(object) => {
+        Call::WriteStatus(object) | Call::WriteLease(object) => {
             let body: Value = serde_json::from_slice(body).unwrap();
-            match store.apply_status(object, &body) {
+            let written = match call {
+                Call::WriteStatus(_) => store.apply_status(object, &body),
+                _ => store.write(object, body),
+            };
+            match written {
                 Ok(value) => success(&value),
                 Err(code) => failure(code),
             }

@@ -13,6 +13,7 @@ use super::plugin::ScriptedLoader;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Registry;
@@ -41,7 +42,8 @@ pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registr
     let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
     let settings = settings(watch::channel(Arc::new(Policy::default())).1, IssuerMemory::unlimited());
     let loader = Arc::new(plugins.clone());
-    let issuers = Issuers::new(api.client(), loader, settings, registry.clone(), events, metrics);
+    let issuers =
+        Issuers::new(api.client(), loader, settings, registry.clone(), events, Leadership::alone(), metrics);
     tokio::spawn(issuers.run(Synced::new(&Namespaces::All)));
     registry
 }

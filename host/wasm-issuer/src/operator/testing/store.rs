@@ -53,6 +53,28 @@ impl Store {
         value
     }
 
+    /// A create, or a replace of the version that is named.
+    pub fn write(&mut self, object: &Object, mut new: Value) -> Result<Value, u16> {
+        let version = new["metadata"]["resourceVersion"].clone();
+        let old = match self.objects.get(object).cloned() {
+            Some(old) if old["metadata"]["resourceVersion"] == version => old,
+            None if version.is_null() => {
+                let fresh = self.new_object(object);
+                for (field, given) in fresh["metadata"].as_object().into_iter().flatten() {
+                    new["metadata"][field] = given.clone();
+                }
+                Value::Null
+            }
+            None => return Err(404),
+            Some(_) => return Err(409),
+        };
+        // One that changes nothing makes no new version.
+        if new != old {
+            self.commit(object, new, "MODIFIED");
+        }
+        Ok(self.objects[object].clone())
+    }
+
     /// A server-side apply of a status by the operator: what it applied before and leaves out now goes.
     pub fn apply_status(&mut self, object: &Object, body: &Value) -> Result<Value, u16> {
         let Some(old) = self.objects.get(object) else { return Err(404) };
@@ -114,6 +136,8 @@ pub struct Target {
     pub namespace: Option<String>,
     /// From the path or the field selector.
     pub name: Option<String>,
+    /// From the label selector, of which this server knows `name=value`, several with commas.
+    pub labels: Vec<(String, String)>,
 }
 
 impl fmt::Display for Target {
@@ -129,6 +153,26 @@ impl Target {
         self.plural == object.plural
             && self.namespace.as_ref().is_none_or(|n| Some(n) == object.namespace.as_ref())
             && self.name.as_ref().is_none_or(|n| *n == object.name)
+    }
+
+    /// Whether an object has the labels that it is about.
+    pub fn selects_labels(&self, object: &Value) -> bool {
+        self.labels.iter().all(|(name, value)| object["metadata"]["labels"][name] == value.as_str())
+    }
+
+    /// What a watch of it delivers of an event: one that takes an object out of what is selected is its deletion.
+    pub fn delivers(&self, event: &Value, before: Option<&Value>) -> Option<Value> {
+        let had = before
+            .is_some_and(|before| before["type"] != "DELETED" && self.selects_labels(&before["object"]));
+        let has = event["type"] != "DELETED" && self.selects_labels(&event["object"]);
+        let mut event = event.clone();
+        event["type"] = match (had, has) {
+            (false, false) => return None,
+            (false, true) => "ADDED".into(),
+            (true, true) => "MODIFIED".into(),
+            (true, false) => "DELETED".into(),
+        };
+        Some(event)
     }
 
     /// The object that it is about, if it is about one.

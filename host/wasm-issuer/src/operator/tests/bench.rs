@@ -13,6 +13,7 @@ use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::{IssuerEntry, Registry};
@@ -86,8 +87,16 @@ impl Bench {
         let (policy, current) = watch::channel(Arc::new(Policy::default()));
         let settings = Settings { namespaces: namespaces.clone(), ..settings(current, memory) };
         let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
-        let issuers =
-            Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+        let leadership = Leadership::alone();
+        let issuers = Issuers::new(
+            api.client(),
+            loader,
+            settings,
+            registry.clone(),
+            events.clone(),
+            leadership.clone(),
+            metrics.clone(),
+        );
         let synced = Synced::new(&namespaces);
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
@@ -96,6 +105,7 @@ impl Bench {
             let signing = Signing::new(
                 api.client(),
                 registry.clone(),
+                leadership,
                 events,
                 metrics.clone(),
                 Audit::off(),

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
 
 use crate::operator::events::Events;
+use crate::operator::leadership::Fence;
 use crate::operator::metrics::Metrics;
 use crate::operator::testing::{Call, Fault, ScriptedApi};
 
@@ -30,10 +31,14 @@ async fn a_namespace_that_floods_neither_delays_nor_drops_the_events_of_others()
     api.every(Call::Event, Fault::Late(Duration::from_secs(1)));
     let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics.clone());
     for n in 0..1000 {
-        events.publish(&object("loud", &format!("ca-{n}")), notices((0..10).map(|n| n.to_string())));
+        events.publish(
+            &Fence::alone(),
+            &object("loud", &format!("ca-{n}")),
+            notices((0..10).map(|n| n.to_string())),
+        );
     }
     assert_eq!(metrics.events_dropped.get(), 10_000 - 4096);
-    events.publish(&object("quiet", "ca"), notices(["heard".to_owned()]));
+    events.publish(&Fence::alone(), &object("quiet", "ca"), notices(["heard".to_owned()]));
     assert_eq!(metrics.events_dropped.get(), 10_000 - 4096);
     let began = Instant::now();
     api.until("the neighbour's Event", |api| api.events().contains(&"Tested: heard".to_owned())).await;
@@ -50,10 +55,10 @@ async fn events_of_one_object_keep_their_order() {
     api.next(Call::Event, Fault::Late(Duration::from_secs(5)));
     let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics);
     let ca = object("team-a", "ca");
-    events.publish(&ca, notices(["0".to_owned()]));
+    events.publish(&Fence::alone(), &ca, notices(["0".to_owned()]));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    events.publish(&ca, notices(["1".to_owned()]));
-    events.publish(&ca, notices(["2".to_owned()]));
+    events.publish(&Fence::alone(), &ca, notices(["1".to_owned()]));
+    events.publish(&Fence::alone(), &ca, notices(["2".to_owned()]));
     drop(events);
     publisher.await.unwrap();
     assert_eq!(api.events(), ["Tested: 0", "Tested: 1", "Tested: 2"]);

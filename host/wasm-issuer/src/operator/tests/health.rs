@@ -15,6 +15,7 @@ use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
 use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Registry;
@@ -45,12 +46,20 @@ async fn loops_with_nothing_to_do_come_round() {
     };
     let loader = Arc::new(ScriptedLoader::default());
     let turns = settings.turns.clone();
-    let issuers =
-        Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
+    let issuers = Issuers::new(
+        api.client(),
+        loader,
+        settings,
+        registry.clone(),
+        events.clone(),
+        Leadership::alone(),
+        metrics.clone(),
+    );
     tokio::spawn(issuers.run(synced.clone()));
-    let signing = Arc::new(Signing::new(api.client(), registry, events, metrics, Audit::off(), turns));
+    let leadership = Leadership::alone();
+    let signing = Signing::new(api.client(), registry, leadership, events, metrics, Audit::off(), turns);
     let requests = Requests::new(
-        signing,
+        Arc::new(signing),
         synced.clone(),
         Limits { total: 8, per_issuer: 8, per_namespace: 8 },
         FairBytes::new(1 << 20),

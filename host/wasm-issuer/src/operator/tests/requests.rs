@@ -27,6 +27,7 @@ use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::{Feedback, IssuerEntry, Registry, Serving};
@@ -65,7 +66,8 @@ impl Bench {
         synced.mark("WasmIssuer", &None);
         synced.mark("WasmClusterIssuer", &None);
         let turns = Turns::at_a_time(1).unwrap();
-        let signing = Signing::new(api.client(), registry, events, metrics, audit, turns);
+        let leadership = Leadership::alone();
+        let signing = Signing::new(api.client(), registry, leadership, events, metrics, audit, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let memory = FairBytes::new(1 << 20);

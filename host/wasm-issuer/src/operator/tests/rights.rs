@@ -14,7 +14,7 @@ use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::control_plane::ControlPlane;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::testing::{
-    Answer, Object, Right, Rights, ScriptedApi, config_map, issuer, request, secret,
+    Answer, Object, Replica, Right, Rights, ScriptedApi, Setup, config_map, issuer, request, secret,
 };
 
 /// What the operator does, each by one right.
@@ -35,6 +35,10 @@ enum Behaviour {
     AnEventIsPublished,
     ARepeatedWarningIsCounted,
     TheApiServersEndpointsAreOutOfReach,
+    ALeaseIsMade,
+    AReleasedLeaseIsTaken,
+    AReleaseIsNoticedAtOnce,
+    ALeaseThatAPersonHasMadeIsTaken,
 }
 
 /// What needs a right. None: nothing does.
@@ -59,6 +63,10 @@ fn use_of(right: &Right) -> Option<Behaviour> {
         ("create", "events", "", "events.k8s.io") => AnEventIsPublished,
         ("patch", "events", "", "events.k8s.io") => ARepeatedWarningIsCounted,
         ("list", "endpointslices", "", "discovery.k8s.io") => TheApiServersEndpointsAreOutOfReach,
+        ("list" | "create", "leases", "", "coordination.k8s.io") => ALeaseIsMade,
+        ("update", "leases", "", "coordination.k8s.io") => AReleasedLeaseIsTaken,
+        ("watch", "leases", "", "coordination.k8s.io") => AReleaseIsNoticedAtOnce,
+        ("get", "leases", "", "coordination.k8s.io") => ALeaseThatAPersonHasMadeIsTaken,
         _ => return None,
     })
 }
@@ -117,6 +125,19 @@ impl Operator {
         answers.into_iter().for_each(|answer| bench.plugins.plugin("v1").signs(answer));
         soon(|| is_ready(&bench, &key)).await;
         (bench, web)
+    }
+
+    /// A replica where there is this Lease, if any.
+    fn replica(&self, lease: Option<&Value>) -> (ScriptedApi, Object, Replica) {
+        let (api, namespace) = (ScriptedApi::new(), Some(self.place.clone()));
+        let object = Object { plural: "leases".to_owned(), namespace, name: "wasm-issuer".to_owned() };
+        if let Some(lease) = lease {
+            api.put(&object, lease.clone());
+        }
+        api.grant(self.rights.clone());
+        let setup = Setup { lease_namespace: self.place.clone(), ..Setup::default() };
+        let replica = Replica::start(&api, "replica", &setup);
+        (api, object, replica)
     }
 
     async fn does(&self, behaviour: Behaviour) -> bool {
@@ -207,6 +228,24 @@ impl Operator {
                 ControlPlane::new(api.client(), &egress, [], true).look().await;
                 !egress.api_servers.get().is_empty()
             }
+            Behaviour::ALeaseIsMade => {
+                let (_api, _, replica) = self.replica(None);
+                soon(|| replica.leads()).await
+            }
+            Behaviour::AReleasedLeaseIsTaken => {
+                let (_api, _, replica) = self.replica(Some(&lease("", true)));
+                soon(|| replica.leads()).await
+            }
+            Behaviour::AReleaseIsNoticedAtOnce => {
+                let (api, object, replica) = self.replica(Some(&lease("another", true)));
+                sleep(Duration::from_secs(1)).await;
+                api.edit(&object, |lease| lease["spec"]["holderIdentity"] = "".into());
+                soon(|| replica.leads()).await
+            }
+            Behaviour::ALeaseThatAPersonHasMadeIsTaken => {
+                let (_api, _, replica) = self.replica(Some(&lease("", false)));
+                soon(|| replica.leads()).await
+            }
         }
     }
 }
@@ -225,11 +264,28 @@ fn object(key: &IssuerKey) -> Object {
     Object { plural: kind.plural().to_owned(), namespace, name }
 }
 
+/// A Lease with this holder, and with the label by which replicas watch theirs, or without.
+fn lease(holder: &str, is_labelled: bool) -> Value {
+    let labels = if is_labelled { json!({"wasm-issuer.dev/lease": "wasm-issuer"}) } else { json!({}) };
+    json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"labels": labels},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15},
+    })
+}
+
 fn put_endpoints(api: &ScriptedApi) {
     let (plural, namespace) = ("endpointslices".to_owned(), Some("default".to_owned()));
     let slice = Object { plural, namespace, name: "kubernetes".to_owned() };
     let endpoints = json!([{"addresses": ["172.18.0.2"]}]);
-    api.put(&slice, json!({"addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}]}));
+    api.put(
+        &slice,
+        json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": [{"port": 6443}],
+        }),
+    );
 }
 
 fn is_known(bench: &Bench, key: &IssuerKey) -> bool {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::access::{Access, Verdict};
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::{Format, Metrics};
 use crate::operator::registry::Registry;
 
@@ -22,6 +23,7 @@ const SPARING: u32 = 20;
 pub struct Scrape {
     metrics: Arc<Metrics>,
     registry: Arc<Registry>,
+    leadership: Leadership,
     log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// The text that was made last in each format.
     made: Mutex<[Option<Made>; 2]>,
@@ -39,9 +41,10 @@ impl Scrape {
     pub fn new(
         metrics: Arc<Metrics>,
         registry: Arc<Registry>,
+        leadership: Leadership,
         log_records_dropped: Arc<dyn Fn() -> u64 + Send + Sync>,
     ) -> Arc<Self> {
-        Arc::new(Self { metrics, registry, log_records_dropped, made: Mutex::default() })
+        Arc::new(Self { metrics, registry, leadership, log_records_dropped, made: Mutex::default() })
     }
 
     /// All metrics. Readers that are slow share one text.
@@ -63,6 +66,7 @@ impl Scrape {
         let counter = &self.metrics.log_records_dropped;
         counter.inc_by((self.log_records_dropped)().saturating_sub(counter.get()));
         self.metrics.set_issuers(&self.registry.issuers());
+        self.metrics.set_shards_held(self.leadership.held());
         self.metrics.text(format)
     }
 
@@ -114,11 +118,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_replica_that_stands_by_does_not_lead() {
+        let held = |leadership| {
+            let scrape = Scrape::new(Arc::new(Metrics::new()), Registry::new().0, leadership, Arc::new(|| 0));
+            let text = String::from_utf8(scrape.text(Format::Classic, &Instant::now).to_vec()).unwrap();
+            let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            ["wasm_issuer_leader ", "wasm_issuer_shards_held "].map(|name| value(name).unwrap())
+        };
+        assert_eq!(held(Leadership::alone()), ["1", "1"]);
+        assert_eq!(held(Leadership::none_of(1)), ["0", "0"]);
+        assert_eq!(held(Leadership::none_of(4)), ["0", "0"]);
+    }
+
+    #[test]
     fn a_text_is_made_no_more_often_than_it_is_worth() {
         let made = Arc::new(AtomicU64::new(0));
         let count = made.clone();
         let dropped = Arc::new(move || count.fetch_add(1, Ordering::Relaxed) + 1);
-        let scrape = Scrape::new(Arc::new(Metrics::new()), Registry::new().0, dropped);
+        let scrape = Scrape::new(Arc::new(Metrics::new()), Registry::new().0, Leadership::alone(), dropped);
         // To look at the clock takes a second.
         let time = Cell::new(Instant::now());
         let clock = || time.replace(time.get() + Duration::from_secs(1));

@@ -8,17 +8,19 @@ use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
 use wasm_issuer_core::issuance::write::Found;
 
 use super::Signing;
+use crate::operator::leadership::Fence;
 use crate::operator::requests::asked::Asked;
 use crate::operator::requests::audited::{self, Called};
 use crate::operator::requests::handled::{Handled, Parked};
 use crate::operator::requests::observe::Observed;
 
 impl Signing {
-    /// Carry out a plan that was made just now. `asked` is the Issuer whose plugin answered it, `newest` the one that the
-    /// request names.
+    /// Carry out a plan that was made just now, as long as the fence stands. `asked` is the Issuer whose plugin answered it,
+    /// `newest` the one that the request names.
     pub(super) async fn carry_out(
         &self,
         current: Arc<Observed>,
+        fence: Fence,
         (plan, before): (RequestPlan, Tries),
         (asked, newest): (Option<AskedIssuer>, Option<AskedIssuer>),
         called: Option<Called>,
@@ -38,7 +40,7 @@ impl Signing {
         } else {
             None
         };
-        self.execute(current, Parked { plan, asked, ticket, since }, before).await
+        self.execute(current, Parked { plan, asked, fence, ticket, since }, before).await
     }
 
     /// What is asked for by a request whatever has become of it, if it is still there.

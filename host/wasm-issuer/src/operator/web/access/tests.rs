@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tower::ServiceExt;
 
 use super::*;
+use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::registry::Registry;
 use crate::operator::web::{Scrape, authorized};
@@ -68,7 +69,8 @@ impl Reviewer {
 
 #[tokio::test(start_paused = true)]
 async fn only_whoever_may_gets_metrics() {
-    let scrape = Scrape::new(Arc::new(Metrics::new()), Registry::new().0, Arc::new(|| 0));
+    let scrape =
+        Scrape::new(Arc::new(Metrics::new()), Registry::new().0, Leadership::alone(), Arc::new(|| 0));
     let app = authorized(scrape.clone(), Reviewer::default().access());
     let down = authorized(scrape, Reviewer { is_down: true, ..Reviewer::default() }.access());
     for (app, header, code) in [
