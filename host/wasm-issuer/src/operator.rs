@@ -1,8 +1,8 @@
-//! The operator: watches Issuers and CertificateRequests and does what the decisions in [`wasm_issuer_core::issuance`] say.
+//! The operator: watches Issuers and requests and does what the decisions in [`wasm_issuer_core::issuance`] say.
 //!
 //! | task | what it does | ends when |
 //! |---|---|---|
-//! | `requests` | watches CertificateRequests, queues them fairly, handles many at a time | told to stop |
+//! | `requests` | watches CertificateRequests and CertificateSigningRequests, queues them fairly, handles many at a time | told to stop |
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes | the process ends |
@@ -52,6 +52,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
 
 use crate::policy::PolicyFile;
@@ -74,6 +75,8 @@ pub struct Options {
     pub policy: PolicyFile,
     /// What keeps that way from leading to the API server. It has looked once.
     pub control_plane: ControlPlane,
+    /// Which kinds of requests are handled.
+    pub requests: &'static [RequestKind],
     /// How many requests are in flight.
     pub limits: RequestLimits,
     /// How many bytes what unfinished requests ask for may have in memory.
@@ -116,7 +119,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
     let (events, publisher) = Events::start(client.clone(), options.instance, metrics.clone());
-    let synced = Synced::new();
+    let synced = Synced::new(options.requests);
     let scrape = scrape(metrics.clone(), registry.clone(), options.log_records_dropped);
     let issuers =
         Issuers::new(client.clone(), runtime, settings, registry.clone(), events.clone(), metrics.clone());
@@ -125,8 +128,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         policy_errors.inc();
     });
     let signing = Arc::new(Signing::new(client.clone(), registry, events, metrics, turns));
-    let requests =
-        Requests::new(signing, synced.clone(), options.limits, FairBytes::new(options.request_memory));
+    let memory = FairBytes::new(options.request_memory);
+    let requests = Requests::new(options.requests, signing, synced.clone(), options.limits, memory);
 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),

@@ -1,4 +1,4 @@
-//! What to do when the status of a CertificateRequest could not be written.
+//! What to do when the status of a request could not be written.
 //!
 //! What a CA has done must not be lost by a write that fails: the write is repeated, not the signing, which would leave
 //! a second certificate or order at the CA that nobody knows of.

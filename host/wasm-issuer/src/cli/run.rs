@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use budgets::Budgets;
-use clap::Args;
+use clap::{ArgAction, Args};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
@@ -64,6 +65,16 @@ pub struct RunArgs {
     /// The longest time between two tries of a request.
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     max_backoff: GoDuration,
+    /// Whether Kubernetes' own CertificateSigningRequests are signed too. If not, the operator does not even watch them, and
+    /// needs none of the rights for that.
+    #[arg(
+        long,
+        env = "WASM_ISSUER_KUBERNETES_CSRS",
+        default_value_t = true,
+        action = ArgAction::Set,
+        value_name = "true|false"
+    )]
+    kubernetes_csrs: bool,
     /// How many requests are worked on at a time.
     #[arg(long, default_value_t = 128, value_name = "N")]
     max_in_flight: usize,
@@ -139,6 +150,11 @@ impl RunArgs {
             },
             policy: policy.unwrap_or_else(PolicyFile::none),
             control_plane,
+            requests: if self.kubernetes_csrs {
+                &RequestKind::ALL
+            } else {
+                &[RequestKind::CertificateRequest]
+            },
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),

@@ -34,6 +34,7 @@ use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
 use super::metrics::Metrics;
 use super::shared::SharedMap;
+use crate::api::ObjectName;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
 const WAITING: usize = 8192;
@@ -84,13 +85,15 @@ impl Events {
         (Self { queue, places: FairSlots::new(WAITING), allowances: Arc::default(), metrics }, task)
     }
 
-    /// Publish these about an object.
+    /// Publish these about an object, on its namespace's account.
     pub fn publish(&self, object: &ObjectReference, notices: Vec<Notice>) {
-        if notices.is_empty() {
-            return;
-        }
+        self.publish_for(object.namespace.as_deref().unwrap_or_default(), object, notices);
+    }
+
+    /// Publish these about an object on this namespace's account.
+    pub fn publish_for(&self, namespace: &str, object: &ObjectReference, notices: Vec<Notice>) {
         let uid = object.uid.as_deref().unwrap_or_default();
-        let owner = Owner::new(object.namespace.as_deref().unwrap_or_default(), uid);
+        let owner = Owner::new(namespace, uid);
         for notice in notices {
             // A plugin chooses the words of some Events, so that each may be a new one.
             let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
@@ -276,8 +279,10 @@ async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectRe
 
 /// `<object>.<nanoseconds in hexadecimal>`, as client-go does it, within the 253 characters of a name.
 fn event_name(object: &str, now: Timestamp) -> String {
-    let object = object.get(..220).unwrap_or(object);
-    format!("{}.{:x}", object.trim_end_matches(['.', '-']), now.as_nanosecond())
+    let object = object.get(..220).unwrap_or(object).trim_end_matches(['.', '-']);
+    // That of a CertificateSigningRequest may be nearly any text.
+    let object = if object.parse::<ObjectName>().is_ok() { object } else { "request" };
+    format!("{object}.{:x}", now.as_nanosecond())
 }
 
 #[cfg(test)]
@@ -289,5 +294,6 @@ mod tests {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         assert!(event_name(&"a".repeat(253), now).len() <= 253);
         assert_eq!(event_name("web-1", now), "web-1.17979cfe362a0000");
+        assert_eq!(event_name("Web 1?", now), "request.17979cfe362a0000");
     }
 }

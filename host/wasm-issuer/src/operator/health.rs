@@ -13,9 +13,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 
-/// The kinds that must have been listed before the operator is ready.
-const NEEDED: [&str; 3] = ["WasmIssuer", "WasmClusterIssuer", "CertificateRequest"];
+use crate::api::IssuerKind;
 
 /// How often a loop beats, whatever else it has to do.
 const BEAT: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ const STANDSTILL: Duration = Duration::from_secs(60);
 pub struct Synced(Arc<Inner>);
 
 struct Inner {
+    /// The kinds of requests that must have been listed before the operator is ready, beside the Issuers.
+    requests: &'static [RequestKind],
     done: Mutex<BTreeSet<&'static str>>,
     issuers: watch::Sender<bool>,
     beats: Mutex<Vec<Beat>>,
@@ -55,16 +57,17 @@ impl Pulse {
 }
 
 impl Synced {
-    pub fn new() -> Self {
+    /// Nothing was listed yet. Requests of these kinds will be.
+    pub fn new(requests: &'static [RequestKind]) -> Self {
         let issuers = watch::channel(false).0;
-        Self(Arc::new(Inner { done: Mutex::default(), issuers, beats: Mutex::default() }))
+        Self(Arc::new(Inner { requests, done: Mutex::default(), issuers, beats: Mutex::default() }))
     }
 
     /// The objects of this kind were listed for the first time, or once more.
     pub fn mark(&self, kind: &'static str) {
         let mut done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.insert(kind);
-        if done.contains(NEEDED[0]) && done.contains(NEEDED[1]) {
+        if IssuerKind::ALL.iter().all(|kind| done.contains(kind.as_str())) {
             self.0.issuers.send_replace(true);
         }
     }
@@ -86,7 +89,9 @@ impl Synced {
 
     fn missing(&self) -> Vec<&'static str> {
         let done = self.0.done.lock().unwrap_or_else(PoisonError::into_inner);
-        NEEDED.into_iter().filter(|kind| !done.contains(kind)).collect()
+        let requests = self.0.requests.iter().map(|kind| kind.as_str());
+        let needed = IssuerKind::ALL.iter().map(|kind| kind.as_str()).chain(requests);
+        needed.filter(|kind| !done.contains(kind)).collect()
     }
 
     /// The loops that stand still, and for how long.
@@ -159,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_fails_the_probe() {
-        let synced = Synced::new();
+        let synced = Synced::new(&[]);
         let (hang, mut hung) = mpsc::channel::<()>(1);
         let mut good = synced.pulse("good");
         tokio::spawn(async move {

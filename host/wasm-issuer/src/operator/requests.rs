@@ -1,23 +1,26 @@
-//! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
+//! The requests' side: watches requests of both kinds and hands them, fairly, to [`Signing`].
 
 mod asked;
+mod certificate_request;
 mod handled;
+mod objects;
 mod observe;
 mod parking;
 mod queue;
+mod reference;
 mod sign;
+mod signing_request;
+mod status;
 mod unfinished;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::stream::{SelectAll, StreamExt};
 use handled::Handled;
-use kube::core::DeserializeGuard;
-use kube::runtime::WatchStreamExt;
+use kube::Client;
 use kube::runtime::watcher::Event;
-use kube::{Api, Client};
 use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
 pub use queue::Limits;
@@ -31,13 +34,12 @@ use unfinished::{Change, Unfinished};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::write;
 use wasm_issuer_runtime::FairBytes;
 
 use super::health::Synced;
 use super::registry::IssuerChanges;
-use super::watching;
-use crate::api::cert_manager::CertificateRequest;
 use crate::api::{IssuerKey, IssuerKind};
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -51,6 +53,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// The unfinished requests, and what happens to them.
 pub struct Requests {
+    kinds: &'static [RequestKind],
     signing: Arc<Signing>,
     synced: Synced,
     unfinished: Unfinished,
@@ -64,9 +67,16 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// `memory` is for what unfinished requests ask for.
-    pub fn new(signing: Arc<Signing>, synced: Synced, limits: Limits, memory: Arc<FairBytes>) -> Self {
+    /// Handles requests of these kinds. `memory` is for what unfinished ones ask for.
+    pub fn new(
+        kinds: &'static [RequestKind],
+        signing: Arc<Signing>,
+        synced: Synced,
+        limits: Limits,
+        memory: Arc<FairBytes>,
+    ) -> Self {
         Self {
+            kinds,
             signing,
             synced,
             unfinished: Unfinished::new(memory),
@@ -90,10 +100,8 @@ impl Requests {
             () = synced.issuers() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let api: Api<DeserializeGuard<CertificateRequest>> = Api::all(client);
-        let mut events =
-            kube::runtime::watcher(api, watching::config()).backoff(watching::Delays::default()).boxed();
-        let mut pulse = synced.pulse("CertificateRequests");
+        let mut events: SelectAll<_> = self.kinds.iter().map(|kind| objects::watch(&client, *kind)).collect();
+        let mut pulse = synced.pulse("requests");
         loop {
             self.dispatch();
             self.tell_waiting();
@@ -109,12 +117,9 @@ impl Requests {
             self.signing.metrics.requests.set(self.unfinished.len() as i64);
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
-                Some(event) = events.next() => match event {
-                    Ok(event) => self.observe(event),
-                    Err(error) => error!(
-                        %error,
-                        "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
-                    ),
+                Some((kind, event)) = events.next() => match event {
+                    Ok(event) => self.observe(kind, event),
+                    Err(error) => error!(%error, "cannot watch {kind}s; {}", hint(kind)),
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
                 Some(told) = self.telling.join_next() => {
@@ -195,9 +200,9 @@ impl Requests {
         }
     }
 
-    fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) {
+    fn observe(&mut self, kind: RequestKind, event: Event<Option<Observed>>) {
         let is_listed = matches!(event, Event::InitDone);
-        for change in self.unfinished.observe(event) {
+        for change in self.unfinished.observe(kind, event) {
             match change {
                 Change::News(key) => {
                     if let Some(entry) = self.unfinished.get_mut(&key) {
@@ -209,7 +214,7 @@ impl Requests {
             }
         }
         if is_listed {
-            self.synced.mark("CertificateRequest");
+            self.synced.mark(kind.as_str());
         }
     }
 
@@ -244,7 +249,7 @@ impl Requests {
         }
         let mut next = handled.next;
         if let Some(parked) = handled.parked.filter(|_| entry.observed.uid() == version.uid()) {
-            match self.parking.park(&key.namespace, parked) {
+            match self.parking.park(entry.observed.account(), parked) {
                 Some(parked) => entry.parked = Some(parked),
                 None => next = Next::After(write::NO_ROOM),
             }
@@ -286,8 +291,18 @@ impl Requests {
     }
 }
 
+/// What to look at where requests of a kind cannot be watched.
+fn hint(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::CertificateRequest => "is cert-manager installed and may the ServiceAccount list them?",
+        RequestKind::CertificateSigningRequest => {
+            "may the ServiceAccount list them? --kubernetes-csrs=false does without"
+        }
+    }
+}
+
 fn lane(observed: &Observed) -> Lane<Option<IssuerKey>> {
     let issuer = observed.issuer.clone();
     let is_shared = issuer.as_ref().is_some_and(|issuer| issuer.kind == IssuerKind::Cluster);
-    Lane { issuer, namespace: observed.key.namespace.clone(), is_shared }
+    Lane { issuer, namespace: observed.account().to_owned(), is_shared }
 }

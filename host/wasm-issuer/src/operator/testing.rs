@@ -13,5 +13,5 @@ mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use issuers::{settings, start_issuers};
-pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
+pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret, signing_request};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};

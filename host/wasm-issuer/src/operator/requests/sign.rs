@@ -1,30 +1,26 @@
-//! Handles one request once: look, decide, act, and report when to look again.
+//! Handles one request once: look, decide, act, and report when to look again. What is decided is written by
+//! `status`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
-use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED};
+use tracing::warn;
+use wasm_issuer_core::issuance::outcome;
+use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Plan};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
-use wasm_issuer_core::issuance::request_issuer::is_publishable;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
-use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
-use wasm_issuer_core::issuance::{condition, outcome};
 use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
 use super::asked::Asked;
 use super::handled::{Handled, Parked};
-use super::observe::{self, Observed, RequestKey, observe};
-use crate::api::cert_manager::CertificateRequest;
-use crate::operator::apply::{ApplyError, apply_status};
+use super::observe::Observed;
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
 use crate::operator::metrics::Metrics;
-use crate::operator::read::in_time;
 use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry, Serving};
 
 /// How many requests are read at a time because there was no room for them.
@@ -35,9 +31,9 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 /// What handling a request needs.
 pub struct Signing {
     /// Writes statuses, and reads requests whose status did not land.
-    client: Client,
+    pub(super) client: Client,
     /// Where the Issuers' side puts what serves.
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
     pub events: Events,
     pub metrics: Arc<Metrics>,
     /// For what takes long to verify.
@@ -62,13 +58,20 @@ impl Signing {
         if let Some(parked) = parked {
             return self.write_again(observed, parked, tries).await;
         }
-        if let Some(message) = observed.unapprovable() {
-            let plan = outcome::invalid(&observed.view, message, tries, now());
-            return self.execute(observed, Parked { plan, asked: None, since: Instant::now() }, tries).await;
-        }
-        let key = observed.issuer.as_ref();
-        let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
         let mut current = observed;
+        let refusal = match current.refusal() {
+            Some(why) => Some(why),
+            None => match self.denied_reference(&mut current, tries).await {
+                Ok(denied) => denied,
+                Err(looked) => return looked,
+            },
+        };
+        if let Some(why) = refusal {
+            let plan = outcome::invalid(&current.view, &why, tries, now());
+            return self.execute(current, Parked { plan, asked: None, since: Instant::now() }, tries).await;
+        }
+        let key = current.issuer.as_ref();
+        let (entry, newest) = key.map(|key| self.registry.find(key)).unwrap_or_default();
         let (plan, asked) = match request::gate(&current.view, &registry::view(entry.as_ref()), tries, now())
         {
             Gate::Act(plan) => (plan, None),
@@ -84,14 +87,18 @@ impl Signing {
             },
         };
         if plan.status.is_none() {
-            self.events.publish(&current.target.reference, plan.events);
+            self.publish(&current, plan.events);
             return Handled { next: plan.next, ..Handled::again(plan.remember, Duration::ZERO) };
         }
         self.execute(current, Parked { plan, asked, since: Instant::now() }, tries).await
     }
 
     /// What is asked for, read again if there was no room for it. Else, there is nothing to sign for now.
-    async fn asked(&self, current: &mut Arc<Observed>, tries: Tries) -> Result<Arc<Asked>, Handled> {
+    pub(super) async fn asked(
+        &self,
+        current: &mut Arc<Observed>,
+        tries: Tries,
+    ) -> Result<Arc<Asked>, Handled> {
         if let Some(asked) = &current.asked {
             return Ok(asked.clone());
         }
@@ -114,7 +121,7 @@ impl Signing {
     ) -> RequestPlan {
         let request = match current.sign_request(asked) {
             Ok(request) => request,
-            Err(message) => return outcome::invalid(&current.view, &message, tries, now()),
+            Err(why) => return outcome::invalid(&current.view, &why, tries, now()),
         };
         let started = Instant::now();
         let signed = self.call(current, serving, &request).await;
@@ -140,7 +147,7 @@ impl Signing {
             let complaint = Complaint {
                 serving: serving.clone(),
                 message: failure.message.clone(),
-                namespace: current.key.namespace.clone(),
+                namespace: current.account().to_owned(),
                 request: current.uid().to_owned(),
             };
             let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));
@@ -188,128 +195,10 @@ impl Signing {
         answer.map_err(|error| {
             if let CallError::Broken(breakage) = &error {
                 self.metrics.broke(breakage.label());
-                warn!(namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
+                warn!(kind = %current.key.kind, namespace = current.key.namespace, request = current.key.name, kind = breakage.label(), %breakage, "the plugin broke");
             }
             error.into_failure()
         })
-    }
-
-    /// Say that a request waits for its turn. Returns it as it is then.
-    pub async fn tell_waiting(&self, observed: &Observed) -> Option<Observed> {
-        let status = request::waiting_for_its_turn(&observed.view, now())?;
-        let written = self.write(observed, &status).await;
-        written.inspect_err(|error| debug!(request = %observed.key.name, %error, "a wait was not told")).ok()
-    }
-
-    /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
-    async fn announce(&self, current: &mut Arc<Observed>) {
-        let Some(status) = request::initializing(&current.view, now()) else { return };
-        let mut written = self.write(current, &status).await;
-        if let Err(ApplyError::Conflict) = written {
-            // Somebody else wrote a condition meanwhile.
-            let found = self.read(current).await;
-            if let (Wanted::Yes, Found::There(newer)) = (is_wanted(found.view(|o| &o.view)), found) {
-                written = self.write(&newer, &status).await;
-            }
-        }
-        match written {
-            Ok(newer) => *current = Arc::new(newer),
-            Err(error) => debug!(request = %current.key.name, %error, "first status not written"),
-        }
-    }
-
-    async fn write(&self, observed: &Observed, status: &RequestStatus) -> Result<Observed, ApplyError> {
-        let written = apply_status(&self.client, &observed.target, &observe::status(status)).await;
-        self.metrics.wrote(written.as_ref().err().map_or("written", ApplyError::label));
-        Ok(observed.with_status(status, written?))
-    }
-
-    /// Write a plan's status, once.
-    async fn execute(&self, current: Arc<Observed>, parked: Parked, before: Tries) -> Handled {
-        let Parked { plan, asked, since } = &parked;
-        let Some(status) = &plan.status else { return Handled::again(before, Duration::ZERO) };
-        if let Some(asked) = asked {
-            let newest = current.issuer.as_ref().and_then(|key| self.registry.find(key).1);
-            if !is_publishable(status, asked, newest.as_ref()) {
-                info!(
-                    namespace = current.key.namespace,
-                    request = current.key.name,
-                    "an answer is dropped: the Issuer has changed since its plugin was asked"
-                );
-                return Handled::again(before, Duration::ZERO);
-            }
-        }
-        let error = match self.write(&current, status).await {
-            Ok(newer) => {
-                log(&newer);
-                self.events.publish(&current.target.reference, plan.events.clone());
-                let finished = newer.view.is_finished();
-                let tries = Tries::written(plan.remember);
-                return Handled {
-                    now: Some(Arc::new(newer)),
-                    finished,
-                    tries,
-                    next: plan.next,
-                    parked: None,
-                };
-            }
-            Err(error) => error,
-        };
-        let why = WriteFailure::from(&error);
-        if matches!(why, WriteFailure::Refused | WriteFailure::Unanswered) {
-            self.report(&current, &error);
-        }
-        let failures = before.write_failures.saturating_add(1);
-        let tries = before.write_failed(plan.remember, failures);
-        match after_failure(status, why, failures, since.elapsed(), rand::random()) {
-            AfterWrite::Forget => Handled::gone(tries),
-            AfterWrite::LookAgain(delay) => Handled::again(tries, delay),
-            AfterWrite::WriteAgain(delay) => Handled { parked: Some(parked), ..Handled::again(tries, delay) },
-        }
-    }
-
-    /// Write what could not be written before, onto what has become of the request.
-    async fn write_again(&self, observed: Arc<Observed>, parked: Parked, tries: Tries) -> Handled {
-        match self.look_again(&observed, tries).await {
-            Ok(Some(newer)) => self.execute(Arc::new(newer), parked, tries).await,
-            // It lands on the version that was read before or nowhere.
-            Ok(None) => self.execute(observed, parked, tries).await,
-            Err(looked) => looked,
-        }
-    }
-
-    /// The request as it is now, or nothing if the API server does not say. Else it is not to be gone on with.
-    async fn look_again(&self, old: &Observed, tries: Tries) -> Result<Option<Observed>, Handled> {
-        let found = self.read(old).await;
-        match (is_wanted(found.view(|observed| &observed.view)), found) {
-            (Wanted::Yes, Found::There(newer)) => Ok(Some(newer)),
-            (Wanted::Yes, _) => Ok(None),
-            (Wanted::Otherwise, Found::There(newer)) => {
-                Err(Handled { now: Some(Arc::new(newer)), ..Handled::again(tries, Duration::ZERO) })
-            }
-            (Wanted::Otherwise, _) => Err(Handled::again(tries, Duration::ZERO)),
-            (Wanted::No, _) => Err(Handled::gone(tries)),
-        }
-    }
-
-    /// What has become of a request.
-    async fn read(&self, old: &Observed) -> Found<Observed> {
-        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
-        match newer.and_then(observe) {
-            Some(newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
-                Found::There(newer)
-            }
-            _ => Found::Gone,
-        }
-    }
-
-    fn report(&self, observed: &Observed, error: &ApplyError) {
-        let RequestKey { namespace, name } = &observed.key;
-        warn!(namespace, request = name, %error, "could not write the status");
-        let note = format!("Got an unexpected error while processing the CertificateRequest: {error}");
-        let notice = Notice::warning("UnexpectedError", SYNC_FAILED, &note);
-        self.events.publish(&observed.target.reference, vec![notice]);
     }
 }
 
@@ -320,17 +209,5 @@ fn label(kind: &FailureKind) -> &'static str {
         FailureKind::Permanent => "permanent",
         FailureKind::Issuer => "issuer",
         FailureKind::Pending { .. } => "pending",
-    }
-}
-
-fn log(observed: &Observed) {
-    if let Some(ready) = condition::find(&observed.view.conditions, condition::READY) {
-        info!(
-            namespace = observed.key.namespace,
-            request = observed.key.name,
-            reason = ready.reason,
-            message = ready.message,
-            "status written"
-        );
     }
 }

@@ -3,18 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
-use tracing::warn;
 use wasm_issuer_core::issuance::plan::Next;
 use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::FairBytes;
 
 use super::handled::Parked;
-use super::observe::{Observed, RequestKey, observe};
+use super::observe::{Observed, RequestKey};
 use super::parking::InParking;
 use crate::api::IssuerKey;
-use crate::api::cert_manager::CertificateRequest;
 
 /// One of them, and what is remembered of it.
 pub struct Entry {
@@ -50,7 +48,7 @@ pub struct Unfinished {
     memory: Arc<FairBytes>,
     entries: HashMap<RequestKey, Entry>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
-    /// What the list that is under way has brought.
+    /// What the lists that are under way have brought.
     listed: HashSet<RequestKey>,
 }
 
@@ -86,27 +84,27 @@ impl Unfinished {
         self.by_issuer.get(issuer).into_iter().flatten().cloned().collect()
     }
 
-    /// Take in what the watch has brought.
-    pub fn observe(&mut self, event: Event<DeserializeGuard<CertificateRequest>>) -> Vec<Change> {
+    /// Take in what the watch of a kind has brought.
+    pub fn observe(&mut self, kind: RequestKind, event: Event<Option<Observed>>) -> Vec<Change> {
         match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(guard) => {
-                let Some(observed) = read(guard) else { return vec![] };
+            Event::Init => self.listed.retain(|key| key.kind != kind),
+            Event::InitApply(observed) => {
+                let Some(observed) = observed else { return vec![] };
                 self.listed.insert(observed.key.clone());
                 return self.apply(observed).into_iter().collect();
             }
             Event::InitDone => {
-                let listed = std::mem::take(&mut self.listed);
-                let gone = self.entries.keys().filter(|key| !listed.contains(key)).cloned();
-                let gone: Vec<_> = gone.collect();
+                let of_kind = self.entries.keys().filter(|key| key.kind == kind);
+                let gone: Vec<_> = of_kind.filter(|key| !self.listed.contains(key)).cloned().collect();
+                self.listed.retain(|key| key.kind != kind);
                 gone.iter().for_each(|key| drop(self.remove(key)));
                 return gone.into_iter().map(Change::Gone).collect();
             }
-            Event::Apply(guard) => {
-                return read(guard).and_then(|observed| self.apply(observed)).into_iter().collect();
+            Event::Apply(observed) => {
+                return observed.and_then(|observed| self.apply(observed)).into_iter().collect();
             }
-            Event::Delete(guard) => {
-                if let Some(observed) = guard.0.ok().and_then(observe) {
+            Event::Delete(observed) => {
+                if let Some(observed) = observed {
                     self.remove(&observed.key);
                     return vec![Change::Gone(observed.key)];
                 }
@@ -128,6 +126,9 @@ impl Unfinished {
         // its order, or for what is finished.
         if old.is_some_and(|old| observed.target.is_older_than(&old.observed.target)) {
             return None;
+        }
+        if let Some(old) = old {
+            observed.remember(&old.observed);
         }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
         // What is remembered of one is not held against another one of the same name.
@@ -160,16 +161,5 @@ impl Unfinished {
             }
         }
         Some(entry)
-    }
-}
-
-fn read(guard: DeserializeGuard<CertificateRequest>) -> Option<Observed> {
-    match guard.0 {
-        Ok(request) => observe(request),
-        Err(invalid) => {
-            let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-            warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
-            None
-        }
     }
 }

@@ -49,6 +49,8 @@ pub enum Call {
     Watch(String),
     /// The status of an object is applied.
     WriteStatus(Object),
+    /// It is asked whether somebody may do something.
+    Review,
     /// An Event is created, or counted once more.
     Event,
 }
@@ -160,6 +162,21 @@ impl ScriptedApi {
         events.sort_by_key(|(_, event)| version(event));
         let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
         events.iter().map(|(_, e)| format!("{}: {}", text(e, "reason"), text(e, "note"))).collect()
+    }
+
+    /// A user may refer to an Issuer of a namespace, `team-a/ca`; to all of them, `team-a/*`.
+    pub fn allow_reference(&self, user: &str, issuer: &str) {
+        self.store().references.insert(format!("{user} {issuer}"));
+    }
+
+    /// That right is taken back.
+    pub fn forbid_reference(&self, user: &str, issuer: &str) {
+        self.store().references.remove(&format!("{user} {issuer}"));
+    }
+
+    /// The specs of all SubjectAccessReviews that were asked for.
+    pub fn reviews(&self) -> Vec<Value> {
+        self.store().reviews.clone()
     }
 
     /// The next such call goes wrong.

@@ -62,8 +62,19 @@ fn target(uri: &Uri) -> Target {
     }
     let selected =
         query(uri, "fieldSelector").and_then(|s| s.strip_prefix("metadata.name=").map(str::to_owned));
-    let name = path.get(1).map(|&name| name.to_owned()).or(selected);
+    let name = path.get(1).map(|&name| unescaped(name)).or(selected);
     Target { plural: path[0].to_owned(), namespace, name }
+}
+
+/// A segment of a path.
+fn unescaped(segment: &str) -> String {
+    let mut parts = segment.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A parameter of a URL. Only colons and equal signs are escaped in those that matter here.
@@ -83,6 +94,7 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
     let is_single = uri.path().rsplit('/').next() != Some(target.plural.as_str());
     let call = match method {
         _ if target.plural == "events" => Call::Event,
+        _ if target.plural == "subjectaccessreviews" => Call::Review,
         Method::PATCH => Call::WriteStatus(target.object()),
         _ if is_watch => Call::Watch(target.plural.clone()),
         _ if is_single => Call::Get(target.object()),
@@ -142,6 +154,17 @@ fn answer(server: &ScriptedApi, call: &Call, target: Target, uri: &Uri, body: &[
                 Ok(value) => success(&value),
                 Err(code) => failure(code),
             }
+        }
+        Call::Review => {
+            let mut review: Value = serde_json::from_slice(body).unwrap();
+            let attributes = &review["spec"]["resourceAttributes"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let [user, namespace, name] =
+                [&review["spec"]["user"], &attributes["namespace"], &attributes["name"]].map(text);
+            let allowed = store.references.contains(&format!("{user} {namespace}/{name}"));
+            store.reviews.push(review["spec"].clone());
+            review["status"] = json!({"allowed": allowed});
+            success(&review)
         }
         Call::Event => {
             let event: Value = serde_json::from_slice(body).unwrap();

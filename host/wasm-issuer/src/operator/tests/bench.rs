@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use wasm_issuer_runtime::FairBytes;
@@ -76,18 +77,16 @@ impl Bench {
         let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
         let issuers =
             Issuers::new(api.client(), loader, settings, registry.clone(), events.clone(), metrics.clone());
-        let synced = Synced::new();
+        let synced = Synced::new(&RequestKind::ALL);
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
         if with_requests {
             let signing = Signing::new(api.client(), registry.clone(), events, metrics, turns.clone());
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
-            tokio::spawn(Requests::new(Arc::new(signing), synced, limits, request_memory.clone()).run(
-                api.client(),
-                changes,
-                stopped,
-            ));
+            let memory = request_memory.clone();
+            let requests = Requests::new(&RequestKind::ALL, Arc::new(signing), synced, limits, memory);
+            tokio::spawn(requests.run(api.client(), changes, stopped));
         }
         Self { api, plugins, registry, ca, policy, turns, request_memory, _stop: stop }
     }
