@@ -18,3 +18,4 @@ mod crash;
 mod issuing;
 mod meanwhile;
 mod rbac;
+mod signing_requests;

@@ -51,13 +51,20 @@ async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
 #[test]
 fn the_operator_may_do_what_it_needs_and_nothing_else() {
     e2e(async |t| {
-        const NEEDED: [(&str, &[&str]); 12] = [
+        const NEEDED: [(&str, &[&str]); 16] = [
             ("wasmissuers.wasm-issuer.dev", &["get", "list", "watch"]),
             ("wasmclusterissuers.wasm-issuer.dev", &["get", "list", "watch"]),
             ("wasmissuers/status.wasm-issuer.dev", &["patch"]),
             ("wasmclusterissuers/status.wasm-issuer.dev", &["patch"]),
             ("certificaterequests.cert-manager.io", &["get", "list", "watch"]),
             ("certificaterequests/status.cert-manager.io", &["patch"]),
+            ("certificatesigningrequests.certificates.k8s.io", &["get", "list", "watch"]),
+            ("certificatesigningrequests/status.certificates.k8s.io", &["patch"]),
+            (
+                r#"signers.certificates.k8s.io of ["wasmissuers.wasm-issuer.dev/*", "wasmclusterissuers.wasm-issuer.dev/*"]"#,
+                &["sign"],
+            ),
+            ("subjectaccessreviews.authorization.k8s.io", &["create"]),
             ("configmaps", &["get", "list", "watch"]),
             ("secrets", &["get", "list", "watch"]),
             ("events.events.k8s.io", &["create", "patch"]),
