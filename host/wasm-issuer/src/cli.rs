@@ -21,7 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the operator.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Print the CustomResourceDefinitions of WasmIssuer and WasmClusterIssuer as YAML.
     Crds(CrdsArgs),
     /// Write, look at and try out plugins.
@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Run(args) => run::run(args, &logging).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(*args, &logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Compile => Ok(wasm_issuer_runtime::compile_for_parent()),
