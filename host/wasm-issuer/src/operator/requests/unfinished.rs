@@ -163,3 +163,35 @@ impl Unfinished {
         Some(entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+    use serde_json::Value;
+
+    use super::super::observe::RequestObject;
+    use super::*;
+    use crate::api::cert_manager::CertificateRequest;
+    use crate::operator::testing::{request, signing_request};
+
+    fn observed<K: RequestObject>(mut object: Value) -> Option<Observed> {
+        object["metadata"] = serde_json::json!({"name": "web", "namespace": "team-a", "uid": "u"});
+        serde_json::from_value::<K>(object).unwrap().observe()
+    }
+
+    #[test]
+    fn a_list_of_one_kind_says_nothing_of_the_other() {
+        let signer = "wasmclusterissuers.wasm-issuer.dev/ca";
+        let kinds = RequestKind::ALL;
+        for listed in kinds {
+            let mut all = Unfinished::new(FairBytes::new(1 << 20));
+            all.observe(kinds[0], Event::Apply(observed::<CertificateRequest>(request("web").1)));
+            let other = observed::<CertificateSigningRequest>(signing_request("web", signer).1);
+            all.observe(kinds[1], Event::Apply(other));
+            all.observe(listed, Event::Init);
+            let changes = all.observe(listed, Event::InitDone);
+            assert!(matches!(changes.as_slice(), [Change::Gone(key)] if key.kind == listed));
+            assert_eq!(all.len(), 1);
+        }
+    }
+}

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::condition::{NOT_BEFORE, RESUME};
 use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::super::{REST, a_while, certificate, issuer_key, within};
-use super::{ISSUED, OF_CLUSTER, OF_TEAM, PLURAL, as_it_is, decide, events, unapproved, until_issued, with};
+use super::{
+    ISSUED, OF_CLUSTER, OF_TEAM, PLURAL, as_it_is, ask, decide, events, unapproved, until_issued, with,
+};
 use crate::api::IssuerKind;
 use crate::operator::testing::{Answer, Call, Fault};
 
@@ -49,6 +51,23 @@ async fn the_operators_own_writes_hurry_nothing() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(800)), "{times:?}");
     let over = bench.api.condition(&web, RESUME);
     assert_eq!(over.as_deref(), Some("False Over: "), "what was applied once cannot be taken away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_room_for_is_told_once_too() {
+    let (bench, _) = with(OF_TEAM, unapproved, []);
+    let key = issuer_key(IssuerKind::Namespaced);
+    bench.registry.remove(&key, "issuer");
+    let large = |value: &mut Value| {
+        value["metadata"]["annotations"] = json!({"text": "x".repeat(300 << 10)});
+    };
+    let [_, late] = ["early", "late"].map(|name| ask(&bench.api, name, OF_TEAM, large));
+    for _ in 0..3 {
+        sleep(Duration::from_secs(5)).await;
+        bench.registry.remove(&key, "issuer");
+    }
+    assert!(bench.api.count(&Call::Get(late)) >= 3, "it is read again");
+    assert_eq!(bench.api.events().len(), 2, "{:?}", bench.api.events());
 }
 
 #[tokio::test(start_paused = true)]
