@@ -95,7 +95,8 @@ fn a_file_that_was_moved_away_is_made_anew_and_a_restart_repeats_nothing() {
         let denied =
             "False Denied: Detected that the CertificateRequest is denied, so it will never be Ready.";
         t.wait_ready(REQUEST, "no", SOON, denied).await;
-        let [record] = &records(&file, 1).await[..] else { panic!("more than one record") };
+        let all = records(&file, 1).await;
+        let [record] = &all[..] else { panic!("{all:?}") };
         assert_eq!((&record["decision"], &record["object"]["name"]), (&json!("denied"), &json!("no")));
         operator.relaunch(start).await;
         t.issue("two", issuer_ref("ca"), &Csr::for_host("two.example"), json!({})).await;

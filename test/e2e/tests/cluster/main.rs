@@ -19,4 +19,5 @@ mod crash;
 mod issuing;
 mod meanwhile;
 mod rbac;
+mod signing_requests;
 mod team;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use super::api_server::ScriptedApi;
@@ -42,6 +43,6 @@ pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registr
     let settings = settings(watch::channel(Arc::new(Policy::default())).1, IssuerMemory::unlimited());
     let loader = Arc::new(plugins.clone());
     let issuers = Issuers::new(api.client(), loader, settings, registry.clone(), events, metrics);
-    tokio::spawn(issuers.run(Synced::new(&Namespaces::All)));
+    tokio::spawn(issuers.run(Synced::new(&Namespaces::All, &RequestKind::ALL)));
     registry
 }

@@ -8,7 +8,9 @@ use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::bench::{Bench, CHECKED};
 use crate::operator::namespaces::Namespaces;
-use crate::operator::testing::{Answer, Call, Fault, Object, ScriptedApi, config_map, issuer, request};
+use crate::operator::testing::{
+    Answer, Call, Fault, Object, ScriptedApi, config_map, issuer, request, signing_request,
+};
 
 fn namespaces() -> Namespaces {
     Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap()
@@ -35,6 +37,11 @@ fn ready(api: &ScriptedApi, object: &Object) -> String {
     api.condition(object, READY).unwrap_or_default()
 }
 
+/// Of each Issuer that is known, whether it is ready.
+fn known(bench: &Bench) -> Vec<bool> {
+    bench.registry.issuers().into_iter().map(|(_, ready)| ready).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_not_in_a_teams_namespaces_is_left_alone() {
     let bench = Bench::among(namespaces(), |api, _, _| {
@@ -47,6 +54,10 @@ async fn what_is_not_in_a_teams_namespaces_is_left_alone() {
         api.put(&map.in_namespace("operator"), value);
     });
     let api = &bench.api;
+    // Nor is what has no namespace theirs, though it names an Issuer of one.
+    api.allow_reference("jane", "team-a/ca");
+    let (csr, value) = signing_request("web", "wasmissuers.wasm-issuer.dev/team-a.ca");
+    api.put(&csr, value);
     let served = ["team-a", "team-b"].map(|namespace| put_request(api, namespace, "WasmIssuer"));
     let foreign = [put_request(api, "team-c", "WasmIssuer"), put_request(api, "team-a", "WasmClusterIssuer")];
     for request in &served {
@@ -57,9 +68,10 @@ async fn what_is_not_in_a_teams_namespaces_is_left_alone() {
     {
         assert_eq!(ready(api, object), "", "{object:?}");
     }
-    assert_eq!(bench.registry.issuers().iter().map(|(_, ready)| *ready).collect::<Vec<_>>(), [true, true]);
+    assert_eq!(known(&bench), [true, true]);
+    assert!(api.get(&csr).unwrap()["status"]["certificate"].is_null());
     // Nothing was asked that Roles do not allow.
-    for plural in ["wasmissuers", "wasmclusterissuers", "certificaterequests"] {
+    for plural in ["wasmissuers", "wasmclusterissuers", "certificaterequests", "certificatesigningrequests"] {
         assert_eq!(api.count(&Call::List(plural.to_owned())), 0, "{plural}");
     }
 }
@@ -98,7 +110,7 @@ async fn a_list_of_one_namespace_takes_nothing_from_another() {
     }
     bench.api.break_watches();
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(bench.registry.issuers().iter().map(|(_, ready)| *ready).collect::<Vec<_>>(), [true, true]);
+    assert_eq!(known(&bench), [true, true]);
     for request in &web {
         bench.until_issued(request).await;
     }
@@ -107,13 +119,13 @@ async fn a_list_of_one_namespace_takes_nothing_from_another() {
 #[tokio::test(start_paused = true)]
 async fn what_a_new_list_of_a_namespace_lacks_is_gone() {
     let bench = Bench::among(namespaces(), |api, _, _| drop(put_issuer(api, "team-b")));
-    bench.api.until("both are ready", |_| bench.registry.count() == (2, 2)).await;
+    bench.api.until("both are ready", |_| known(&bench) == [true, true]).await;
     bench.api.hold("wasmissuers");
     bench.api.delete(&issuer("ca").0.in_namespace("team-b"));
     for _ in 0..2 {
         bench.api.next(Call::Watch("wasmissuers".to_owned()), Fault::Code(410));
     }
     bench.api.break_watches();
-    bench.api.until("it is gone", |_| bench.registry.count() == (1, 1)).await;
+    bench.api.until("it is gone", |_| known(&bench) == [true]).await;
     assert_eq!(ready(&bench.api, &bench.ca), CHECKED);
 }
