@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod plan;
 pub mod request;
 pub mod request_issuer;
+pub mod request_kind;
 pub mod request_spec;
 pub mod signer;
 pub mod verify;

@@ -1,8 +1,8 @@
-//! The operator: watches Issuers and CertificateRequests and does what the decisions in [`wasm_issuer_core::issuance`] say.
+//! The operator: watches Issuers and requests and does what the decisions in [`wasm_issuer_core::issuance`] say.
 //!
 //! | task | what it does | ends when |
 //! |---|---|---|
-//! | `requests` | watches CertificateRequests, queues them fairly, handles many at a time | told to stop |
+//! | `requests` | watches CertificateRequests and CertificateSigningRequests, queues them fairly, handles many at a time | told to stop |
 //! | `issuers` | watches both Issuer kinds, one task for each Issuer | the process ends |
 //! | `events` | publishes Events behind the work | all others have ended |
 //! | `health` | answers probes, and to Prometheus where it needs no permission | the process ends |
@@ -65,6 +65,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
 use web::{Access, Scrape, ServingCertificate, TlsError};
 
@@ -94,6 +95,8 @@ pub struct Options {
     pub policy: PolicyFile,
     /// What keeps that way from leading to the API server. It has looked once.
     pub control_plane: ControlPlane,
+    /// Which kinds of requests are handled.
+    pub requests: &'static [RequestKind],
     /// How many requests are in flight.
     pub limits: RequestLimits,
     /// How many bytes what unfinished requests ask for may have in memory.
@@ -163,7 +166,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::for_issuers(options.issuers_with_metrics));
     let (events, publisher) = Events::start(client.clone(), options.instance.clone(), metrics.clone());
-    let synced = Synced::new(&namespaces);
+    let synced = Synced::new(&namespaces, options.requests);
     let election = options.election.map(|config| Election::new(client.clone(), config));
     let leadership = election.as_ref().map_or_else(Leadership::alone, Election::leadership);
     let scrape =
@@ -197,7 +200,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
     let signing = Signing::new(client.clone(), registry, leadership, events, metrics, audit.clone(), turns);
     let signing = Arc::new(signing.selective(is_selective));
     let memory = FairBytes::new(options.request_memory);
-    let requests = Requests::new(signing, synced.clone(), options.limits, memory, namespaces);
+    let requests =
+        Requests::new(options.requests, signing, synced.clone(), options.limits, memory, namespaces);
 
     let tasks = Tasks {
         issuers: tokio::spawn(issuers.run(synced.clone())),

@@ -26,6 +26,7 @@ pub mod operator;
 pub mod process;
 pub mod proxy;
 pub mod samples;
+pub mod signing_request;
 pub mod test;
 pub mod wire;
 

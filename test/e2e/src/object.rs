@@ -15,9 +15,14 @@ pub enum Kind {
     Secret,
     Event,
     CertificateRequest,
+    CertificateSigningRequest,
     Certificate,
     WasmIssuer,
     WasmClusterIssuer,
+    Role,
+    RoleBinding,
+    ClusterRole,
+    ClusterRoleBinding,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 }
@@ -34,6 +39,10 @@ impl Kind {
             Self::Namespace | Self::ConfigMap | Self::Secret => "v1",
             Self::Event => "events.k8s.io/v1",
             Self::CertificateRequest | Self::Certificate => "cert-manager.io/v1",
+            Self::CertificateSigningRequest => "certificates.k8s.io/v1",
+            Self::Role | Self::RoleBinding | Self::ClusterRole | Self::ClusterRoleBinding => {
+                "rbac.authorization.k8s.io/v1"
+            }
             Self::WasmIssuer | Self::WasmClusterIssuer => "wasm-issuer.dev/v1alpha1",
             Self::ValidatingAdmissionPolicy | Self::ValidatingAdmissionPolicyBinding => {
                 "admissionregistration.k8s.io/v1"
@@ -46,7 +55,10 @@ impl Kind {
         !matches!(
             self,
             Self::Namespace
+                | Self::CertificateSigningRequest
                 | Self::WasmClusterIssuer
+                | Self::ClusterRole
+                | Self::ClusterRoleBinding
                 | Self::ValidatingAdmissionPolicy
                 | Self::ValidatingAdmissionPolicyBinding
         )

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::cluster::Cluster;
 use crate::object::is;
+use crate::signing_request::escaped;
 use crate::{Kind, Object, Operator, SOON};
 
 const POLL: Duration = Duration::from_millis(25);
@@ -80,9 +81,16 @@ impl Test {
     pub async fn clean_up(&self) {
         self.delete_all(Kind::CertificateRequest).await;
         self.delete_all(Kind::WasmIssuer).await;
-        for issuer in self.list(Kind::WasmClusterIssuer).await {
-            if issuer.name().starts_with(&self.namespace) {
-                self.delete(Kind::WasmClusterIssuer, issuer.name()).await;
+        for kind in [
+            Kind::CertificateSigningRequest,
+            Kind::WasmClusterIssuer,
+            Kind::ClusterRoleBinding,
+            Kind::ClusterRole,
+        ] {
+            for object in self.list(kind).await {
+                if object.name().starts_with(&self.namespace) {
+                    self.delete(kind, &escaped(object.name())).await;
+                }
             }
         }
     }

@@ -1,9 +1,10 @@
-//! What cert-manager's approver needs to approve the requests for an Issuer.
+//! What an approver needs to approve the requests for an Issuer: of CertificateRequests, that is cert-manager's most often.
 //!
 //! Whoever approves a CertificateRequest must be allowed to `approve` `signers.cert-manager.io` by the name of its Issuer
 //! as a signer, or by that of all Issuers of its kind; cert-manager's webhook asks for it, not for a namespace.
 
 use super::GROUP;
+use super::request_kind::RequestKind;
 
 /// How long the signer's name may be for the manifest to fit into an Event's note with the words around it, in bytes.
 const MAX_SIGNER: usize = 72;
@@ -15,8 +16,24 @@ pub fn signer_name(plural: &str, namespace: Option<&str>, name: &str) -> String 
     format!("{plural}.{GROUP}/{}{dot}{name}", namespace.unwrap_or_default())
 }
 
-/// How to have requests approved for this signer, for people.
-pub(super) fn way_out(signer: &str) -> String {
+/// How to have requests of a kind approved for this signer, for people.
+pub(super) fn way_out(kind: RequestKind, signer: &str) -> String {
+    match kind {
+        RequestKind::CertificateRequest => by_cert_manager(signer),
+        RequestKind::CertificateSigningRequest => by_people(signer),
+    }
+}
+
+/// Kubernetes' own approve no requests but its own.
+fn by_people(signer: &str) -> String {
+    let all = signer.split_once('/').map_or(signer, |(domain, _)| domain);
+    format!(
+        "Whoever may \"approve\" signers.certificates.k8s.io named \"{all}/*\" and update \
+         certificatesigningrequests/approval does so with `kubectl certificate approve`."
+    )
+}
+
+fn by_cert_manager(signer: &str) -> String {
     if signer.len() > MAX_SIGNER {
         return format!(
             r#"cert-manager's approver does so where its ServiceAccount may "approve" signers.cert-manager.io named "{signer}"; deploy/install/approver.yaml allows it for all Issuers. Otherwise run `cmctl approve`."#
@@ -64,7 +81,7 @@ mod tests {
         for length in 1..=253 {
             let signer = signer_name("wasmissuers", Some(&"n".repeat(63)), &"a".repeat(length));
             let short = signer_name("wasmissuers", Some("a"), &"a".repeat(length));
-            for text in [way_out(&signer), way_out(&short)] {
+            for text in [by_cert_manager(&signer), by_cert_manager(&short)] {
                 assert!(text.len() + BEFORE <= MAX_NOTE, "{length}: {}", text.len());
                 assert!(text.ends_with("`cmctl approve`."), "{text}");
             }

@@ -15,7 +15,7 @@ pub use record::{
     schema,
 };
 
-use super::condition::{self, DENIED, INVALID_REQUEST, READY, TRUE};
+use super::condition::{self, DENIED, FAILED, READY};
 use super::plan::RequestStatus;
 use super::request::{RequestPlan, Tries};
 use super::verify::chain::timestamp;
@@ -71,10 +71,11 @@ pub fn decision(plan: &RequestPlan, before: Tries) -> Option<Decision> {
     if status.certificate.is_some() {
         return Some(Decision::Issued);
     }
-    let invalid = condition::find(&status.conditions, INVALID_REQUEST).is_some_and(|c| c.status == TRUE);
+    // No plugin fails what none was asked for: the request itself is at fault.
+    let is_asked = plan.remember.attempts > before.attempts;
     match condition::find(&status.conditions, READY)?.reason.as_str() {
         DENIED => Some(Decision::Denied),
-        "Failed" if invalid || plan.remember.refusals > before.refusals => Some(Decision::Refused),
+        "Failed" if !is_asked || plan.remember.refusals > before.refusals => Some(Decision::Refused),
         "Failed" => Some(Decision::Failed),
         _ => None,
     }
@@ -85,6 +86,7 @@ pub fn record(plan: &RequestPlan, before: Tries, facts: Facts<'_>, now: Timestam
     let decision = decision(plan, before)?;
     let status = plan.status.as_ref()?;
     let ready = condition::find(&status.conditions, READY)?;
+    let said = condition::find(&status.conditions, FAILED).unwrap_or(ready);
     let is_warning = |notice: &&super::plan::Notice| notice.warning && decision == Decision::Issued;
     Some(Box::new(Record {
         schema: SCHEMA,
@@ -92,8 +94,8 @@ pub fn record(plan: &RequestPlan, before: Tries, facts: Facts<'_>, now: Timestam
         decision,
         written: Written::Yes,
         not_written: None,
-        reason: short(&ready.reason),
-        message: clean(&ready.message, MAX_MESSAGE),
+        reason: short(&said.reason),
+        message: clean(&said.message, MAX_MESSAGE),
         warnings: plan.events.iter().filter(is_warning).map(|notice| clean(&notice.note, MAX_NOTE)).collect(),
         object: ObjectName {
             kind: short(&facts.object.kind),

@@ -8,6 +8,9 @@ pub const READY: &str = "Ready";
 pub const APPROVED: &str = "Approved";
 /// Set by an approver; also the reason of Ready on a denied request.
 pub const DENIED: &str = "Denied";
+/// On a CertificateSigningRequest: it will never be signed. The API server takes it with the status `True` only, and keeps
+/// it.
+pub const FAILED: &str = "Failed";
 /// Tells cert-manager that the request itself is at fault.
 pub const INVALID_REQUEST: &str = "InvalidRequest";
 /// Holds in its message what a plugin returned with `pending`, so that it survives a restart.

@@ -1,4 +1,4 @@
-//! The decisions about one CertificateRequest after its plugin was called: what the outcome means.
+//! The decisions about one request after its plugin was called: what the outcome means.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::condition::{
-    self, APPROVED, Condition, DENIED, FALSE, INVALID_REQUEST, NOT_BEFORE, READY, RESUME, TRUE,
+    self, APPROVED, Condition, DENIED, FAILED, FALSE, INVALID_REQUEST, NOT_BEFORE, READY, RESUME, TRUE,
 };
 use super::plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
 use super::request::{RequestPlan, RequestView, RetryPolicy, Tries};
+use super::request_kind::RequestKind;
 use super::signer::{Failure, FailureCondition, FailureKind};
 use super::verify::{Mismatch, Verified};
 use crate::text::{self, MAX_MESSAGE};
@@ -25,14 +26,32 @@ const MAX_REFUSALS: u32 = 3;
 /// How many conditions a plugin may add to a request: every write carries them all.
 const MAX_CONDITIONS: usize = 4;
 
+/// The reason of a failure that has no reason of its own.
+const FAILURE: &str = "Failed";
+
+/// Why a request can never be signed, whoever is asked: its CSR, its spec or its requester is at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsignable {
+    /// CamelCase, for machines; only a CertificateSigningRequest shows it.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl From<String> for Unsignable {
+    fn from(message: String) -> Self {
+        Self { reason: FAILURE, message }
+    }
+}
+
 /// The plan for a request that was signed and verified.
 pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Timestamp) -> RequestPlan {
-    const MESSAGE: &str = "Succeeded signing the CertificateRequest";
-    let mut status = view.status(TRUE, "Issued", MESSAGE, now);
+    let message = format!("Succeeded signing the {}", view.kind);
+    let mut status = view.status(TRUE, "Issued", &message, now);
     status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.certificate = Some(verified.certificate);
     status.ca = verified.ca;
-    let mut events = vec![Notice::normal("Issued", SYNCED, MESSAGE)];
+    let mut events = vec![Notice::normal("Issued", SYNCED, &message)];
     if !verified.warnings.is_empty() {
         let all: Vec<String> = verified.warnings.iter().map(ToString::to_string).collect();
         let note = format!(
@@ -52,11 +71,14 @@ pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Time
     Plan { status: Some(status), events, next: Next::Settled, remember }
 }
 
-/// The plan for a request that can never be signed, whoever is asked: its CSR or its spec is at fault.
-pub fn invalid(view: &RequestView, message: &str, remember: Tries, now: Timestamp) -> RequestPlan {
-    let mut plan = failed(view, message, remember, now);
-    if let Some(status) = &mut plan.status {
-        let message = text::clean(message, MAX_MESSAGE);
+/// The plan for a request that can never be signed.
+pub fn invalid(view: &RequestView, why: &Unsignable, remember: Tries, now: Timestamp) -> RequestPlan {
+    let mut plan = failed(view, why.reason, &why.message, remember, now);
+    // cert-manager alone knows this condition.
+    if view.kind == RequestKind::CertificateRequest
+        && let Some(status) = &mut plan.status
+    {
+        let message = text::clean(&why.message, MAX_MESSAGE);
         condition::set(
             &mut status.conditions,
             Condition::new(INVALID_REQUEST, TRUE, "InvalidRequest", message, now),
@@ -66,14 +88,34 @@ pub fn invalid(view: &RequestView, message: &str, remember: Tries, now: Timestam
 }
 
 /// The plan for a request that failed for good.
-fn failed(view: &RequestView, message: &str, remember: Tries, now: Timestamp) -> RequestPlan {
-    let message = format!("Failed permanently to sign CertificateRequest: {message}");
+fn failed(
+    view: &RequestView,
+    reason: &'static str,
+    error: &str,
+    remember: Tries,
+    now: Timestamp,
+) -> RequestPlan {
+    let message = match view.kind {
+        RequestKind::CertificateRequest => format!("Failed permanently to sign CertificateRequest: {error}"),
+        RequestKind::CertificateSigningRequest if reason == FAILURE => {
+            format!("CertificateSigningRequest has failed permanently: {error}")
+        }
+        RequestKind::CertificateSigningRequest => error.to_owned(),
+    };
     let mut status = view.status(FALSE, "Failed", &message, now);
     status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.failure_time = Some(now);
+    let mut event = "PermanentError";
+    if view.kind == RequestKind::CertificateSigningRequest {
+        let message = text::clean(&message, MAX_MESSAGE);
+        condition::set(&mut status.conditions, Condition::new(FAILED, TRUE, reason, message, now));
+        if reason != FAILURE {
+            event = reason;
+        }
+    }
     Plan {
         status: Some(status),
-        events: vec![Notice::warning("PermanentError", SYNC_FAILED, &message)],
+        events: vec![Notice::warning(event, SYNC_FAILED, &message)],
         next: Next::Settled,
         remember,
     }
@@ -116,7 +158,7 @@ pub fn failure(
     let failed_again = Tries { failures: tries.failures.saturating_add(1), polls: 0, ..tries };
     let backoff = |after| policy.backoff.delay(failed_again.failures, moment.jitter, after);
     let mut plan = match &failure.kind {
-        FailureKind::Permanent => failed(view, &failure.message, tries, now),
+        FailureKind::Permanent => failed(view, FAILURE, &failure.message, tries, now),
         // Its Issuer's own task finds out what is to be made of it; the request never fails for it.
         FailureKind::Issuer => retried(view, &failure.message, None, backoff(None), failed_again, now),
         FailureKind::Pending { resume, poll_after } => {
@@ -126,7 +168,7 @@ pub fn failure(
         FailureKind::Retry { after } => {
             let end = give_up_at(view, policy, issuer_ready_since);
             if now > end {
-                failed(view, &failure.message, tries, now)
+                failed(view, FAILURE, &failure.message, tries, now)
             } else {
                 // Once more when the time is over, whatever the CA wishes: then the request is told the truth.
                 let left = end.duration_since(now).unsigned_abs().saturating_add(Duration::from_secs(1));
@@ -150,7 +192,7 @@ fn retried(
     tries: Tries,
     now: Timestamp,
 ) -> RequestPlan {
-    let message = format!("Failed to sign CertificateRequest, will retry: {error}");
+    let message = format!("Failed to sign {}, will retry: {error}", view.kind);
     let mut status = view.status(FALSE, "Pending", &message, now);
     let not_before = rest(&mut status, wish.map(|_| delay), now);
     Plan {
@@ -219,11 +261,11 @@ fn add_condition(
     message: &str,
     now: Timestamp,
 ) {
-    if [READY, APPROVED, DENIED, RESUME, NOT_BEFORE].contains(&wanted.type_.as_str()) {
+    if [READY, APPROVED, DENIED, FAILED, RESUME, NOT_BEFORE].contains(&wanted.type_.as_str()) {
         return;
     }
     let before = condition::find(&view.conditions, &wanted.type_);
-    let ours = [READY, RESUME, NOT_BEFORE];
+    let ours = [READY, FAILED, RESUME, NOT_BEFORE];
     let others = view.owned.iter().filter(|o| !ours.contains(&o.as_str()) && **o != wanted.type_);
     if before.is_none() && others.count() >= MAX_CONDITIONS {
         return;

@@ -99,7 +99,7 @@ pub const SYNCED: &str = "Synced";
 /// The action of Events about something that could not be done.
 pub const SYNC_FAILED: &str = "SyncFailed";
 
-/// The status of a CertificateRequest: all that this operator owns in it, because a server-side apply drops what
+/// The status of a request: all that this operator owns in it, because a server-side apply drops what
 /// the manager applied before and leaves out now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestStatus {

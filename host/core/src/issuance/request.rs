@@ -1,4 +1,4 @@
-//! The decisions about one CertificateRequest before it is signed: whether to sign it, and what to do if not.
+//! The decisions about one request before it is signed: whether to sign it, and what to do if not.
 //! [`super::outcome`] decides what comes of it, [`super::write`] what to do when that cannot be written.
 
 use std::time::Duration;
@@ -7,9 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::approval;
 use super::backoff::Backoff;
-use super::condition::{self, APPROVED, Condition, DENIED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN};
+use super::condition::{
+    self, APPROVED, Condition, DENIED, FAILED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN,
+};
 use super::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
 use super::request_issuer::IssuerView;
+use super::request_kind::RequestKind;
 use crate::text::{self, MAX_MESSAGE};
 
 /// How long a request may wait for an approver before somebody is told.
@@ -18,12 +21,15 @@ const APPROVAL_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 /// What to do about a request.
 pub type RequestPlan = Plan<RequestStatus, Tries>;
 
-/// What is observed of a CertificateRequest that refers to one of our kinds.
+/// What is observed of a request that refers to one of our kinds.
 #[derive(Clone, Debug)]
 pub struct RequestView {
-    /// All of its conditions.
+    /// Which kind of request it is.
+    pub kind: RequestKind,
+    /// All of its conditions. Ready is among them for both kinds: where the object has none, this process remembers what it
+    /// would say.
     pub conditions: Vec<Condition>,
-    /// The types of those that this operator wrote, by the object's managed fields.
+    /// The types of those that this operator wrote, as far as that is known, and of Ready where it is remembered.
     pub owned: Vec<String>,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
@@ -34,9 +40,9 @@ pub struct RequestView {
 /// How an Issuer is called in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerName {
-    /// `spec.issuerRef.kind` with its default applied.
+    /// Its kind: `spec.issuerRef.kind` with its default applied, or that of `spec.signerName`.
     pub kind: String,
-    /// `spec.issuerRef.name`.
+    /// Its name; after its namespace and a slash where the request is in none and the Issuer is.
     pub name: String,
     /// What RBAC calls it as a signer, by [`approval::signer_name`]; none where no Issuer can be of this kind or name.
     pub signer: Option<String>,
@@ -102,8 +108,14 @@ pub enum Gate {
 }
 
 impl RequestView {
-    fn ready(&self) -> Option<&Condition> {
+    /// What is known so far.
+    pub fn ready(&self) -> Option<&Condition> {
         condition::find(&self.conditions, READY)
+    }
+
+    /// Whether its status has a place for what it waits for.
+    fn tells_waits(&self) -> bool {
+        self.kind == RequestKind::CertificateRequest
     }
 
     fn holds(&self, type_: &str) -> bool {
@@ -134,10 +146,19 @@ impl RequestView {
     /// Ready was taken away.
     pub fn differs(&self, newer: &Self) -> bool {
         let foreign = |view: &Self| -> Vec<Condition> {
-            view.conditions.iter().filter(|c| !view.owned.contains(&c.type_)).cloned().collect()
+            view.conditions.iter().filter(|c| view.is_news(&c.type_)).cloned().collect()
         };
         let lost_ready = self.owned.iter().any(|o| o == READY) && newer.ready().is_none();
         lost_ready || foreign(self) != foreign(newer)
+    }
+
+    /// Whether a change of this condition can be news. The API server does not tell who wrote the conditions of a
+    /// CertificateSigningRequest; those that decide over it are others' or an end.
+    fn is_news(&self, type_: &str) -> bool {
+        match self.kind {
+            RequestKind::CertificateRequest => !self.owned.iter().any(|o| o == type_),
+            RequestKind::CertificateSigningRequest => [APPROVED, DENIED, FAILED].contains(&type_),
+        }
     }
 
     /// When the CA may be asked again, as the last answer of its plugin said.
@@ -238,6 +259,7 @@ fn ca_wants_rest(view: &RequestView, tries: Tries, now: Timestamp) -> Option<Dur
     left.is_positive().then(|| left.unsigned_abs())
 }
 
+/// A CertificateSigningRequest is finished by its denial, without a word of ours.
 fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {
     let message = "Detected that the CertificateRequest is denied, so it will never be Ready.";
     let mut status = view.status(FALSE, DENIED, message, now);
@@ -256,11 +278,11 @@ fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
     }
     let IssuerName { kind, name, signer } = &view.issuer;
     let way_out = match signer {
-        Some(signer) => approval::way_out(signer),
+        Some(signer) => approval::way_out(view.kind, signer),
         None => format!(r#"Nobody can: {} has no kind "{kind}" with an object "{name}"."#, super::GROUP),
     };
-    let waited = APPROVAL_PATIENCE.as_secs();
-    let note = format!("Nobody has approved or denied this CertificateRequest for {waited} s. {way_out}");
+    let (asked, waited) = (view.kind, APPROVAL_PATIENCE.as_secs());
+    let note = format!("Nobody has approved or denied this {asked} for {waited} s. {way_out}");
     Plan {
         events: vec![Notice::warning("WaitingApproval", SYNCED, &note).once()],
         ..Plan::idle(Next::Settled, Tries { told_unapproved: true, ..tries })
@@ -269,20 +291,20 @@ fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
 
 /// The status that says that work has begun, for when the final one takes longer than [`FIRST_STATUS_AFTER`].
 pub fn initializing(view: &RequestView, now: Timestamp) -> Option<RequestStatus> {
-    if view.ready().is_some() {
+    if view.ready().is_some() || !view.tells_waits() {
         return None;
     }
-    let message = format!("{} has started reconciling this CertificateRequest", super::FIELD_MANAGER);
+    let message = format!("{} has started reconciling this {}", super::FIELD_MANAGER, view.kind);
     Some(view.status(UNKNOWN, "Initializing", &message, now))
 }
 
 /// The status that says that work will begin, for a request that may be signed and has waited longer than
 /// [`FIRST_STATUS_AFTER`] for its turn among the others.
 pub fn waiting_for_its_turn(view: &RequestView, now: Timestamp) -> Option<RequestStatus> {
-    if view.ready().is_some() || !view.is_approved() {
+    if view.ready().is_some() || !view.is_approved() || !view.tells_waits() {
         return None;
     }
-    let message = format!("{} is busy: this CertificateRequest waits for its turn", super::FIELD_MANAGER);
+    let message = format!("{} is busy: this {} waits for its turn", super::FIELD_MANAGER, view.kind);
     Some(view.status(UNKNOWN, "Initializing", &message, now))
 }
 

@@ -1,4 +1,4 @@
-//! What a CertificateRequest asks for beside its CSR, as cert-manager's own issuers read it.
+//! What a request asks for beside its CSR, as cert-manager's own issuers read it.
 
 use std::time::Duration;
 
@@ -38,18 +38,33 @@ pub enum RequestSpecError {
 }
 
 impl RequestSpec {
-    /// Applies the defaults to what a request says, and to a request for a CA adds the usage `cert sign`.
+    /// Applies the defaults to what a CertificateRequest says, and to one for a CA adds the usage `cert sign`.
     pub fn new(duration: Option<Duration>, is_ca: bool, usages: &[String]) -> Result<Self, RequestSpecError> {
+        let mut usages = or_defaults(usages);
+        if is_ca && !usages.iter().any(|usage| usage == CERT_SIGN) {
+            usages.push(CERT_SIGN.to_owned());
+        }
+        Self::with_usages(duration, is_ca, usages)
+    }
+
+    /// Applies the defaults to what a CertificateSigningRequest says. Its usages are all that is asked for: one for a CA
+    /// whose usages lack `cert sign` is for a CA all the same, as cert-manager's own issuers have it.
+    pub fn of_signing_request(
+        duration: Option<Duration>,
+        is_ca: bool,
+        usages: &[String],
+    ) -> Result<Self, RequestSpecError> {
+        Self::with_usages(duration, is_ca, or_defaults(usages))
+    }
+
+    fn with_usages(
+        duration: Option<Duration>,
+        is_ca: bool,
+        usages: Vec<String>,
+    ) -> Result<Self, RequestSpecError> {
         let duration = duration.unwrap_or(DEFAULT_DURATION);
         if duration.as_secs() == 0 {
             return Err(RequestSpecError::Duration);
-        }
-        let mut usages = match usages {
-            [] => DEFAULT_USAGES.map(str::to_owned).into(),
-            given => given.to_vec(),
-        };
-        if is_ca && !usages.iter().any(|usage| usage == CERT_SIGN) {
-            usages.push(CERT_SIGN.to_owned());
         }
         let parsed = Usages::parse(&usages)?;
         Ok(Self { duration, is_ca, usages, parsed })
@@ -66,6 +81,13 @@ impl RequestSpec {
             Some(contradiction) => Err(RequestSpecError::Contradiction(contradiction)),
             None => Ok(()),
         }
+    }
+}
+
+fn or_defaults(usages: &[String]) -> Vec<String> {
+    match usages {
+        [] => DEFAULT_USAGES.map(str::to_owned).into(),
+        given => given.to_vec(),
     }
 }
 
@@ -98,6 +120,15 @@ mod tests {
         assert_eq!(spec(None, true, &["crl sign"]).unwrap().usages, ["crl sign", "cert sign"]);
         assert_eq!(spec(None, true, &["cert sign"]).unwrap().usages, ["cert sign"]);
         assert_eq!(spec(None, false, &["crl sign"]).unwrap().usages, ["crl sign"]);
+    }
+
+    #[test]
+    fn a_signing_request_for_a_ca_gets_the_usages_that_it_asks_for() {
+        let usages = ["crl sign".to_owned()];
+        let ca = RequestSpec::of_signing_request(None, true, &usages).unwrap();
+        assert!(ca.is_ca && ca.usages == usages && ca.duration == DEFAULT_DURATION);
+        let plain = RequestSpec::of_signing_request(None, false, &[]).unwrap();
+        assert_eq!(plain.usages, DEFAULT_USAGES);
     }
 
     #[test]

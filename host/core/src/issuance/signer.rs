@@ -7,7 +7,7 @@ use crate::x509::Csr;
 /// A request for a certificate, ready to hand to a plugin. Mirrors `certificate-request` in `wit/types.wit`.
 #[derive(Clone, Debug)]
 pub struct SignRequest {
-    /// The namespace of the CertificateRequest.
+    /// The namespace of the CertificateRequest; none for a CertificateSigningRequest.
     pub namespace: Option<String>,
     /// `metadata.name`.
     pub name: String,

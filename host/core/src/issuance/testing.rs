@@ -7,6 +7,7 @@ use super::condition::{self, APPROVED, Condition, READY, TRUE};
 use super::plan::{Moment, Notice, Plan, RequestStatus};
 use super::request::{Gate, IssuerName, RequestPlan, RequestView, Tries, gate};
 use super::request_issuer::IssuerView;
+use super::request_kind::RequestKind;
 
 /// That many seconds after 1970.
 pub fn at(second: i64) -> Timestamp {
@@ -22,9 +23,10 @@ pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Cond
     Condition::new(type_, status, reason, message, at(0))
 }
 
-/// A request created at 0 with these conditions, Ready owned by us where it is among them.
+/// A CertificateRequest created at 0 with these conditions, Ready owned by us where it is among them.
 pub fn view(conditions: &[Condition]) -> RequestView {
     RequestView {
+        kind: RequestKind::CertificateRequest,
         conditions: conditions.to_vec(),
         owned: conditions.iter().filter(|c| c.type_ == READY).map(|c| c.type_.clone()).collect(),
         created: at(0),
@@ -34,6 +36,11 @@ pub fn view(conditions: &[Condition]) -> RequestView {
             signer: Some(signer_name("wasmissuers", Some("team-a"), "my-ca")),
         },
     }
+}
+
+/// The same of a CertificateSigningRequest.
+pub fn signing_request(conditions: &[Condition]) -> RequestView {
+    RequestView { kind: RequestKind::CertificateSigningRequest, ..view(conditions) }
 }
 
 pub fn approved() -> Condition {

@@ -1,4 +1,4 @@
-//! What to do when the status of a CertificateRequest could not be written.
+//! What to do when the status of a request could not be written.
 //!
 //! What a CA has done must not be lost by a write that fails: the write is repeated, not the signing, which would leave
 //! a second certificate or order at the CA that nobody knows of.
@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::condition::{self, RESUME};
+use super::condition::{self, Condition, READY, RESUME};
 use super::plan::RequestStatus;
 use super::request::RequestView;
+use super::request_kind::RequestKind;
 
 /// How long a status that holds what a CA has done is tried to be written before signing starts over.
 const KEEP_WRITING: Duration = Duration::from_secs(600);
@@ -80,10 +81,13 @@ fn is_costly(status: &RequestStatus) -> bool {
     status.certificate.is_some() || condition::find(&status.conditions, RESUME).is_some()
 }
 
-/// Whether a status whose write was not answered is what has become of the request: every time that this operator writes
-/// it gives another status, or another time.
+/// Whether a status whose write was not answered is what has become of the request, as its conditions say: every time that
+/// this operator writes it gives another status, or another time. A certificate is not among them.
 pub fn has_landed(status: &RequestStatus, found: &RequestView) -> bool {
-    status.conditions.iter().all(|condition| found.conditions.contains(condition))
+    let has_place = |c: &&Condition| found.kind == RequestKind::CertificateRequest || c.type_ != READY;
+    let is_there = |condition: &Condition| found.conditions.contains(condition);
+    let is_meant = |type_: &String| type_ == READY || condition::find(&status.conditions, type_).is_some();
+    status.conditions.iter().filter(has_place).all(is_there) && found.owned.iter().all(is_meant)
 }
 
 /// What reading a request anew has found.
@@ -132,8 +136,8 @@ pub fn is_wanted(found: Found<&RequestView>) -> Wanted {
 
 #[cfg(test)]
 mod tests {
-    use super::super::condition::{APPROVED, Condition, DENIED, FALSE, READY, TRUE};
-    use super::super::testing::{condition, view};
+    use super::super::condition::{APPROVED, Condition, DENIED, FALSE, NOT_BEFORE, READY, TRUE};
+    use super::super::testing::{condition, signing_request, view};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -177,6 +181,28 @@ mod tests {
         let delays = [1, 2, 3, 4, 100].map(after);
         let wanted = [0, 0, 200, 400, 5000].map(|ms| AfterWrite::WriteAgain(Duration::from_millis(ms)));
         assert_eq!(delays, wanted);
+    }
+
+    #[test]
+    fn what_has_landed_is_told_by_what_the_object_can_say() {
+        let wish = || condition(NOT_BEFORE, TRUE, "Pending", "2026-01-01T00:00:00Z");
+        let order = condition(RESUME, TRUE, "Pending", "order-7");
+        let ready = condition(READY, FALSE, "Pending", "");
+        let conditions = vec![ready.clone(), order.clone()];
+        let status = RequestStatus { conditions, ..RequestStatus::default() };
+        let owning = |view: RequestView| {
+            let owned = view.conditions.iter().map(|c| c.type_.clone()).collect();
+            RequestView { owned, ..view }
+        };
+        let found = |conditions: &[Condition]| owning(view(conditions));
+        assert!(has_landed(&status, &found(&[ready.clone(), order.clone()])));
+        assert!(!has_landed(&status, &found(std::slice::from_ref(&order))));
+        assert!(!has_landed(&status, &found(&[ready.clone(), order.clone(), wish()])), "it is not over");
+        // One that has no Ready.
+        let found = |conditions: &[Condition]| owning(signing_request(conditions));
+        assert!(has_landed(&status, &found(std::slice::from_ref(&order))));
+        assert!(!has_landed(&status, &found(&[])));
+        assert!(!has_landed(&status, &found(&[order, wish()])), "it is not over");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use budgets::Budgets;
-use clap::Args;
+use clap::{ArgAction, Args};
 use metrics::MetricsArgs;
 use replicas::Replicas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
@@ -32,8 +33,8 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
 
 #[derive(Args)]
 pub struct RunArgs {
-    /// Serve the WasmIssuers and requests of these namespaces only, and no WasmClusterIssuers: Roles there are all the
-    /// rights that are needed (docs/rbac.md). Default: all namespaces.
+    /// Serve the WasmIssuers and requests of these namespaces only, and neither WasmClusterIssuers nor Kubernetes'
+    /// CertificateSigningRequests: Roles there are all the rights that are needed (docs/rbac.md). Default: all namespaces.
     #[arg(long, env = "WASM_ISSUER_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
     /// The namespace of the ConfigMaps and Secrets that WasmClusterIssuers name. In a cluster the default is the
@@ -81,6 +82,16 @@ pub struct RunArgs {
     /// The longest time between two tries of a request.
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     max_backoff: GoDuration,
+    /// Whether Kubernetes' own CertificateSigningRequests are signed too. If not, the operator does not even watch them, and
+    /// needs none of the rights for that. With --watch-namespaces they never are: they are in no namespace.
+    #[arg(
+        long,
+        env = "WASM_ISSUER_KUBERNETES_CSRS",
+        default_value_t = true,
+        action = ArgAction::Set,
+        value_name = "true|false"
+    )]
+    kubernetes_csrs: bool,
     /// How many requests are worked on at a time.
     #[arg(long, default_value_t = 128, value_name = "N")]
     max_in_flight: usize,
@@ -167,6 +178,11 @@ impl RunArgs {
             },
             policy: policy.unwrap_or_else(PolicyFile::none),
             control_plane,
+            requests: if self.kubernetes_csrs {
+                &RequestKind::ALL
+            } else {
+                &[RequestKind::CertificateRequest]
+            },
             limits: RequestLimits {
                 total: at_least_one(self.max_in_flight),
                 per_issuer: at_least_one(self.max_in_flight_per_issuer),

@@ -1,5 +1,6 @@
 //! Writes a status by server-side apply, onto exactly the object that was read.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -127,6 +128,25 @@ impl Target {
     }
 }
 
+/// An object's name as it stands in a URL, where clients do not escape it. The API server takes nearly any text for the name
+/// of a CertificateSigningRequest: `x?` would lead to the object `x`.
+pub fn path_segment(name: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if name.bytes().all(is_plain) {
+        return name.into();
+    }
+    name.bytes()
+        .fold(String::new(), |mut escaped, byte| {
+            if is_plain(byte) {
+                escaped.push(char::from(byte));
+            } else {
+                escaped.push_str(&format!("%{byte:02X}"));
+            }
+            escaped
+        })
+        .into()
+}
+
 /// Apply a status onto the version that was read, as long as the fence stands: the API server compares it and answers with a
 /// conflict (for a custom resource's status it would not compare a uid). Returns the object at its new version.
 pub async fn apply_status(
@@ -147,11 +167,22 @@ pub async fn apply_status(
         },
         "status": status,
     });
-    let name = reference.name.as_deref().unwrap_or_default();
+    let name = path_segment(reference.name.as_deref().unwrap_or_default());
     let request = Request::new(&target.collection)
-        .patch_subresource("status", name, &params, &Patch::Apply(body))
+        .patch_subresource("status", &name, &params, &Patch::Apply(body))
         .map_err(|e| ApplyError::Other(kube::Error::BuildRequest(e)))?;
     let written = tokio::time::timeout(WRITE_TIMEOUT, client.request::<Written>(request));
     let written = fence.guard(written).await?.map_err(|_| ApplyError::TimedOut)??;
     Ok(target.at(written.metadata.resource_version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_its_own_object_and_no_other() {
+        assert_eq!(path_segment("web-1.example"), "web-1.example");
+        assert_eq!(path_segment("web?a=b#c d/%é"), "web%3Fa%3Db%23c%20d%2F%25%C3%A9");
+    }
 }

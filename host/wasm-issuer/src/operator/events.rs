@@ -37,6 +37,7 @@ use super::apply::{ApplyError, WRITTEN};
 use super::leadership::Fence;
 use super::metrics::Metrics;
 use super::shared::SharedMap;
+use crate::api::ObjectName;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
 const WAITING: usize = 8192;
@@ -90,13 +91,24 @@ impl Events {
         (Self { queue, places: FairSlots::new(WAITING), allowances: Arc::default(), metrics }, task)
     }
 
-    /// Publish these about an object, as long as the fence stands.
+    /// Publish these about an object, on its namespace's account, as long as the fence stands.
     pub fn publish(&self, fence: &Fence, object: &ObjectReference, notices: Vec<Notice>) {
+        self.publish_for(fence, object.namespace.as_deref().unwrap_or_default(), object, notices);
+    }
+
+    /// Publish these about an object on this namespace's account, as long as the fence stands.
+    pub fn publish_for(
+        &self,
+        fence: &Fence,
+        namespace: &str,
+        object: &ObjectReference,
+        notices: Vec<Notice>,
+    ) {
         if notices.is_empty() {
             return;
         }
         let uid = object.uid.as_deref().unwrap_or_default();
-        let owner = Owner::new(object.namespace.as_deref().unwrap_or_default(), uid);
+        let owner = Owner::new(namespace, uid);
         for notice in notices {
             // A plugin chooses the words of some Events, so that each may be a new one.
             let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,8 +324,10 @@ fn only_event_name(object: &str, uid: &str, reason: &str) -> String {
 
 /// Within the 253 characters of a name.
 fn name_of(object: &str, suffix: &str) -> String {
-    let object = object.get(..220).unwrap_or(object);
-    format!("{}.{suffix}", object.trim_end_matches(['.', '-']))
+    let object = object.get(..220).unwrap_or(object).trim_end_matches(['.', '-']);
+    // That of a CertificateSigningRequest may be nearly any text.
+    let object = if object.parse::<ObjectName>().is_ok() { object } else { "request" };
+    format!("{object}.{suffix}")
 }
 
 #[cfg(test)]
@@ -330,5 +344,6 @@ mod tests {
         assert_ne!(only("a", "WaitingApproval"), only("b", "WaitingApproval"));
         assert_ne!(only("a", "WaitingApproval"), only("a", "Other"));
         assert_eq!(only("a", "WaitingApproval").len(), "web-1.".len() + 16);
+        assert_eq!(event_name("Web 1?", now), "request.17979cfe362a0000");
     }
 }

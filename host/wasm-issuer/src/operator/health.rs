@@ -10,14 +10,13 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 
 use super::namespaces::{Namespaces, Part};
 use crate::api::IssuerKind;
 
 /// The objects of a kind in one part of what is watched.
 type Listed = (&'static str, Part);
-/// How the kind is called that the requests' side watches.
-const REQUEST: &str = "CertificateRequest";
 
 /// How often a loop beats, whatever else it has to do.
 const BEAT: Duration = Duration::from_secs(5);
@@ -58,11 +57,12 @@ impl Pulse {
 }
 
 impl Synced {
-    /// Nothing is listed yet of what these have.
-    pub fn new(namespaces: &Namespaces) -> Self {
+    /// Nothing is listed yet of what these have, with requests of these kinds.
+    pub fn new(namespaces: &Namespaces, requests: &[RequestKind]) -> Self {
         let cluster = namespaces.serves(IssuerKind::Cluster).then_some((IssuerKind::Cluster.as_str(), None));
-        let of = |part: Part| [(IssuerKind::Namespaced.as_str(), part.clone()), (REQUEST, part)];
-        let needed = namespaces.parts().into_iter().flat_map(of).chain(cluster).collect();
+        let namespaced = namespaces.parts().into_iter().map(|part| (IssuerKind::Namespaced.as_str(), part));
+        let requests = namespaces.of_requests(requests).into_iter().map(|(kind, part)| (kind.as_str(), part));
+        let needed = namespaced.chain(cluster).chain(requests).collect();
         Self(Arc::new(Inner { needed, done: watch::channel(BTreeSet::new()).0, beats: Mutex::default() }))
     }
 
@@ -74,7 +74,8 @@ impl Synced {
     /// Wait until all Issuers were listed that the requests of a part may name: before that, one that is not known may well
     /// exist. A part that cannot be listed holds up no other.
     pub async fn issuers(&self, part: &Part) {
-        let is_named = |(kind, of): &&Listed| *kind != REQUEST && (of == part || of.is_none());
+        let is_issuer = |kind| IssuerKind::ALL.iter().any(|issuer| issuer.as_str() == kind);
+        let is_named = |(kind, of): &&Listed| is_issuer(*kind) && (of == part || of.is_none());
         let issuers: Vec<&Listed> = self.0.needed.iter().filter(is_named).collect();
         let mut done = self.0.done.subscribe();
         // The sender is in the same allocation, so this cannot fail.
@@ -151,7 +152,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_fails_the_probe() {
-        let synced = Synced::new(&Namespaces::All);
+        let synced = Synced::new(&Namespaces::All, &[]);
         let (hang, mut hung) = mpsc::channel::<()>(1);
         let mut good = synced.pulse("good");
         tokio::spawn(async move {
@@ -183,9 +184,9 @@ mod tests {
     async fn a_namespace_that_cannot_be_listed_holds_up_no_other() {
         let parts: Vec<Part> = ["team-a", "team-b"].map(|name| Some(name.into())).into();
         let namespaces = Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap();
-        let synced = Synced::new(&namespaces);
+        let synced = Synced::new(&namespaces, &RequestKind::ALL);
         synced.mark("WasmIssuer", &parts[0]);
-        synced.mark(REQUEST, &parts[0]);
+        synced.mark("CertificateRequest", &parts[0]);
         timeout(Duration::from_secs(60), synced.issuers(&parts[0])).await.unwrap();
         let waiting = timeout(Duration::from_secs(60), synced.issuers(&parts[1])).await;
         assert!(waiting.is_err());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use thiserror::Error;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 
 use crate::api::{IssuerKind, ObjectName};
 
@@ -22,7 +23,8 @@ pub type Part = Option<Arc<str>>;
 pub enum Namespaces {
     /// Every one, and WasmClusterIssuers.
     All,
-    /// These, each watched on its own. WasmClusterIssuers, which only rights on the cluster let one read, are left alone.
+    /// These, each watched on its own. What only rights on the cluster let one read is left alone: WasmClusterIssuers and
+    /// CertificateSigningRequests.
     Only(Arc<[Arc<str>]>),
 }
 
@@ -71,6 +73,19 @@ impl Namespaces {
             Self::All => vec![None],
             Self::Only(names) => names.iter().cloned().map(Some).collect(),
         }
+    }
+
+    /// The parts in which requests of these kinds are watched; none of one that is not served.
+    pub fn of_requests(&self, kinds: &[RequestKind]) -> Vec<(RequestKind, Part)> {
+        let parts = |kind: RequestKind| {
+            let parts = match (kind, self) {
+                (RequestKind::CertificateRequest, _) => self.parts(),
+                (RequestKind::CertificateSigningRequest, Self::All) => vec![None],
+                (RequestKind::CertificateSigningRequest, Self::Only(_)) => vec![],
+            };
+            parts.into_iter().map(move |part| (kind, part))
+        };
+        kinds.iter().copied().flat_map(parts).collect()
     }
 
     /// Where the objects of a kind are, part by part.

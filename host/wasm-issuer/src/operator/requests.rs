@@ -1,12 +1,16 @@
-//! The requests' side: watches CertificateRequests and hands them, fairly, to [`Signing`].
+//! The requests' side: watches requests of both kinds and hands them, fairly, to [`Signing`].
 
 mod asked;
 mod audited;
+mod certificate_request;
 mod handled;
+mod objects;
 mod observe;
 mod parking;
 mod queue;
+mod reference;
 mod sign;
+mod signing_request;
 mod tell;
 mod unfinished;
 
@@ -18,7 +22,6 @@ use futures::stream::select_all;
 use futures::{FutureExt as _, StreamExt};
 use handled::Handled;
 use kube::Client;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
@@ -33,16 +36,14 @@ use unfinished::{Change, Entry, Unfinished};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::write;
 use wasm_issuer_runtime::FairBytes;
 
 use super::clock::now;
 use super::health::Synced;
-use super::metrics::WatchedResource;
 use super::namespaces::{Namespaces, Part};
 use super::registry::IssuerChanges;
-use super::watching;
-use crate::api::cert_manager::CertificateRequest;
 use crate::api::{IssuerKey, IssuerKind};
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -56,6 +57,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(60);
 
 /// The unfinished requests, and what happens to them.
 pub struct Requests {
+    kinds: &'static [RequestKind],
     signing: Arc<Signing>,
     synced: Synced,
     namespaces: Namespaces,
@@ -70,8 +72,9 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Those in these namespaces. `memory` is for what unfinished requests ask for.
+    /// Those of these kinds, in these namespaces. `memory` is for what unfinished requests ask for.
     pub fn new(
+        kinds: &'static [RequestKind],
         signing: Arc<Signing>,
         synced: Synced,
         limits: Limits,
@@ -79,6 +82,7 @@ impl Requests {
         namespaces: Namespaces,
     ) -> Self {
         Self {
+            kinds,
             signing,
             synced,
             unfinished: Unfinished::new(memory, namespaces.clone()),
@@ -98,16 +102,17 @@ impl Requests {
         mut issuer_changes: IssuerChanges,
         mut stop: watch::Receiver<bool>,
     ) {
-        let mut events = select_all(self.namespaces.apis(&client).into_iter().map(|(part, api)| {
-            let synced = self.synced.clone();
-            let follow = async move {
-                synced.issuers(&part).await;
-                watching::follow(part, api, watching::config())
-            };
-            follow.flatten_stream().boxed()
-        }));
+        let mut events =
+            select_all(self.namespaces.of_requests(self.kinds).into_iter().map(|(kind, part)| {
+                let (synced, client) = (self.synced.clone(), client.clone());
+                let watch = async move {
+                    synced.issuers(&part).await;
+                    objects::watch(client, kind, part)
+                };
+                watch.flatten_stream().boxed()
+            }));
         let mut leadership = self.signing.leadership.changes();
-        let mut pulse = self.synced.pulse("CertificateRequests");
+        let mut pulse = self.synced.pulse("requests");
         loop {
             self.dispatch();
             self.tell_waiting();
@@ -122,15 +127,11 @@ impl Requests {
             };
             self.signing.metrics.in_flight.set(self.running.len() as i64);
             tokio::select! {
-                Some((part, event)) = events.next() => match event {
-                    Ok(event) => self.observe(&part, event),
+                Some((kind, part, event)) = events.next() => match event {
+                    Ok(event) => self.observe(kind, &part, event),
                     Err(error) => {
-                        self.signing.metrics.watch_broke(WatchedResource::CertificateRequests);
-                        error!(
-                            namespace = part.as_deref(),
-                            %error,
-                            "cannot watch CertificateRequests; is cert-manager installed and may the ServiceAccount list them?"
-                        );
+                        self.signing.metrics.watch_broke(kind.into());
+                        error!(namespace = part.as_deref(), %error, "cannot watch {kind}s; {}", hint(kind));
                     }
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
@@ -214,10 +215,10 @@ impl Requests {
         }
     }
 
-    fn observe(&mut self, part: &Part, event: Event<DeserializeGuard<CertificateRequest>>) {
+    fn observe(&mut self, kind: RequestKind, part: &Part, event: Event<Option<Observed>>) {
         audited::saw_event(&self.signing.audit, &event);
         let is_listed = matches!(event, Event::InitDone);
-        for change in self.unfinished.observe(part, event) {
+        for change in self.unfinished.observe(kind, part, event) {
             match change {
                 Change::News(key) => {
                     if let Some(entry) = self.unfinished.get_mut(&key) {
@@ -234,7 +235,7 @@ impl Requests {
             }
         }
         if is_listed {
-            self.synced.mark("CertificateRequest", part);
+            self.synced.mark(kind.as_str(), part);
         }
     }
 
@@ -243,8 +244,10 @@ impl Requests {
             Ok((id, handled)) => (id, Some(handled)),
             Err(error) => {
                 let key = self.handles.get(&error.id()).map(|(key, _)| key);
-                let (namespace, request) = key.map(|key| (&key.namespace, &key.name)).unzip();
-                error!(namespace, request, %error, "handling a request failed in an unforeseen way");
+                let kind = key.map(|key| key.kind.as_str());
+                let namespace = key.and_then(|key| key.namespace.as_deref());
+                let request = key.map(|key| key.name.as_str());
+                error!(kind, namespace, request, %error, "handling a request failed in an unforeseen way");
                 (error.id(), None)
             }
         };
@@ -271,7 +274,7 @@ impl Requests {
         }
         let mut next = handled.next;
         if let Some(parked) = handled.parked.filter(|_| entry.observed.uid() == version.uid()) {
-            match self.parking.park(&key.namespace, parked) {
+            match self.parking.park(entry.observed.account(), parked) {
                 Some(parked) => entry.parked = Some(parked),
                 None => next = Next::After(write::NO_ROOM),
             }
@@ -333,8 +336,18 @@ impl Requests {
     }
 }
 
+/// What to look at where requests of a kind cannot be watched.
+fn hint(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::CertificateRequest => "is cert-manager installed and may the ServiceAccount list them?",
+        RequestKind::CertificateSigningRequest => {
+            "may the ServiceAccount list them? --kubernetes-csrs=false does without"
+        }
+    }
+}
+
 fn lane(observed: &Observed) -> Lane<Option<IssuerKey>> {
     let issuer = observed.issuer.clone();
     let is_shared = issuer.as_ref().is_some_and(|issuer| issuer.kind == IssuerKind::Cluster);
-    Lane { issuer, namespace: observed.key.namespace.clone(), is_shared }
+    Lane { issuer, namespace: observed.account().to_owned(), is_shared }
 }

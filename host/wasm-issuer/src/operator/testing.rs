@@ -19,7 +19,9 @@ mod store;
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use audit::Paper;
 pub use issuers::{settings, start_issuers};
-pub use objects::{NAMESPACE, Object, config_map, issuer, request, secret};
+pub use objects::{
+    NAMESPACE, Object, SIGNING_REQUESTS, config_map, issuer, request, secret, signing_request,
+};
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
 pub use replica::{Replica, Setup};
 pub use rights::{Right, Rights};

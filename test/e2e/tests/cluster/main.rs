@@ -20,4 +20,5 @@ mod issuing;
 mod meanwhile;
 mod rbac;
 mod replicas;
+mod signing_requests;
 mod team;

@@ -50,13 +50,20 @@ pub async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
 
 /// What the operator needs of the resources that are selected, `verb resource.group`.
 pub fn needed(selects: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    const NEEDED: [(&str, &[&str]); 12] = [
+    const NEEDED: [(&str, &[&str]); 16] = [
         ("wasmissuers.wasm-issuer.dev", &["get", "list", "watch"]),
         ("wasmclusterissuers.wasm-issuer.dev", &["get", "list", "watch"]),
         ("wasmissuers/status.wasm-issuer.dev", &["patch"]),
         ("wasmclusterissuers/status.wasm-issuer.dev", &["patch"]),
         ("certificaterequests.cert-manager.io", &["get", "list", "watch"]),
         ("certificaterequests/status.cert-manager.io", &["patch"]),
+        ("certificatesigningrequests.certificates.k8s.io", &["get", "list", "watch"]),
+        ("certificatesigningrequests/status.certificates.k8s.io", &["patch"]),
+        (
+            r#"signers.certificates.k8s.io of ["wasmissuers.wasm-issuer.dev/*", "wasmclusterissuers.wasm-issuer.dev/*"]"#,
+            &["sign"],
+        ),
+        ("subjectaccessreviews.authorization.k8s.io", &["create"]),
         ("configmaps", &["get", "list", "watch"]),
         ("secrets", &["get", "list", "watch"]),
         ("events.events.k8s.io", &["create", "patch"]),

@@ -89,7 +89,11 @@ fn a_team_without_rights_on_the_cluster_runs_an_operator_of_its_own() {
             assert_eq!(left_alone.ready(), "", "{kind:?} {name} of {}", space.namespace);
         }
         let client = Operator::client_of(&kubeconfig(t)).await;
-        let theirs = needed(|resource| !resource.starts_with("wasmclusterissuers"));
+        // What has no namespace is none of a team's.
+        let of_the_cluster =
+            ["wasmclusterissuers", "certificatesigningrequests", "signers", "subjectaccessreviews"];
+        let theirs =
+            needed(|resource| !of_the_cluster.iter().any(|of_cluster| resource.starts_with(of_cluster)));
         for space in [t, &second] {
             let secrets = "get secrets of [\"granted\"]";
             let mut found = rules(&client, &space.namespace).await;

@@ -25,9 +25,9 @@ pub struct Record {
     /// Why it is not, or why nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_written: Option<String>,
-    /// The reason of the Ready condition.
+    /// The reason of the Ready condition, or of Failed on a CertificateSigningRequest.
     pub reason: String,
-    /// The message of the Ready condition.
+    /// The message of that condition; what it would say where a CertificateSigningRequest has none.
     pub message: String,
     /// Of a certificate that was issued: where it differs from the request, and what was left out of the CA's answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]

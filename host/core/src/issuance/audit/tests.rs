@@ -5,7 +5,7 @@ use super::super::testing::{acted, approved, at, condition, moment, view};
 use super::super::verify::{Mismatch, Verified};
 use super::*;
 use crate::issuance::backoff::Backoff;
-use crate::issuance::condition::{Condition, FALSE};
+use crate::issuance::condition::{Condition, FALSE, TRUE};
 use crate::issuance::request_issuer::IssuerView;
 use crate::x509::fixtures;
 
@@ -16,13 +16,15 @@ const POLICY: RetryPolicy = RetryPolicy {
 
 fn failed(kind: FailureKind, second: i64) -> RequestPlan {
     let failure = Failure { kind, message: "quota".into(), condition: None };
-    outcome::failure(&view(&[approved()]), &failure, &POLICY, None, Tries::default(), moment(second))
+    let asked = Tries { attempts: 1, ..Tries::default() };
+    outcome::failure(&view(&[approved()]), &failure, &POLICY, None, asked, moment(second))
 }
 
 fn refused(refusals: u32) -> (RequestPlan, Tries) {
     let before = Tries { refusals, ..Tries::default() };
     let why = Mismatch { field: "names", message: "another name".into() };
-    (outcome::refused(&view(&[approved()]), &why, &POLICY, None, before, moment(9)), before)
+    let asked = Tries { attempts: 1, ..before };
+    (outcome::refused(&view(&[approved()]), &why, &POLICY, None, asked, moment(9)), before)
 }
 
 fn issued(certificate: String) -> RequestPlan {
@@ -55,7 +57,10 @@ fn what_cannot_be_taken_back_is_a_decision_and_a_try_is_none() {
     let is = |plan: &RequestPlan, before| decision(plan, before);
     assert_eq!(is(&issued("leaf".into()), first), Some(Decision::Issued));
     assert_eq!(is(&failed(FailureKind::Permanent, 9), first), Some(Decision::Failed));
-    assert_eq!(is(&outcome::invalid(&view(&[]), "no CSR", first, at(9)), first), Some(Decision::Refused));
+    assert_eq!(
+        is(&outcome::invalid(&view(&[]), &"no CSR".to_owned().into(), first, at(9)), first),
+        Some(Decision::Refused)
+    );
     let denied = acted(&view(&[condition("Denied", TRUE, "policy", "")]), &IssuerView::Missing);
     assert_eq!(is(&denied, first), Some(Decision::Denied));
     let retry = || FailureKind::Retry { after: None };

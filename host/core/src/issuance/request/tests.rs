@@ -1,6 +1,6 @@
 //! Every row of the semantics' tables up to the signing, word by word.
 
-use super::super::testing::{acted, approved, at, condition, told, view, written};
+use super::super::testing::{acted, approved, at, condition, signing_request, told, view, written};
 use super::*;
 
 fn issuer(ready: Option<Condition>) -> IssuerView {
@@ -209,4 +209,19 @@ fn a_wait_for_the_turn_is_told_where_nothing_else_is() {
     assert_eq!(waiting_for_its_turn(&view(&[]), at(5)), None, "nobody has approved it");
     let pending = condition(READY, FALSE, "Pending", "");
     assert_eq!(waiting_for_its_turn(&view(&[approved(), pending]), at(5)), None);
+}
+
+#[test]
+fn a_signing_request_has_no_place_for_what_it_waits_for() {
+    let request = signing_request(&[approved()]);
+    assert_eq!((initializing(&request, at(5)), waiting_for_its_turn(&request, at(5))), (None, None));
+}
+
+#[test]
+fn who_may_approve_a_signing_request_is_told_after_a_minute() {
+    let unapproved = signing_request(&[]);
+    let Gate::Act(plan) = gate(&unapproved, &ready_issuer(), Tries::default(), at(61)) else { panic!() };
+    let note = &told(&plan)[0];
+    let signers = r#"signers.certificates.k8s.io named "wasmissuers.wasm-issuer.dev/*""#;
+    assert!(note.contains("this CertificateSigningRequest for 60 s") && note.contains(signers), "{note}");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_runtime::Cache;
 
@@ -132,6 +133,7 @@ impl PluginLoad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchedResource {
     CertificateRequests,
+    CertificateSigningRequests,
     WasmIssuers,
     WasmClusterIssuers,
     Secrets,
@@ -140,8 +142,9 @@ pub enum WatchedResource {
 }
 
 impl WatchedResource {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CertificateRequests,
+        Self::CertificateSigningRequests,
         Self::WasmIssuers,
         Self::WasmClusterIssuers,
         Self::Secrets,
@@ -152,11 +155,21 @@ impl WatchedResource {
     const fn as_str(self) -> &'static str {
         match self {
             Self::CertificateRequests => "certificaterequests",
+            Self::CertificateSigningRequests => "certificatesigningrequests",
             Self::WasmIssuers => "wasmissuers",
             Self::WasmClusterIssuers => "wasmclusterissuers",
             Self::Secrets => "secrets",
             Self::ConfigMaps => "configmaps",
             Self::Leases => "leases",
+        }
+    }
+}
+
+impl From<RequestKind> for WatchedResource {
+    fn from(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::CertificateRequest => Self::CertificateRequests,
+            RequestKind::CertificateSigningRequest => Self::CertificateSigningRequests,
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What a request asks for: the larger part of it, which is kept while there is room and read again where there was none.
 
-use std::hash::{BuildHasher, RandomState};
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
 
-use wasm_issuer_core::text::clean;
+use wasm_issuer_core::issuance::outcome::Unsignable;
+use wasm_issuer_core::issuance::request_spec::RequestSpec;
+use wasm_issuer_core::issuance::signer::Requester;
 use wasm_issuer_core::x509::{CsrError, MAX_CSR_BYTES};
 use wasm_issuer_runtime::{FairBytes, Share};
-
-use crate::api::cert_manager::CertificateRequestSpec;
-use crate::api::duration::DurationError;
 
 /// How many bytes of text a request may have. A CSR has 64 KiB at most, which are 88 in base64; annotations have 256 KiB
 /// at most, which is the API server's limit.
@@ -18,9 +19,49 @@ pub const MAX_NAME: usize = 253;
 /// What a piece of text costs beside its bytes.
 const PIECE: usize = 48;
 
-/// `spec` and `metadata.annotations` of a request, as they were written.
+/// `spec` of a request of either kind, as it was written: what the kinds have in common.
+pub trait Spec: Send + Sync {
+    /// Tells it apart from other specs.
+    fn fingerprint(&self) -> u64;
+
+    /// How long each piece of text is, in bytes.
+    fn pieces(&self) -> Box<dyn Iterator<Item = usize> + '_>;
+
+    /// How long the CSR is, PEM or whatever else it is, in bytes.
+    fn csr_len(&self) -> usize;
+
+    /// The CSR, PEM if the requester did it right.
+    fn csr(&self) -> Result<Cow<'_, [u8]>, Unsignable>;
+
+    /// What else is asked for, as it was given.
+    fn given(&self, annotations: &[(String, String)]) -> Given<'_>;
+
+    /// The same with the kind's defaults and bounds applied; annotations may be a part of it.
+    fn decide(&self, annotations: &[(String, String)]) -> Result<RequestSpec, Unsignable>;
+
+    /// Who asks.
+    fn requester(&self) -> Requester;
+
+    /// Why no Issuer can be called as it says, if so.
+    fn misnamed(&self) -> Option<String>;
+
+    /// Why no approver can read it, if so.
+    fn unreadable(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a spec says, before the kind's defaults and bounds.
+pub struct Given<'a> {
+    pub usages: &'a [String],
+    pub is_ca: bool,
+    /// None where nothing is said; else what is said cannot be read, or is no lifetime for this kind.
+    pub duration: Result<Option<Duration>, Unsignable>,
+}
+
+/// `spec` and `metadata.annotations` of a request.
 pub struct Asked {
-    pub spec: CertificateRequestSpec,
+    pub spec: Box<dyn Spec>,
     pub annotations: Vec<(String, String)>,
     /// Its room; without any it is of no use for longer than one look.
     room: OnceLock<Share>,
@@ -33,14 +74,19 @@ pub struct Fingerprint {
     pub annotations: u64,
 }
 
+/// Tells values apart, within this process.
+pub fn fingerprint(value: impl Hash) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(value)
+}
+
 impl Asked {
-    pub fn new(spec: CertificateRequestSpec, annotations: Vec<(String, String)>) -> Self {
-        Self { spec, annotations, room: OnceLock::new() }
+    pub fn new(spec: impl Spec + 'static, annotations: Vec<(String, String)>) -> Self {
+        Self { spec: Box::new(spec), annotations, room: OnceLock::new() }
     }
 
     pub fn fingerprint(&self) -> Fingerprint {
-        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Fingerprint { spec: HASHER.hash_one(&self.spec), annotations: HASHER.hash_one(&self.annotations) }
+        Fingerprint { spec: self.spec.fingerprint(), annotations: fingerprint(&self.annotations) }
     }
 
     /// Whether there is room to keep it, on this namespace's account.
@@ -56,45 +102,20 @@ impl Asked {
     /// Why nobody should look at it any further, if so: it is refused whatever comes of it.
     pub fn excess(&self) -> Option<String> {
         let (_, text) = self.size();
-        let issuer = &self.spec.issuer_ref;
-        let csr = decoded_len(&self.spec.request);
+        let csr = self.spec.csr_len();
         if text > MAX_TEXT && csr > MAX_CSR_BYTES {
             return Some(format!("spec.request: {}", CsrError::TooLarge(csr)));
         }
         if text > MAX_TEXT {
             return Some(format!("the request has {text} bytes of text; at most {MAX_TEXT} are accepted"));
         }
-        let names = [("spec.issuerRef.name", &issuer.name), ("spec.issuerRef.kind", &issuer.kind)];
-        let (field, long) = names.into_iter().find(|(_, name)| name.len() > MAX_NAME)?;
-        Some(format!("{field} has {} bytes; a name has {MAX_NAME} at most", long.len()))
-    }
-
-    /// Why no approver can read it, if so. Approvers are written in Go, and a duration that Go cannot read, such as `90d`,
-    /// makes the whole object unreadable for them.
-    pub fn unreadable(&self) -> Option<String> {
-        match self.spec.duration() {
-            Err(error) if error != DurationError::Negative => {
-                Some(clean(&format!("spec.duration: {error}"), 1024))
-            }
-            _ => None,
-        }
+        self.spec.misnamed()
     }
 
     /// How many pieces of text there are, and their bytes.
     fn size(&self) -> (usize, usize) {
-        let spec = &self.spec;
-        let issuer = &spec.issuer_ref;
-        let fields = [&spec.request, &spec.username, &spec.uid, &issuer.name, &issuer.kind, &issuer.group];
-        let lists = spec.usages.iter().flatten().chain(&spec.groups);
-        let extra = spec.extra.iter().flat_map(|(key, values)| values.iter().chain([key]));
-        let annotations = self.annotations.iter().flat_map(|(key, value)| [key, value]);
-        let text = fields.into_iter().chain(&spec.duration).chain(lists).chain(extra).chain(annotations);
-        text.fold((0, 0), |(pieces, bytes), piece| (pieces + 1, bytes + piece.len()))
+        let annotations = self.annotations.iter().flat_map(|(key, value)| [key.len(), value.len()]);
+        let text = self.spec.pieces().chain(annotations);
+        text.fold((0, 0), |(pieces, bytes), piece| (pieces + 1, bytes + piece))
     }
-}
-
-/// How many bytes a text in base64 stands for, if it is one.
-fn decoded_len(base64: &str) -> usize {
-    let padding = base64.bytes().rev().take_while(|byte| *byte == b'=').count();
-    (base64.len() / 4 * 3).saturating_sub(padding)
 }

@@ -23,7 +23,7 @@ use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 use super::asked::Asked;
 use super::audited::Called;
 use super::handled::{Handled, Parked};
-use super::observe::{Observed, RequestKey};
+use super::observe::Observed;
 use crate::operator::audit::Audit;
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
@@ -37,7 +37,7 @@ const READS: usize = 8;
 /// What handling a request needs.
 pub struct Signing {
     /// Writes statuses, and reads requests whose status did not land.
-    client: Client,
+    pub(super) client: Client,
     /// Where the Issuers' side puts what serves.
     registry: Arc<Registry>,
     /// For which of them this process works.
@@ -75,17 +75,17 @@ impl Signing {
 
     /// What stands for this process, and no other, handling a request; none if it is not to.
     pub fn fence_of(&self, observed: &Observed) -> Option<Fence> {
-        let RequestKey { namespace, name } = &observed.key;
         let issuer = observed.issuer.as_ref();
         let is_unknown = || issuer.is_none_or(|issuer| self.registry.find(issuer).1.is_none());
         if self.is_selective && is_unknown() {
             return None;
         }
-        self.leadership.of(&issuer.map_or_else(|| format!("{namespace}/{name}"), ToString::to_string))
+        self.leadership.of(&issuer.map_or_else(|| observed.key.to_string(), ToString::to_string))
     }
 
     /// Handle a request of which `tries` is remembered and of whose last plan `parked` is left to do.
     #[instrument(level = "error", name = "request", skip_all, fields(
+        kind = %observed.key.kind,
         namespace = observed.key.namespace,
         request = observed.key.name,
         issuer = observed.issuer.as_ref().map(field::display),
@@ -96,12 +96,19 @@ impl Signing {
             return self.write_again(observed, parked, tries).await;
         }
         let Some(fence) = self.fence_of(&observed) else { return Handled::others(tries) };
-        let (mut entry, mut newest) = self.issuer_of(&observed);
-        if let Some(message) = observed.unapprovable() {
-            let plan = outcome::invalid(&observed.view, message, tries, now());
-            return self.carry_out(observed, fence, (plan, tries), (None, newest), None).await;
-        }
         let mut current = observed;
+        let refusal = match current.refusal() {
+            Some(why) => Some(why),
+            None => match self.denied_reference(&mut current, &fence, tries).await {
+                Ok(denied) => denied,
+                Err(looked) => return looked,
+            },
+        };
+        let (mut entry, mut newest) = self.issuer_of(&current);
+        if let Some(why) = refusal {
+            let plan = outcome::invalid(&current.view, &why, tries, now());
+            return self.carry_out(current, fence, (plan, tries), (None, newest), None).await;
+        }
         let mut called = None;
         let mut gate = request::gate(&current.view, &registry::view(entry.as_ref()), tries, now());
         if matches!(gate, Gate::Sign) {
@@ -134,7 +141,7 @@ impl Signing {
             },
         };
         if plan.status.is_none() {
-            self.events.publish(&fence, &current.target.reference, plan.events);
+            self.publish(&current, &fence, plan.events);
             return Handled { next: plan.next, ..Handled::again(plan.remember, Duration::ZERO) };
         }
         self.carry_out(current, fence, (plan, tries), (asked, newest), called).await
@@ -157,7 +164,7 @@ impl Signing {
     ) -> Result<(RequestPlan, Option<Called>), Lost> {
         let request = match current.sign_request(asked) {
             Ok(request) => request,
-            Err(message) => return Ok((outcome::invalid(&current.view, &message, tries, now()), None)),
+            Err(why) => return Ok((outcome::invalid(&current.view, &why, tries, now()), None)),
         };
         let (csr, tries) =
             (request.csr.clone(), Tries { attempts: tries.attempts.saturating_add(1), ..tries });
@@ -191,7 +198,7 @@ impl Signing {
             let complaint = Complaint {
                 serving: serving.clone(),
                 message: failure.message.clone(),
-                namespace: current.key.namespace.clone(),
+                namespace: current.account().to_owned(),
                 request: current.uid().to_owned(),
             };
             let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));

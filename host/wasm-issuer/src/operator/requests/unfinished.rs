@@ -3,19 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
-use tracing::warn;
 use wasm_issuer_core::issuance::plan::Next;
 use wasm_issuer_core::issuance::request::Tries;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::FairBytes;
 
 use super::handled::Parked;
-use super::observe::{Observed, RequestKey, observe};
+use super::observe::{Observed, RequestKey};
 use super::parking::InParking;
 use super::queue::Place as QueuePlace;
 use crate::api::IssuerKey;
-use crate::api::cert_manager::CertificateRequest;
 use crate::operator::metrics::RequestState;
 use crate::operator::namespaces::{Namespaces, Part};
 
@@ -69,7 +67,7 @@ pub struct Unfinished {
     entries: HashMap<RequestKey, Entry>,
     by_issuer: HashMap<IssuerKey, HashSet<RequestKey>>,
     /// What the lists that are under way have brought.
-    listed: HashMap<Part, HashSet<RequestKey>>,
+    listed: HashMap<(RequestKind, Part), HashSet<RequestKey>>,
 }
 
 impl Unfinished {
@@ -106,34 +104,33 @@ impl Unfinished {
         self.by_issuer.get(issuer).into_iter().flatten().cloned().collect()
     }
 
-    /// Take in what the watch of a part has brought.
-    pub fn observe(
-        &mut self,
-        part: &Part,
-        event: Event<DeserializeGuard<CertificateRequest>>,
-    ) -> Vec<Change> {
+    /// Take in what the watch of a kind in a part has brought.
+    pub fn observe(&mut self, kind: RequestKind, part: &Part, event: Event<Option<Observed>>) -> Vec<Change> {
+        let list = (kind, part.clone());
         match event {
             Event::Init => {
-                self.listed.insert(part.clone(), HashSet::new());
+                self.listed.insert(list, HashSet::new());
             }
-            Event::InitApply(guard) => {
-                let Some(observed) = self.read(guard) else { return vec![] };
-                self.listed.entry(part.clone()).or_default().insert(observed.key.clone());
+            Event::InitApply(observed) => {
+                let Some(observed) = self.served(observed) else { return vec![] };
+                self.listed.entry(list).or_default().insert(observed.key.clone());
                 return self.apply(observed).into_iter().collect();
             }
             Event::InitDone => {
-                let listed = self.listed.remove(part).unwrap_or_default();
-                let is_in = |key: &&RequestKey| part.as_deref().is_none_or(|of| key.namespace == of);
+                let listed = self.listed.remove(&list).unwrap_or_default();
+                let is_in = |key: &&RequestKey| {
+                    key.kind == kind && (part.is_none() || key.namespace.as_deref() == part.as_deref())
+                };
                 let gone = self.entries.keys().filter(is_in).filter(|key| !listed.contains(key)).cloned();
                 let gone: Vec<_> = gone.collect();
                 gone.iter().for_each(|key| drop(self.remove(key)));
                 return gone.into_iter().map(Change::Gone).collect();
             }
-            Event::Apply(guard) => {
-                return self.read(guard).and_then(|observed| self.apply(observed)).into_iter().collect();
+            Event::Apply(observed) => {
+                return self.served(observed).and_then(|observed| self.apply(observed)).into_iter().collect();
             }
-            Event::Delete(guard) => {
-                if let Some(observed) = guard.0.ok().and_then(observe) {
+            Event::Delete(observed) => {
+                if let Some(observed) = observed {
                     self.remove(&observed.key);
                     return vec![Change::Gone(observed.key)];
                 }
@@ -142,19 +139,10 @@ impl Unfinished {
         vec![]
     }
 
-    /// What is to be kept of a request, if it is for an Issuer that is served here.
-    fn read(&self, guard: DeserializeGuard<CertificateRequest>) -> Option<Observed> {
-        let is_served = |request: &Observed| {
-            request.issuer.as_ref().is_none_or(|issuer| self.namespaces.serves(issuer.kind))
-        };
-        match guard.0 {
-            Ok(request) => observe(request).filter(is_served),
-            Err(invalid) => {
-                let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-                warn!(?namespace, ?name, error = %invalid.error, "a CertificateRequest that cannot be read is ignored");
-                None
-            }
-        }
+    /// A request, if it is for an Issuer that is served here.
+    fn served(&self, observed: Option<Observed>) -> Option<Observed> {
+        let is_served = |issuer: &IssuerKey| self.namespaces.serves(issuer.kind);
+        observed.filter(|request| request.issuer.as_ref().is_none_or(is_served))
     }
 
     /// Take in a version of a request.
@@ -170,6 +158,9 @@ impl Unfinished {
         // its order, or for what is finished.
         if old.is_some_and(|old| observed.target.is_older_than(&old.observed.target)) {
             return None;
+        }
+        if let Some(old) = old {
+            observed.remember(&old.observed);
         }
         let is_news = old.is_none_or(|old| old.observed.differs(&observed));
         // What is remembered of one is not held against another one of the same name.
@@ -202,5 +193,37 @@ impl Unfinished {
             }
         }
         Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+    use serde_json::Value;
+
+    use super::super::observe::RequestObject;
+    use super::*;
+    use crate::api::cert_manager::CertificateRequest;
+    use crate::operator::testing::{request, signing_request};
+
+    fn observed<K: RequestObject>(mut object: Value) -> Option<Observed> {
+        object["metadata"] = serde_json::json!({"name": "web", "namespace": "team-a", "uid": "u"});
+        serde_json::from_value::<K>(object).unwrap().observe()
+    }
+
+    #[test]
+    fn a_list_of_one_kind_says_nothing_of_the_other() {
+        let signer = "wasmclusterissuers.wasm-issuer.dev/ca";
+        let kinds = RequestKind::ALL;
+        for listed in kinds {
+            let mut all = Unfinished::new(FairBytes::new(1 << 20), Namespaces::All);
+            all.observe(kinds[0], &None, Event::Apply(observed::<CertificateRequest>(request("web").1)));
+            let other = observed::<CertificateSigningRequest>(signing_request("web", signer).1);
+            all.observe(kinds[1], &None, Event::Apply(other));
+            all.observe(listed, &None, Event::Init);
+            let changes = all.observe(listed, &None, Event::InitDone);
+            assert!(matches!(changes.as_slice(), [Change::Gone(key)] if key.kind == listed));
+            assert_eq!(all.iter_mut().count(), 1);
+        }
     }
 }

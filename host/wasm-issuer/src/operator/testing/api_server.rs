@@ -54,6 +54,8 @@ pub enum Call {
     WriteStatus(Object),
     /// A Lease is created or replaced.
     WriteLease(Object),
+    /// It is asked whether somebody may do something.
+    Review,
     /// An Event is created, or counted once more.
     Event,
 }
@@ -174,6 +176,21 @@ impl ScriptedApi {
         let events = store.objects.iter().filter(|(object, _)| object.plural == "events");
         let same = events.filter(|(_, event)| event["reason"] == reason);
         same.map(|(_, event)| event["series"]["count"].as_i64().unwrap_or(1)).sum()
+    }
+
+    /// A user may refer to an Issuer of a namespace, `team-a/ca`; to all of them, `team-a/*`.
+    pub fn allow_reference(&self, user: &str, issuer: &str) {
+        self.store().references.insert(format!("{user} {issuer}"));
+    }
+
+    /// That right is taken back.
+    pub fn forbid_reference(&self, user: &str, issuer: &str) {
+        self.store().references.remove(&format!("{user} {issuer}"));
+    }
+
+    /// The specs of all SubjectAccessReviews that were asked for.
+    pub fn reviews(&self) -> Vec<Value> {
+        self.store().reviews.clone()
     }
 
     /// The next such call goes wrong.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::api_server::{Call, Fault, ScriptedApi};
 use super::line::Line;
-use super::objects::Object;
+use super::objects::{Object, SIGNING_REQUESTS};
 use super::rights::{Right, in_group};
 use super::store::Target;
 
@@ -71,11 +71,22 @@ fn target(uri: &Uri) -> Target {
     }
     let selected =
         query(uri, "fieldSelector").and_then(|s| s.strip_prefix("metadata.name=").map(str::to_owned));
-    let name = path.get(1).map(|&name| name.to_owned()).or(selected);
+    let name = path.get(1).map(|&name| unescaped(name)).or(selected);
     let labels = query(uri, "labelSelector").unwrap_or_default();
     let labels = labels.split(',').filter_map(|label| label.split_once('='));
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Target { plural: path[0].to_owned(), namespace, name, labels }
+}
+
+/// A segment of a path.
+fn unescaped(segment: &str) -> String {
+    let mut parts = segment.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A parameter of a URL.
@@ -127,6 +138,7 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
     let is_single = uri.path().rsplit('/').next() != Some(target.plural.as_str());
     let call = match method {
         _ if target.plural == "events" => Call::Event,
+        _ if target.plural == "subjectaccessreviews" => Call::Review,
         Method::PATCH => Call::WriteStatus(target.object()),
         Method::PUT => Call::WriteLease(target.object()),
         Method::POST => Call::WriteLease(Object { name: name(&body), ..target.object() }),
@@ -138,7 +150,7 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
         },
     };
     let fault = server.begin(&call);
-    if !server.allows(&right(&method, &uri, &target, is_watch, is_single)) {
+    if !server.allows(&right(&method, &uri, &target, is_watch, is_single)) || !may_sign(&server, &call) {
         return failure(403);
     }
     match &fault {
@@ -159,6 +171,25 @@ async fn handle(State(server): State<ScriptedApi>, method: Method, uri: Uri, bod
         std::future::pending::<()>().await;
     }
     answer
+}
+
+/// Whether the status of a CertificateSigningRequest may be written, which takes the right to sign by its signer's name, or
+/// by that of all signers of its domain.
+fn may_sign(server: &ScriptedApi, call: &Call) -> bool {
+    let Call::WriteStatus(object) = call else { return true };
+    if object.plural != SIGNING_REQUESTS {
+        return true;
+    }
+    let signer = server.get(object).and_then(|value| value["spec"]["signerName"].as_str().map(str::to_owned));
+    let Some(signer) = signer else { return true };
+    let all = signer.split_once('/').map(|(domain, _)| format!("{domain}/*"));
+    let right = |name| Right {
+        verb: "sign".to_owned(),
+        resource: "signers.certificates.k8s.io".to_owned(),
+        namespace: None,
+        name: Some(name),
+    };
+    [Some(signer), all].into_iter().flatten().any(|name| server.allows(&right(name)))
 }
 
 /// What RBAC is asked whether it allows it.
@@ -226,6 +257,17 @@ fn answer(
                 Ok(value) => success(&value),
                 Err(code) => failure(code),
             }
+        }
+        Call::Review => {
+            let mut review: Value = serde_json::from_slice(body).unwrap();
+            let attributes = &review["spec"]["resourceAttributes"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let [user, namespace, name] =
+                [&review["spec"]["user"], &attributes["namespace"], &attributes["name"]].map(text);
+            let allowed = store.references.contains(&format!("{user} {namespace}/{name}"));
+            store.reviews.push(review["spec"].clone());
+            review["status"] = json!({"allowed": allowed});
+            success(&review)
         }
         Call::Event => {
             let event: Value = serde_json::from_slice(body).unwrap();

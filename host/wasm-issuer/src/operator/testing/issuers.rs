@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use super::api_server::ScriptedApi;
@@ -44,6 +45,6 @@ pub fn start_issuers(api: &ScriptedApi, plugins: &ScriptedLoader) -> Arc<Registr
     let loader = Arc::new(plugins.clone());
     let issuers =
         Issuers::new(api.client(), loader, settings, registry.clone(), events, Leadership::alone(), metrics);
-    tokio::spawn(issuers.run(Synced::new(&Namespaces::All)));
+    tokio::spawn(issuers.run(Synced::new(&Namespaces::All, &RequestKind::ALL)));
     registry
 }

@@ -11,6 +11,9 @@ use wasm_issuer_core::issuance::GROUP;
 /// Where the tests' objects are.
 pub const NAMESPACE: &str = "team-a";
 
+/// How the kind of Kubernetes' own requests is called in URLs.
+pub const SIGNING_REQUESTS: &str = "certificatesigningrequests";
+
 /// The key of every request of the tests.
 pub static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate().unwrap());
 
@@ -62,6 +65,24 @@ pub fn request(name: &str) -> (Object, Value) {
         "status": {"conditions": [{"type": "Approved", "status": "True", "reason": "cert-manager.io"}]},
     });
     (Object::new("certificaterequests", name), value)
+}
+
+/// An approved CertificateSigningRequest of a signer, made by the user `jane`.
+pub fn signing_request(name: &str, signer: &str) -> (Object, Value) {
+    let csr = params().serialize_request(&*KEY).unwrap().pem().unwrap();
+    let value = json!({
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {},
+        "spec": {
+            "request": BASE64_STANDARD.encode(csr),
+            "signerName": signer,
+            "usages": ["digital signature", "server auth"],
+            "username": "jane", "uid": "u-1", "groups": ["dev"], "extra": {"scopes": ["a", "b"]},
+        },
+        "status": {"conditions": [{"type": "Approved", "status": "True", "reason": "AdminSaysSo"}]},
+    });
+    (Object { namespace: None, ..Object::new(SIGNING_REQUESTS, name) }, value)
 }
 
 /// A WasmIssuer whose plugin is in the ConfigMap `plugin`.

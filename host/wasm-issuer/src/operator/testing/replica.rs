@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory};
 
 use super::api_server::ScriptedApi;
@@ -102,9 +103,11 @@ impl Replica {
         )
         .selective(setup.selector.is_some());
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
-        let synced = Synced::new(&Namespaces::All);
+        let synced = Synced::new(&Namespaces::All, &RequestKind::ALL);
         let memory = FairBytes::new(1 << 20);
-        let requests = Requests::new(Arc::new(signing), synced.clone(), limits, memory, Namespaces::All);
+        let kinds = &RequestKind::ALL;
+        let requests =
+            Requests::new(kinds, Arc::new(signing), synced.clone(), limits, memory, Namespaces::All);
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = watch::channel(false);
         Self {

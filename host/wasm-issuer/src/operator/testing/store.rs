@@ -1,11 +1,13 @@
 //! What the API server in memory keeps: objects, and what happened to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::objects::Object;
+use super::objects::{Object, SIGNING_REQUESTS};
 
 /// All objects. Writes by the operator are as the API server does them, by others as a test wants them.
 #[derive(Default)]
@@ -17,6 +19,10 @@ pub struct Store {
     pub history: Vec<(u64, Object, Value)>,
     /// The kinds (by plural) whose watches are late, and up to which version they deliver.
     pub held: HashMap<String, u64>,
+    /// Which users may refer to which Issuers of which namespaces, `jane team-a/ca`.
+    pub references: BTreeSet<String>,
+    /// The reviews that were asked for.
+    pub reviews: Vec<Value>,
     /// How often the connections of the watches of a kind (by plural) died.
     pub deaths: HashMap<String, u64>,
 }
@@ -85,6 +91,8 @@ impl Store {
         let mut new = old.clone();
         let owned = old["metadata"]["managedFields"][0]["fieldsV1"]["f:status"].clone();
         let mut conditions = new["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        // The API server does not keep who wrote the conditions of Kubernetes' own requests.
+        let is_tracked = object.plural != SIGNING_REQUESTS;
         conditions.retain(|c| owned["f:conditions"].get(condition_key(c)).is_none());
         for field in owned.as_object().into_iter().flat_map(|fields| fields.keys()) {
             if let Some(status) = new["status"].as_object_mut() {
@@ -97,7 +105,9 @@ impl Store {
                 for applied in value.as_array().into_iter().flatten() {
                     conditions.retain(|c| c["type"] != applied["type"]);
                     conditions.push(applied.clone());
-                    fields["f:conditions"][condition_key(applied)] = json!({".": {}});
+                    if is_tracked {
+                        fields["f:conditions"][condition_key(applied)] = json!({".": {}});
+                    }
                 }
             } else {
                 new["status"][field] = value.clone();
@@ -105,6 +115,9 @@ impl Store {
             }
         }
         new["status"]["conditions"] = conditions.into();
+        if object.plural == SIGNING_REQUESTS && !is_valid(&old["status"], &new["status"]) {
+            return Err(422);
+        }
         new["metadata"]["managedFields"] = json!([{
             "manager": wasm_issuer_core::issuance::FIELD_MANAGER,
             "operation": "Apply",
@@ -117,6 +130,24 @@ impl Store {
         }
         Ok(self.objects[object].clone())
     }
+}
+
+/// Whether the API server takes this status of a CertificateSigningRequest after that one.
+fn is_valid(old: &Value, new: &Value) -> bool {
+    const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
+    let finals = |status: &Value| -> Vec<Value> {
+        let all = status["conditions"].as_array().into_iter().flatten();
+        all.filter(|c| FINAL.iter().any(|type_| c["type"] == *type_)).cloned().collect()
+    };
+    let is_pem = |certificate: &str| {
+        let pem = BASE64_STANDARD.decode(certificate).unwrap();
+        pem.starts_with(b"-----BEGIN CERTIFICATE-----\n")
+    };
+    let types = |status: &Value| finals(status).iter().map(|c| c["type"].clone()).collect::<Vec<_>>();
+    finals(new).iter().all(|c| c["status"] == "True")
+        && types(old).iter().all(|type_| types(new).contains(type_))
+        && (old["certificate"].is_null() || old["certificate"] == new["certificate"])
+        && new["certificate"].as_str().is_none_or(is_pem)
 }
 
 /// The key of a condition in managed fields.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use wasm_issuer_runtime::FairBytes;
@@ -97,7 +98,7 @@ impl Bench {
             leadership.clone(),
             metrics.clone(),
         );
-        let synced = Synced::new(&namespaces);
+        let synced = Synced::new(&namespaces, &RequestKind::ALL);
         tokio::spawn(issuers.run(synced.clone()));
         let (stop, stopped) = watch::channel(false);
         let request_memory = FairBytes::new(1 << 20);
@@ -113,7 +114,8 @@ impl Bench {
             );
             let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
             let memory = request_memory.clone();
-            let requests = Requests::new(Arc::new(signing), synced, limits, memory, namespaces);
+            let kinds = &RequestKind::ALL;
+            let requests = Requests::new(kinds, Arc::new(signing), synced, limits, memory, namespaces);
             tokio::spawn(requests.run(api.client(), changes, stopped));
         }
         Self { api, plugins, registry, metrics, ca, policy, turns, request_memory, _stop: stop }

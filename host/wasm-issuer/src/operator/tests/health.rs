@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{FairBytes, IssuerMemory, Turns};
 
 use crate::operator::audit::Audit;
@@ -26,7 +27,7 @@ use crate::policy::PolicyFile;
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
 #[tokio::test(start_paused = true)]
 async fn loops_with_nothing_to_do_come_round() {
-    let (api, synced) = (ScriptedApi::new(), Synced::new(&Namespaces::All));
+    let (api, synced) = (ScriptedApi::new(), Synced::new(&Namespaces::All, &RequestKind::ALL));
     api.every(Call::Watch("certificaterequests".to_owned()), Fault::Hang);
     api.every(Call::Watch("wasmissuers".to_owned()), Fault::Hang);
     let (registry, changes) = Registry::new();
@@ -59,6 +60,7 @@ async fn loops_with_nothing_to_do_come_round() {
     let leadership = Leadership::alone();
     let signing = Signing::new(api.client(), registry, leadership, events, metrics, Audit::off(), turns);
     let requests = Requests::new(
+        &RequestKind::ALL,
         Arc::new(signing),
         synced.clone(),
         Limits { total: 8, per_issuer: 8, per_namespace: 8 },
@@ -68,6 +70,6 @@ async fn loops_with_nothing_to_do_come_round() {
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(requests.run(api.client(), changes, stopped));
     sleep(Duration::from_secs(3600)).await;
-    assert_eq!(synced.loops(), ["Issuers", "CertificateRequests"]);
+    assert_eq!(synced.loops(), ["Issuers", "requests"]);
     assert_eq!(alive(State(synced)).await, (StatusCode::OK, "ok\n".to_owned()));
 }

@@ -3,6 +3,7 @@
 mod handover;
 mod losing;
 mod shards;
+mod signing_requests;
 mod standby;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What becomes of CertificateRequests: here when all goes well and when somebody changes them meanwhile.
 
 mod audit;
+mod signing_requests;
 mod starts;
 mod watching;
 mod writes;
@@ -18,6 +19,7 @@ use wasm_issuer_core::issuance::audit::PluginName;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
 use wasm_issuer_core::issuance::request::RetryPolicy;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_core::issuance::verify::{TrustedCas, Verification};
 use wasm_issuer_runtime::{FairBytes, Turns};
@@ -42,38 +44,49 @@ const DENIED: &str =
 const WAITS: &str = "False Pending: Failed to sign CertificateRequest, will retry: scripted";
 const REST: FailureKind = FailureKind::Retry { after: Some(Duration::from_secs(300)) };
 
-/// The requests' side, with one Issuer that is ready.
+/// The requests' side, with an Issuer of each kind that is ready, `ca`.
 struct Bench {
     api: ScriptedApi,
     signer: ScriptedSigner,
+    registry: Arc<Registry>,
     running: JoinHandle<()>,
-    /// Kept open: the requests' side waits for stop and tells the Issuer what happened.
-    open: (watch::Sender<bool>, mpsc::Receiver<Feedback>),
+    /// Kept open: the requests' side waits for stop and tells the Issuers what happened.
+    open: (watch::Sender<bool>, [mpsc::Receiver<Feedback>; 2]),
 }
 
 impl Bench {
     fn start(api: &ScriptedApi, signer: &ScriptedSigner) -> Self {
-        Self::audited(api, signer, Audit::off())
+        Self::start_for(&RequestKind::ALL, api, signer, Audit::off())
     }
 
     /// One whose decisions are recorded there.
     fn audited(api: &ScriptedApi, signer: &ScriptedSigner, audit: Audit) -> Self {
+        Self::start_for(&RequestKind::ALL, api, signer, audit)
+    }
+
+    /// For requests of these kinds only.
+    fn start_for(
+        kinds: &'static [RequestKind],
+        api: &ScriptedApi,
+        signer: &ScriptedSigner,
+        audit: Audit,
+    ) -> Self {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
-        let feedback = put_issuer(&registry, signer);
-        let synced = Synced::new(&Namespaces::All);
+        let feedback = IssuerKind::ALL.map(|kind| put_issuer(&registry, kind, signer));
+        let synced = Synced::new(&Namespaces::All, kinds);
         synced.mark("WasmIssuer", &None);
         synced.mark("WasmClusterIssuer", &None);
         let turns = Turns::at_a_time(1).unwrap();
         let leadership = Leadership::alone();
-        let signing = Signing::new(api.client(), registry, leadership, events, metrics, audit, turns);
+        let signing = Signing::new(api.client(), registry.clone(), leadership, events, metrics, audit, turns);
         let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
         let (stop, stopped) = watch::channel(false);
         let memory = FairBytes::new(1 << 20);
-        let requests = Requests::new(Arc::new(signing), synced, limits, memory, Namespaces::All);
+        let requests = Requests::new(kinds, Arc::new(signing), synced, limits, memory, Namespaces::All);
         let running = tokio::spawn(requests.run(api.client(), changes, stopped));
-        Self { api: api.clone(), signer: signer.clone(), running, open: (stop, feedback) }
+        Self { api: api.clone(), signer: signer.clone(), registry, running, open: (stop, feedback) }
     }
 
     /// With one request, `web`, and these answers of the plugin.
@@ -127,14 +140,15 @@ fn ask(api: &ScriptedApi, name: &str) -> Object {
     object
 }
 
-fn put_issuer(registry: &Registry, signer: &ScriptedSigner) -> mpsc::Receiver<Feedback> {
+fn issuer_key(kind: IssuerKind) -> IssuerKey {
+    let namespace = (kind == IssuerKind::Namespaced).then(|| NAMESPACE.to_owned());
+    IssuerKey { kind, namespace, name: "ca".to_owned() }
+}
+
+fn put_issuer(registry: &Registry, kind: IssuerKind, signer: &ScriptedSigner) -> mpsc::Receiver<Feedback> {
     let (feedback, news) = mpsc::channel(8);
     let now = jiff::Timestamp::now();
-    let key = IssuerKey {
-        kind: IssuerKind::Namespaced,
-        namespace: Some(NAMESPACE.to_owned()),
-        name: "ca".to_owned(),
-    };
+    let key = issuer_key(kind);
     let serving = Serving {
         signer: Arc::new(signer.clone()),
         plugin: PluginName { sha256: "4f0c".to_owned(), source: "scripted".to_owned() },

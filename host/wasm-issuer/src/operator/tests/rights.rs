@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use wasm_issuer_core::issuance::approval::signer_name;
 use wasm_issuer_core::issuance::condition::READY;
 use wasm_issuer_core::issuance::signer::FailureKind;
 use wasm_issuer_runtime::testing::net::Net;
@@ -15,6 +16,7 @@ use crate::operator::control_plane::ControlPlane;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::testing::{
     Answer, Object, Replica, Right, Rights, ScriptedApi, Setup, config_map, issuer, request, secret,
+    signing_request,
 };
 
 /// What the operator does, each by one right.
@@ -28,6 +30,11 @@ enum Behaviour {
     ANewRequestIsNoticed,
     ARequestForWhichThereWasNoRoomIsReadAgain,
     ACertificateIsWritten,
+    ASigningRequestIsFound,
+    ANewSigningRequestIsNoticed,
+    ASigningRequestForWhichThereWasNoRoomIsReadAgain,
+    ACertificateIsWrittenToASigningRequest(IssuerKind),
+    WhetherARequesterMayReferToAnIssuerIsKnown,
     APluginIsReadFromItsConfigMap,
     ANewPluginIsNoticedAtOnce,
     ASecretIsLent,
@@ -56,6 +63,20 @@ fn use_of(right: &Right) -> Option<Behaviour> {
         ("watch", "certificaterequests", "", "cert-manager.io") => ANewRequestIsNoticed,
         ("get", "certificaterequests", "", "cert-manager.io") => ARequestForWhichThereWasNoRoomIsReadAgain,
         ("patch", "certificaterequests", "status", "cert-manager.io") => ACertificateIsWritten,
+        ("list", "certificatesigningrequests", "", "certificates.k8s.io") => ASigningRequestIsFound,
+        ("watch", "certificatesigningrequests", "", "certificates.k8s.io") => ANewSigningRequestIsNoticed,
+        ("get", "certificatesigningrequests", "", "certificates.k8s.io") => {
+            ASigningRequestForWhichThereWasNoRoomIsReadAgain
+        }
+        ("patch", "certificatesigningrequests", "status", "certificates.k8s.io") => {
+            ACertificateIsWrittenToASigningRequest(IssuerKind::Cluster)
+        }
+        ("sign", "signers", "", "certificates.k8s.io") => {
+            ACertificateIsWrittenToASigningRequest(signed_for(right.name.as_deref()?)?)
+        }
+        ("create", "subjectaccessreviews", "", "authorization.k8s.io") => {
+            WhetherARequesterMayReferToAnIssuerIsKnown
+        }
         ("get", "configmaps", "", "") => APluginIsReadFromItsConfigMap,
         ("list" | "watch", "configmaps", "", "") => ANewPluginIsNoticedAtOnce,
         ("get", "secrets", "", "") => ASecretIsLent,
@@ -69,6 +90,11 @@ fn use_of(right: &Right) -> Option<Behaviour> {
         ("get", "leases", "", "coordination.k8s.io") => ALeaseThatAPersonHasMadeIsTaken,
         _ => return None,
     })
+}
+
+/// The kind of Issuers that this name of signers is for.
+fn signed_for(signers: &str) -> Option<IssuerKind> {
+    IssuerKind::ALL.into_iter().find(|kind| signers == signer_name(kind.plural(), None, "*"))
 }
 
 /// An operator with some rights.
@@ -140,6 +166,16 @@ impl Operator {
         (api, object, replica)
     }
 
+    /// The same with an Issuer of this kind that is ready, and a CertificateSigningRequest for it whose requester may refer
+    /// to it.
+    async fn with_signing_request(&self, kind: IssuerKind) -> (Bench, IssuerKey, Object) {
+        let (bench, key) = self.start(kind, &json!({}));
+        soon(|| is_ready(&bench, &key)).await;
+        bench.api.allow_reference("jane", &format!("{}/ca", self.place));
+        let web = ask_kubernetes(&bench, &key, "web");
+        (bench, key, web)
+    }
+
     async fn does(&self, behaviour: Behaviour) -> bool {
         let namespaced = IssuerKind::Namespaced;
         match behaviour {
@@ -185,6 +221,32 @@ impl Operator {
             Behaviour::ACertificateIsWritten => {
                 let (bench, web) = self.with_request(vec![]).await;
                 soon(|| is_issued(&bench, &web)).await
+            }
+            Behaviour::ASigningRequestIsFound => {
+                let (bench, ..) = self.with_signing_request(namespaced).await;
+                soon(|| asked(&bench) == 1).await
+            }
+            Behaviour::ANewSigningRequestIsNoticed => {
+                let (bench, key, _) = self.with_signing_request(namespaced).await;
+                soon(|| asked(&bench) == 1).await;
+                ask_kubernetes(&bench, &key, "new");
+                soon(|| asked(&bench) == 2).await
+            }
+            Behaviour::ASigningRequestForWhichThereWasNoRoomIsReadAgain => {
+                let (bench, key, web) = self.with_signing_request(namespaced).await;
+                soon(|| has_certificate(&bench, &web)).await;
+                let mut share = bench.request_memory.share(&self.place);
+                while share.grow(256).is_ok() {}
+                let late = ask_kubernetes(&bench, &key, "late");
+                soon(|| has_certificate(&bench, &late)).await
+            }
+            Behaviour::ACertificateIsWrittenToASigningRequest(kind) => {
+                let (bench, _, web) = self.with_signing_request(kind).await;
+                soon(|| has_certificate(&bench, &web)).await
+            }
+            Behaviour::WhetherARequesterMayReferToAnIssuerIsKnown => {
+                let (bench, _, web) = self.with_signing_request(namespaced).await;
+                soon(|| has_certificate(&bench, &web)).await
             }
             Behaviour::APluginIsReadFromItsConfigMap => {
                 let (bench, key) = self.start(namespaced, &json!({}));
@@ -275,6 +337,14 @@ fn lease(holder: &str, is_labelled: bool) -> Value {
     })
 }
 
+/// Somebody asks an Issuer for a certificate by a CertificateSigningRequest.
+fn ask_kubernetes(bench: &Bench, issuer: &IssuerKey, name: &str) -> Object {
+    let signer = signer_name(issuer.kind.plural(), issuer.namespace.as_deref(), &issuer.name);
+    let (request, value) = signing_request(name, &signer);
+    bench.api.put(&request, value);
+    request
+}
+
 fn put_endpoints(api: &ScriptedApi) {
     let (plural, namespace) = ("endpointslices".to_owned(), Some("default".to_owned()));
     let slice = Object { plural, namespace, name: "kubernetes".to_owned() };
@@ -298,6 +368,10 @@ fn is_ready(bench: &Bench, key: &IssuerKey) -> bool {
 
 fn is_issued(bench: &Bench, request: &Object) -> bool {
     bench.api.condition(request, READY).as_deref() == Some(ISSUED)
+}
+
+fn has_certificate(bench: &Bench, request: &Object) -> bool {
+    bench.api.get(request).is_some_and(|value| value["status"]["certificate"].is_string())
 }
 
 /// How many requests the plugin was asked to sign.

@@ -19,7 +19,9 @@ async fn lines_within_a_request_and_a_check_name_their_objects_whoever_logs() {
     let web = bench.ask(MARK);
     bench.until_issued(&web).await;
     let issuer = "WasmIssuer team-a/ca";
-    let request = json!({"name": "request", "namespace": "team-a", "request": MARK, "issuer": issuer});
+    let request = json!({
+        "name": "request", "kind": "CertificateRequest", "namespace": "team-a", "request": MARK, "issuer": issuer,
+    });
     let spans = |message: &str| {
         let lines = log::lines(message);
         let [line] = &lines[..] else { panic!("{lines:?}") };

@@ -8,7 +8,9 @@ use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::bench::{Bench, CHECKED};
 use crate::operator::namespaces::Namespaces;
-use crate::operator::testing::{Answer, Call, Fault, Object, ScriptedApi, config_map, issuer, request};
+use crate::operator::testing::{
+    Answer, Call, Fault, Object, ScriptedApi, config_map, issuer, request, signing_request,
+};
 
 fn namespaces() -> Namespaces {
     Namespaces::of(&["team-a".to_owned(), "team-b".to_owned()]).unwrap()
@@ -53,6 +55,10 @@ async fn what_is_not_in_a_teams_namespaces_is_left_alone() {
         api.put(&map.in_namespace("operator"), value);
     });
     let api = &bench.api;
+    // Nor is what has no namespace theirs, though it names an Issuer of one.
+    api.allow_reference("jane", "team-a/ca");
+    let (csr, value) = signing_request("web", "wasmissuers.wasm-issuer.dev/team-a.ca");
+    api.put(&csr, value);
     let served = ["team-a", "team-b"].map(|namespace| put_request(api, namespace, "WasmIssuer"));
     let foreign = [put_request(api, "team-c", "WasmIssuer"), put_request(api, "team-a", "WasmClusterIssuer")];
     for request in &served {
@@ -64,8 +70,9 @@ async fn what_is_not_in_a_teams_namespaces_is_left_alone() {
         assert_eq!(ready(api, object), "", "{object:?}");
     }
     assert_eq!(ready_ones(&bench), 2);
+    assert!(api.get(&csr).unwrap()["status"]["certificate"].is_null());
     // Nothing was asked that Roles do not allow.
-    for plural in ["wasmissuers", "wasmclusterissuers", "certificaterequests"] {
+    for plural in ["wasmissuers", "wasmclusterissuers", "certificaterequests", "certificatesigningrequests"] {
         assert_eq!(api.count(&Call::List(plural.to_owned())), 0, "{plural}");
     }
 }

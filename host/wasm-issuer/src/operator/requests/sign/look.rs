@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Api;
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::write::{Found, Wanted, is_wanted};
 
 use super::Signing;
-use crate::api::cert_manager::CertificateRequest;
 use crate::operator::leadership::Fence;
 use crate::operator::read::in_time;
 use crate::operator::requests::asked::Asked;
-use crate::operator::requests::audited;
 use crate::operator::requests::handled::Handled;
-use crate::operator::requests::observe::{Observed, observe};
+use crate::operator::requests::observe::Observed;
+use crate::operator::requests::{audited, objects};
 
 /// When to look again at a request that could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(5);
@@ -36,7 +34,7 @@ impl Signing {
     }
 
     /// What is asked for, read again if there was no room for it. Else, there is nothing to sign for now.
-    pub(super) async fn asked(
+    pub(in crate::operator::requests) async fn asked(
         &self,
         current: &mut Arc<Observed>,
         tries: Tries,
@@ -75,13 +73,13 @@ impl Signing {
 
     /// What has become of a request.
     pub(super) async fn read(&self, old: &Observed) -> Found<Observed> {
-        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), &old.key.namespace);
-        let Ok(newer) = in_time(api.get_opt(&old.key.name)).await else { return Found::Unknown };
+        let Ok(newer) = in_time(objects::read(&self.client, &old.key)).await else { return Found::Unknown };
         if let Some(request) = &newer {
             audited::saw(&self.audit, request);
         }
-        match newer.and_then(observe) {
-            Some(newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
+        match newer {
+            Some(mut newer) if newer.uid() == old.uid() && newer.fingerprint.spec == old.fingerprint.spec => {
+                newer.remember(old);
                 Found::There(newer)
             }
             _ => Found::Gone,

@@ -7,9 +7,7 @@ use tracing::{debug, info};
 use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{self, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::is_publishable;
-use wasm_issuer_core::issuance::write::{
-    AfterWrite, Found, Wanted, WriteFailure, after_failure, has_landed, is_wanted,
-};
+use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
 
 use super::Signing;
 use crate::operator::apply::{ApplyError, apply_status};
@@ -17,7 +15,8 @@ use crate::operator::audit::Ticket;
 use crate::operator::clock::now;
 use crate::operator::leadership::Fence;
 use crate::operator::requests::handled::{Handled, Parked};
-use crate::operator::requests::observe::{self, Observed};
+use crate::operator::requests::objects;
+use crate::operator::requests::observe::{Observed, RequestKey};
 
 impl Signing {
     /// Say that a request waits for its turn. Returns it as it is then.
@@ -25,7 +24,10 @@ impl Signing {
         let fence = self.fence_of(observed)?;
         let status = request::waiting_for_its_turn(&observed.view, now())?;
         let written = self.write(&fence, observed, &status).await;
-        written.inspect_err(|error| debug!(namespace = observed.key.namespace, request = observed.key.name, %error, "a wait was not told")).ok()
+        let RequestKey { kind, namespace, name } = &observed.key;
+        written
+            .inspect_err(|error| debug!(%kind, namespace, request = name, %error, "a wait was not told"))
+            .ok()
     }
 
     /// Write the first status. If that fails, the final write meets the same obstacle and deals with it.
@@ -45,13 +47,17 @@ impl Signing {
         }
     }
 
+    /// Write a status, as long as the fence stands. What the object has no place for is remembered with the request alone.
     async fn write(
         &self,
         fence: &Fence,
         observed: &Observed,
         status: &RequestStatus,
     ) -> Result<Observed, ApplyError> {
-        let written = apply_status(&self.client, fence, &observed.target, &observe::status(status)).await;
+        let Some(body) = objects::written(observed, status) else {
+            return Ok(observed.with_status(status, observed.target.clone()));
+        };
+        let written = apply_status(&self.client, fence, &observed.target, &body).await;
         self.metrics.wrote_status(&observed.target.reference, &written);
         Ok(observed.with_status(status, written?))
     }
@@ -91,15 +97,16 @@ impl Signing {
             why == WriteFailure::Unanswered || (why == WriteFailure::Conflict && before.write_failures > 0);
         if may_have_landed
             && let Found::There(newer) = self.read(&current).await
-            && has_landed(status, &newer.view)
+            && objects::has_landed(status, &newer)
         {
+            let newer = newer.with_status(status, newer.target.clone());
             return self.written(newer, plan, fence, ticket);
         }
         if let Some(ticket) = ticket {
             ticket.not_written(&error.to_string(), why == WriteFailure::Unanswered);
         }
         if matches!(why, WriteFailure::Refused | WriteFailure::Unanswered) {
-            self.report(fence, &current, &error);
+            self.report(fence, &current, "write the status", &error);
         }
         let failures = before.write_failures.saturating_add(1);
         let tries = before.write_failed(plan.remember, failures);
@@ -120,7 +127,7 @@ impl Signing {
     ) -> Handled {
         ticket.take().into_iter().for_each(Ticket::written);
         self.log(&newer);
-        self.events.publish(fence, &newer.target.reference, plan.events.clone());
+        self.publish(&newer, fence, plan.events.clone());
         let finished = newer.view.is_finished();
         let tries = Tries::written(plan.remember);
         Handled { now: Some(Arc::new(newer)), finished, tries, next: plan.next, parked: None }
