@@ -1,5 +1,6 @@
 //! What a process does for an Issuer that another process works for, and when it takes over.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,10 +53,21 @@ impl IssuerTask {
     /// Load what another process works with, in case that this one has to.
     #[instrument(level = "error", skip_all, fields(issuer = %self.current.key))]
     async fn warm(&mut self) -> Next {
-        let (shared, observed, mut newer) = (self.shared.clone(), self.current.clone(), self.object.clone());
-        let preparation = tokio::select! {
-            preparation = shared.preparer.warm(&observed, self.prepared.clone()) => preparation,
-            () = observed.other_spec(&mut newer) => return Next::After(Duration::ZERO),
+        let (shared, observed) = (self.shared.clone(), self.current.clone());
+        let mut preparation = pin!(shared.preparer.warm(&observed, self.prepared.clone()));
+        let preparation = loop {
+            tokio::select! {
+                preparation = &mut preparation => break preparation,
+                changed = self.object.changed() => {
+                    if changed.is_err() || observed.has_other_spec(&self.object.borrow()) {
+                        self.object.mark_changed();
+                        return Next::After(Duration::ZERO);
+                    }
+                    // The other process's status. Requests go by it, should they be this one's before the plugin is there.
+                    self.take_newest();
+                    self.publish();
+                }
+            }
         };
         self.dependencies.read = preparation.read;
         self.prepared = preparation.prepared.or(self.prepared.take());

@@ -101,6 +101,34 @@ async fn who_takes_over_knows_how_the_issuer_is() {
     assert_eq!(writes(&api, &web), 1);
 }
 
+/// As long as it takes: a request that is its own by then is not told what is not so.
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_before_its_plugin_is_there_knows_how_the_issuer_is() {
+    let api = ScriptedApi::new();
+    let (map, value) = config_map("plugin", "v1");
+    api.put(&map, value);
+    let first = Replica::start(&api, "first", &Setup::default());
+    api.until("a leader", |_| first.leads()).await;
+    let second = Replica::start(&api, "second", &Setup::default());
+    second.plugins.uncompiled("v1");
+    sleep(LEASE).await;
+    let (ca, value) = issuer("ca");
+    api.put(&ca, value);
+    api.until("ready", |api| api.condition(&ca, READY).as_deref() == Some(CHECKED)).await;
+    sleep(LEASE).await;
+    assert_eq!(second.issuer("ca").unwrap().ready.unwrap().status, TRUE);
+    first.kill();
+    let web = ask(&api, "web");
+    api.until("taken over", |_| second.leads()).await;
+    sleep(LEASE).await;
+    assert!(
+        api.events().iter().all(|event| !event.starts_with("WaitingForIssuerReady")),
+        "{:?}",
+        api.events()
+    );
+    assert!(api.condition(&web, READY).is_some_and(|ready| ready.starts_with("Unknown Initializing")));
+}
+
 /// Nobody has checked that one.
 #[tokio::test(start_paused = true)]
 async fn who_takes_over_checks_first_what_the_status_does_not_vouch_for() {
