@@ -131,7 +131,7 @@ impl Requests {
                     Ok(event) => self.observe(kind, &part, event),
                     Err(error) => {
                         self.signing.metrics.watch_broke(kind.into());
-                        error!(namespace = part.as_deref(), %error, "cannot watch {kind}s; {}", hint(kind));
+                        error!(namespace = part.as_deref(), %error, "cannot watch {kind}s; {}", objects::hint(kind));
                     }
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
@@ -333,16 +333,6 @@ impl Requests {
     fn forget(&mut self, key: &RequestKey) {
         self.queue.forget(key);
         self.unfinished.remove(key);
-    }
-}
-
-/// What to look at where requests of a kind cannot be watched.
-fn hint(kind: RequestKind) -> &'static str {
-    match kind {
-        RequestKind::CertificateRequest => "is cert-manager installed and may the ServiceAccount list them?",
-        RequestKind::CertificateSigningRequest => {
-            "may the ServiceAccount list them? --kubernetes-csrs=false does without"
-        }
     }
 }
 

@@ -209,6 +209,8 @@ fn an_order_is_kept_in_a_condition_and_a_failure_is_final() {
         );
         // The API server lets nobody who applies take a condition away.
         assert_eq!(object.says(RESUME), "False Over: ");
+        // Events are sent behind the work.
+        t.wait_event(KIND, &name, ISSUED).await;
         assert_eq!(t.events(KIND, &name).await.last().map(String::as_str), Some(ISSUED));
 
         t.hostile_issuer("ca", json!({"behaviour": "condition"})).await;

@@ -63,6 +63,16 @@ fn read_guarded<K: RequestObject>(guard: DeserializeGuard<K>) -> Option<Observed
     }
 }
 
+/// What to look at where requests of a kind cannot be watched.
+pub fn hint(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::CertificateRequest => "is cert-manager installed and may the ServiceAccount list them?",
+        RequestKind::CertificateSigningRequest => {
+            "may the ServiceAccount list them? --kubernetes-csrs=false does without"
+        }
+    }
+}
+
 /// A request as it is now; none if there is none of ours by that name.
 pub async fn read(client: &Client, key: &RequestKey) -> kube::Result<Option<Observed>> {
     let (client, namespace) = (client.clone(), key.namespace.as_deref().unwrap_or_default());
