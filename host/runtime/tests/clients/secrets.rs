@@ -184,7 +184,8 @@ fn inputs(random: &mut Random) -> Vec<(String, Secret)> {
 }
 
 /// Both sign: whether clients get to trust the same CA. We leave out one that is not valid now, take the one that lasts where
-/// there are several of its name, and read all of ca.crt, of which cert-manager reads the first.
+/// there are several of its name, and a root where there is one (of two CAs that signed each other cert-manager takes the other
+/// if only the signing one is self-signed), and read all of ca.crt, of which cert-manager reads the first.
 fn is_same_ca(secret: &Secret, ours: &[u8], theirs: &[u8]) -> bool {
     let ders = |text: &[u8]| {
         // There is none in an empty one.
@@ -198,7 +199,8 @@ fn is_same_ca(secret: &Secret, ours: &[u8], theirs: &[u8]) -> bool {
     let given: BTreeSet<_> = [of("tls.crt"), of("ca.crt")].concat().into_iter().collect();
     let namesakes = given.iter().filter_map(|der| Certificate::parse(der).ok());
     let namesakes = namesakes.filter(|it| it.subject_der() == ca.subject_der()).count();
-    ours == theirs || !is_valid || namesakes > 1 || of("ca.crt").len() > 1
+    let only_ours_is_root = Certificate::parse(&ours[0]).unwrap().is_self_signed() && !ca.is_self_signed();
+    ours == theirs || !is_valid || namesakes > 1 || only_ours_is_root || of("ca.crt").len() > 1
 }
 
 #[derive(Default)]
