@@ -32,6 +32,11 @@ impl Allowance {
         *refilled = ((*refilled).max(now) + REFILL * computed).min(now + 2 * REFILL * BURST);
     }
 
+    /// Whether all is there.
+    pub fn is_whole(&self) -> bool {
+        *lock(&self.refilled) <= Instant::now()
+    }
+
     /// Whether nothing is left.
     pub fn is_spent(&self) -> bool {
         *lock(&self.refilled) >= Instant::now() + REFILL * BURST

@@ -27,7 +27,8 @@ pub type Turn = (Option<OwnedSemaphorePermit>, FairSlot);
 pub struct CallThread {
     allowance: Arc<Allowance>,
     background: Arc<Background>,
-    is_long: AtomicBool,
+    /// It goes on in the background.
+    leaves: AtomicBool,
     turn: Mutex<Option<Turn>>,
     /// What it had computed before it was given a thread last, in nanoseconds.
     before: AtomicU64,
@@ -41,7 +42,7 @@ impl CallThread {
         Self {
             allowance,
             background,
-            is_long: AtomicBool::default(),
+            leaves: AtomicBool::default(),
             turn: Mutex::default(),
             before: AtomicU64::default(),
             since: AtomicU64::default(),
@@ -58,7 +59,7 @@ impl CallThread {
         let mut call = Box::pin(async move { thread.count(at_home(home, call)).await });
         let here = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if self.is_long.load(Ordering::Relaxed) => Poll::Ready(None),
+            Poll::Pending if self.leaves.load(Ordering::Relaxed) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         match here.await {
@@ -68,8 +69,8 @@ impl CallThread {
     }
 
     /// From now on it runs in the background, as soon as it gives back the thread that it has.
-    pub fn is_long(&self) {
-        self.is_long.store(true, Ordering::Relaxed);
+    pub fn to_background(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
     }
 
     /// Run the call, or a part of it, and count what it computes.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ const FEW_BYTES: usize = 64 << 10;
 pub struct Turns {
     slots: Arc<FairSlots>,
     background: Arc<Background>,
-    /// Those of the namespaces that have calls.
-    allowances: Arc<Mutex<HashMap<Arc<str>, Weak<Allowance>>>>,
+    /// Those of the namespaces that have calls, or had some a moment ago.
+    allowances: Arc<Mutex<HashMap<Arc<str>, Arc<Allowance>>>>,
 }
 
 /// The turns of one Issuer's calls.
@@ -109,6 +109,12 @@ impl Turns {
         self.background.compute(job).await
     }
 
+    /// How many namespaces are remembered.
+    #[cfg(test)]
+    pub fn namespaces(&self) -> usize {
+        lock(&self.allowances).len()
+    }
+
     /// Whether nobody computes in the background.
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
@@ -117,13 +123,12 @@ impl Turns {
 
     fn allowance(&self, namespace: &Arc<str>) -> Arc<Allowance> {
         let mut all = lock(&self.allowances);
-        if let Some(allowance) = all.get(namespace).and_then(Weak::upgrade) {
-            return allowance;
+        if let Some(allowance) = all.get(namespace) {
+            return allowance.clone();
         }
-        all.retain(|_, allowance| allowance.strong_count() > 0);
-        let allowance = Arc::new(Allowance::new());
-        all.insert(namespace.clone(), Arc::downgrade(&allowance));
-        allowance
+        // Calls one after the other are to have no new one each.
+        all.retain(|_, allowance| Arc::strong_count(allowance) > 1 || !allowance.is_whole());
+        all.entry(namespace.clone()).or_insert_with(|| Arc::new(Allowance::new())).clone()
     }
 }
 
@@ -179,7 +184,7 @@ impl CallTurns {
         waits.store(true, Ordering::Relaxed);
         async move {
             if let Some((turn, thread)) = taken {
-                thread.is_long();
+                thread.to_background();
                 // Gives up the thread, which may not be one of the background yet.
                 yield_now().await;
                 thread.hold(turn.await);

@@ -194,6 +194,20 @@ async fn a_namespace_that_has_spent_its_allowance_takes_turns() {
     assert!(goes_on(next.first()));
 }
 
+/// One after the other they are as many.
+#[tokio::test(start_paused = true)]
+async fn an_allowance_outlives_the_calls_that_spent_it() {
+    let all = Turns::at_a_time(1).unwrap();
+    let _held = hold(&all);
+    (0..3).for_each(|_| compute_long(&call(&all, "hostile")));
+    assert!(goes_on(call(&all, "modest").first()));
+    assert!(!goes_on(call(&all, "hostile").first()));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(goes_on(call(&all, "hostile").first()));
+    let _late = call(&all, "late");
+    assert_eq!(all.namespaces(), 2, "the others are forgotten");
+}
+
 #[tokio::test]
 async fn a_turn_ends_when_its_call_gives_the_thread_back() {
     let all = Turns::at_a_time(1).unwrap();
