@@ -1,7 +1,8 @@
 //! Reads what an Issuer names: its plugin's bytes and its Secret.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::fmt::Display;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,7 +106,6 @@ impl Sources {
         place: &Place<'_>,
     ) -> Result<Option<(Vec<u8>, FairSlot)>, SourceError> {
         let what = || what_is("ConfigMap", place.namespace, name);
-        let failed = |error: io::Error| SourceError::Unanswered { what: what(), error: error.to_string() };
         let request = get::<ConfigMap>(name, place, what)?;
         let turn = self.api.turn(&place.owner).await;
         let begun = self.api.client.request_stream(request);
@@ -113,10 +113,7 @@ impl Sources {
         let room = self.rooms.acquire(&place.owner).await;
         let mut bytes = Vec::new();
         let mut answer = std::pin::pin!(answer.take(MAX_OBJECT));
-        in_time(answer.read_to_end(&mut bytes)).await.map_err(|error| match error {
-            ReadError::Failed(error) => failed(error),
-            error @ ReadError::TimedOut => SourceError::Unanswered { what: what(), error: error.to_string() },
-        })?;
+        in_time(answer.read_to_end(&mut bytes)).await.map_err(unanswered(what))?;
         drop(turn);
         Ok(Some((bytes, room)))
     }
@@ -190,6 +187,10 @@ fn what_is(kind: &str, namespace: &str, name: &str) -> String {
     format!(r#"{kind} "{namespace}/{name}""#)
 }
 
+fn unanswered<E: Display>(what: impl FnOnce() -> String) -> impl FnOnce(E) -> SourceError {
+    |error| SourceError::Unanswered { what: what(), error: error.to_string() }
+}
+
 fn get<K: Resource<DynamicType = ()>>(
     name: &str,
     place: &Place<'_>,
@@ -197,7 +198,7 @@ fn get<K: Resource<DynamicType = ()>>(
 ) -> Result<http::Request<Vec<u8>>, SourceError> {
     Request::new(K::url_path(&(), Some(place.namespace)))
         .get(name, &GetParams::default())
-        .map_err(|error| SourceError::Unanswered { what: what(), error: error.to_string() })
+        .map_err(unanswered(what))
 }
 
 async fn if_there<T>(answer: impl Future<Output = kube::Result<T>>) -> kube::Result<Option<T>> {
@@ -208,8 +209,7 @@ async fn if_there<T>(answer: impl Future<Output = kube::Result<T>>) -> kube::Res
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Result<T, SourceError> {
-    serde_json::from_slice(json)
-        .map_err(|error| SourceError::Unanswered { what: what(), error: error.to_string() })
+    serde_json::from_slice(json).map_err(unanswered(what))
 }
 
 /// What a ConfigMap has under a key.

@@ -73,59 +73,52 @@ async fn who_takes_over_signs_at_once_and_checks_meanwhile() {
     assert_eq!(writes(&api, &issuer("ca").0), 1, "it was ready all the while");
 }
 
-/// Its requests are looked at before its task has taken over.
-#[tokio::test(start_paused = true)]
-async fn who_takes_over_knows_how_the_issuer_is() {
+/// An Issuer that is made when a second replica stands by already, `prepared` for it, and that the first one has checked.
+async fn checked_by_the_first(prepared: impl FnOnce(&Replica)) -> (ScriptedApi, Replica, Replica) {
     let api = ScriptedApi::new();
     let (map, value) = config_map("plugin", "v1");
     api.put(&map, value);
     let first = Replica::start(&api, "first", &Setup::default());
     api.until("a leader", |_| first.leads()).await;
     let second = Replica::start(&api, "second", &Setup::default());
+    prepared(&second);
     sleep(LEASE).await;
     let (ca, value) = issuer("ca");
     api.put(&ca, value);
     api.until("ready", |api| api.condition(&ca, READY).as_deref() == Some(CHECKED)).await;
     sleep(LEASE).await;
+    (api, first, second)
+}
+
+fn nobody_waits_for_the_issuer(api: &ScriptedApi) {
+    let events = api.events();
+    assert!(events.iter().all(|event| !event.starts_with("WaitingForIssuerReady")), "{events:?}");
+}
+
+/// Its requests are looked at before its task has taken over.
+#[tokio::test(start_paused = true)]
+async fn who_takes_over_knows_how_the_issuer_is() {
+    let (api, first, second) = checked_by_the_first(|_| {}).await;
     let seen = second.issuer("ca").unwrap();
     assert_eq!((seen.ready.unwrap().status.as_str(), seen.serving.is_some()), (TRUE, false));
     first.kill();
     let web = ask(&api, "web");
     until_issued(&api, &web).await;
     sleep(LEASE).await;
-    assert!(
-        api.events().iter().all(|event| !event.starts_with("WaitingForIssuerReady")),
-        "{:?}",
-        api.events()
-    );
+    nobody_waits_for_the_issuer(&api);
     assert_eq!(writes(&api, &web), 1);
 }
 
 /// As long as it takes: a request that is its own by then is not told what is not so.
 #[tokio::test(start_paused = true)]
 async fn who_takes_over_before_its_plugin_is_there_knows_how_the_issuer_is() {
-    let api = ScriptedApi::new();
-    let (map, value) = config_map("plugin", "v1");
-    api.put(&map, value);
-    let first = Replica::start(&api, "first", &Setup::default());
-    api.until("a leader", |_| first.leads()).await;
-    let second = Replica::start(&api, "second", &Setup::default());
-    second.plugins.uncompiled("v1");
-    sleep(LEASE).await;
-    let (ca, value) = issuer("ca");
-    api.put(&ca, value);
-    api.until("ready", |api| api.condition(&ca, READY).as_deref() == Some(CHECKED)).await;
-    sleep(LEASE).await;
+    let (api, first, second) = checked_by_the_first(|second| second.plugins.uncompiled("v1")).await;
     assert_eq!(second.issuer("ca").unwrap().ready.unwrap().status, TRUE);
     first.kill();
     let web = ask(&api, "web");
     api.until("taken over", |_| second.leads()).await;
     sleep(LEASE).await;
-    assert!(
-        api.events().iter().all(|event| !event.starts_with("WaitingForIssuerReady")),
-        "{:?}",
-        api.events()
-    );
+    nobody_waits_for_the_issuer(&api);
     assert!(api.condition(&web, READY).is_some_and(|ready| ready.starts_with("Unknown Initializing")));
 }
 
