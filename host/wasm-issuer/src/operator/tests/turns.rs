@@ -1,10 +1,13 @@
 //! Who waits for whose plugin: turns to load and to compile are shared between tenants.
 
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::condition::READY;
@@ -199,6 +202,23 @@ async fn a_long_secret_is_read_in_a_turn() {
     value["spec"]["authSecretName"] = "short".into();
     bench.api.put(&other, value);
     bench.until(&other, READY, bench::CHECKED).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_ne!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+    drop(computing);
+    bench.until_says(READY, bench::CHECKED).await;
+}
+
+/// However few the packed bytes are.
+#[tokio::test(start_paused = true)]
+async fn a_packed_plugin_is_unpacked_in_a_turn() {
+    let bench = bench::Bench::whole(|api, _, _| {
+        let (map, mut value) = config_map("plugin", "");
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(b"v1").unwrap();
+        value["binaryData"]["plugin.wasm"] = BASE64_STANDARD.encode(packed.finish().unwrap()).into();
+        api.put(&map, value);
+    });
+    let computing = computing(&bench.turns);
     sleep(Duration::from_secs(600)).await;
     assert_ne!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
     drop(computing);
