@@ -86,7 +86,9 @@ impl Row<'_> {
     }
 }
 
-#[tokio::main]
+// On one thread: with several each call would wake one of them, and be waited for. The operator makes its calls from threads
+// that are awake.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut args = std::env::args_os().skip(1);
     let program = PathBuf::from(args.next().expect("the operator's binary, which compiles"));

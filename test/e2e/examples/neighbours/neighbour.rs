@@ -19,6 +19,10 @@ const REQUEST: Kind = Kind::CertificateRequest;
 const READY: &str = "True Checked: Succeeded checking the issuer";
 /// How long it waits for anything. What does not come in that time is taken for that long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The request for when the operator was restarted.
+const RESTARTED: &str = "restarted";
+/// The request for when all is over.
+const OVER: &str = "over";
 /// Between two Issuers that it makes anew.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -82,14 +86,19 @@ impl Neighbour {
         }
     }
 
-    /// Make the requests of a row; nobody has approved them. One more is for after the restart, and one for the end.
+    /// Make the requests of a row; nobody has approved them.
     pub async fn prepare(&self, row: &Row) {
         let (.., issuer) = self.issuer(row);
-        let make = |n: usize| {
+        let make = |request: String| {
             let issuer = issuer.clone();
-            async move { drop(self.t.request(&name(n), issuer, &self.csr, json!({})).await) }
+            async move { drop(self.t.request(&request, issuer, &self.csr, json!({})).await) }
         };
-        stream::iter(0..self.samples + 2).for_each_concurrent(16, make).await;
+        let requests = (0..self.samples(row)).map(name).chain([RESTARTED, OVER].map(str::to_owned));
+        stream::iter(requests).for_each_concurrent(16, make).await;
+    }
+
+    fn samples(&self, row: &Row) -> usize {
+        row.times * self.samples
     }
 
     /// Approve the requests one by one, over the time that the row lasts, and note how long each takes. Whatever became of
@@ -97,10 +106,10 @@ impl Neighbour {
     pub async fn sign(&self, row: &Row) -> Signed {
         let approved = RefCell::new(HashMap::new());
         let mut changes = self.requests().await;
-        let began = Instant::now();
+        let (began, samples) = (Instant::now(), self.samples(row));
         let approving = async {
-            for n in 0..self.samples {
-                sleep_until(began + row.lasts.mul_f64(n as f64 / self.samples as f64)).await;
+            for n in 0..samples {
+                sleep_until(began + row.lasts.mul_f64(n as f64 / samples as f64)).await;
                 approved.borrow_mut().insert(name(n), Instant::now());
                 self.t.approve(&name(n)).await;
             }
@@ -108,7 +117,7 @@ impl Neighbour {
         let mut signed = Signed::default();
         let mut told = HashSet::new();
         let watching = async {
-            while signed.took.len() < self.samples {
+            while signed.took.len() < samples {
                 let (request, is_issued) = next_change(&mut changes).await;
                 let mut approved = approved.borrow_mut();
                 let Some(took) = approved.get(&request).map(Instant::elapsed) else { continue };
@@ -131,10 +140,10 @@ impl Neighbour {
     }
 
     /// Approve a request, and wait for its certificate; whether it came.
-    async fn approve_and_wait(&self, n: usize) -> bool {
+    async fn approve_and_wait(&self, request: &str) -> bool {
         let mut changes = self.requests().await;
-        self.t.approve(&name(n)).await;
-        let issued = async { while next_change(&mut changes).await != (name(n), true) {} };
+        self.t.approve(request).await;
+        let issued = async { while next_change(&mut changes).await != (request.to_owned(), true) {} };
         timeout(PATIENCE, issued).await.is_ok()
     }
 
@@ -196,13 +205,13 @@ impl Neighbour {
             operator.kill().await;
         }
         let began = Instant::now();
-        let is_issued = operator.try_start().await.is_ok() && self.approve_and_wait(self.samples).await;
+        let is_issued = operator.try_start().await.is_ok() && self.approve_and_wait(RESTARTED).await;
         if is_issued { began.elapsed() } else { PATIENCE }
     }
 
     /// Whether all is well again, within a while. Deletes what the row leaves.
     pub async fn recover(&self) -> bool {
-        let is_well = self.approve_and_wait(self.samples + 1).await;
+        let is_well = self.approve_and_wait(OVER).await;
         self.t.delete_all(REQUEST).await;
         self.t.delete_all(Kind::ConfigMap).await;
         is_well

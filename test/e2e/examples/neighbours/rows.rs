@@ -13,6 +13,8 @@ pub struct Row {
     pub attack: Attack,
     /// How long the neighbour signs at least.
     pub lasts: Duration,
+    /// How many times as many certificates as in a usual row.
+    pub times: usize,
     /// What the neighbour uses.
     pub through: Through,
     /// Whether the operator is restarted in the end, while the attack is still there.
@@ -37,16 +39,17 @@ pub fn rows(has_names: bool) -> Vec<Row> {
         Some(wanted) => row.name == "quiet" || wanted.split(',').any(|name| name == row.name),
         None => true,
     };
-    let mut rows = vec![row("quiet", "nothing", Attack::Nothing, 10)];
+    let quiet = |name| Row { times: 3, ..row(name, "nothing", Attack::Nothing, 60) };
+    let mut rows = vec![quiet("quiet")];
     rows.extend(tenants(has_names));
     rows.extend(behaviours());
-    rows.push(row("quiet again", "nothing", Attack::Nothing, 10));
+    rows.push(quiet("quiet again"));
     rows.into_iter().filter(is_wanted).collect()
 }
 
 fn row(name: &'static str, what: &'static str, attack: Attack, seconds: u64) -> Row {
     let lasts = Duration::from_secs(seconds);
-    Row { name, what, attack, lasts, through: Through::Own, restarts: false }
+    Row { name, what, attack, lasts, times: 1, through: Through::Own, restarts: false }
 }
 
 /// What was seen to hurt everybody once. The numbers are those of the issue that reported it.
@@ -89,7 +92,7 @@ fn behaviours() -> Vec<Row> {
     ];
     let http = ["read", "many-at-once", "hold-connection", "hold-response", "long-fields"];
     let plugin =
-        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 10));
-    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 10));
+        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 20));
+    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 20));
     plugin.into_iter().chain(http).collect()
 }
