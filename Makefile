@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 CARGO ?= cargo
+HELM := 3
 PLUGINS := in-memory-ca cfssl
 TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
 # Whatever CARGO_TARGET_DIR or the user's configuration says, all of this finds what it built.
@@ -20,8 +21,8 @@ unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
 HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
-# The test cluster, the CFSSL servers and the oracle, which lock each other out.
-GO_BUILDS := { test/cluster/build.sh --cert-manager && test/cfssl/build.sh && test/oracle/build.sh; } >/dev/null
+# The test cluster, helm, which shares most of it, the CFSSL servers and the oracle. They lock each other out.
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/go-tool.sh helm && { test/go-tool.sh kube-score || true; } && test/cfssl/build.sh && test/oracle/build.sh; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made
@@ -40,10 +41,11 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	$(call say,building)
 	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-cluster test-speed
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-speed
 
 .PHONY: test-all
 test-all: lint-tools lint demo test test-monitoring ## Run everything, also what needs tools that are built first
+	@$(MAKE) --no-print-directory test-chart HELM=4
 
 .PHONY: test-unit
 test-unit: plugins test-plugins ## Run the tests that need no cluster
@@ -63,6 +65,12 @@ test-monitoring: build plugins cluster ## What promtool says of metrics and aler
 	$(call say,the alerts: test/monitoring.sh rules)
 	@test/monitoring.sh rules
 	@test/cluster/run.sh -- test/monitoring.sh metrics
+
+.PHONY: test-chart
+test-chart: build plugins cluster ## Lint the chart, and install, upgrade and uninstall it on a real API server (HELM=4: with Helm 4)
+	$(call say,the chart: test/chart.sh)
+	@test/chart.sh lint $(HELM)
+	@test/cluster/run.sh -- test/chart.sh cluster $(HELM)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for MINUTES (default 1); needs the nightly compiler and cargo-fuzz
@@ -186,19 +194,18 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build ## Write the generated files: CRDs, the audit's schema, the reference of metrics and the install manifest
+generate: build setup-go ## Write the generated files: CRDs, the audit's schema, the reference of metrics, the chart's README and the manifests
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
 	"$(WASM_ISSUER_BINARY)" metrics > docs/metrics.md
-	deploy/render.sh > deploy/install.yaml
-	deploy/render.sh team team-a,team-b > deploy/install-team.yaml
+	deploy/render.sh deploy
 
 .PHONY: check-generated
-check-generated: build ## Fail if a generated file is not up to date
-	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
-	  && diff -ru --exclude=test crds "$$temp" && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
-	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - && deploy/render.sh | diff -u deploy/install.yaml - \
-	  && deploy/render.sh team team-a,team-b | diff -u deploy/install-team.yaml - \
+check-generated: build setup-go ## Fail if a generated file is not up to date
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp/crds" >/dev/null \
+	  && diff -ru --exclude=test crds "$$temp/crds" && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
+	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
+	  && cp -a deploy "$$temp" && deploy/render.sh "$$temp/deploy" && diff -ru deploy "$$temp/deploy" \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
 
 .PHONY: fmt

@@ -22,7 +22,7 @@ approve() {
     '{"status":{"conditions":[{"type":"Approved","status":"True","reason":"Demo","message":"approved by the demo"}]}}'
 }
 
-say "The operator, as its own ServiceAccount with the rights in deploy/install/rbac.yaml"
+say "The operator, as its own ServiceAccount with the rights in deploy/install.yaml"
 operator_install
 operator_start
 trap stop EXIT

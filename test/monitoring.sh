@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What promtool says of the alerts and of the metrics of a real operator, and who may read those:
 #
-#   test/monitoring.sh rules                           # deploy/monitoring/alerts.yaml and its tests
+#   test/monitoring.sh rules                           # deploy/chart/files/alerts.yaml and its tests
 #   test/cluster/run.sh -- test/monitoring.sh metrics  # /metrics, plain and by TLS
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,10 +12,8 @@ fail() { echo "monitoring: $*" >&2; exit 1; }
 rules() {
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
-	cp deploy/monitoring/alerts_test.yaml "$work"
-	# promtool knows no PrometheusRule, only what is in its spec.
-	sed '1,/^spec:/d; s/^  //' deploy/monitoring/alerts.yaml >"$work/rules.yaml"
-	"$promtool" check rules "$work/rules.yaml"
+	cp deploy/monitoring/alerts_test.yaml deploy/chart/files/alerts.yaml "$work"
+	"$promtool" check rules "$work/alerts.yaml"
 	(cd "$work" && "$promtool" test rules alerts_test.yaml)
 }
 

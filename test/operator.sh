@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the CRDs and the operator's ServiceAccount and rights from deploy/, and starts the operator outside the
+# Installs what deploy/ has for the operator (no kubelet starts its pods in a test cluster), and starts the operator outside the
 # cluster as that ServiceAccount. Run it under test/cluster/run.sh. Sourced; sets OPERATOR_PID and OPERATOR_LOG.
 #
 #   source test/operator.sh
@@ -10,10 +10,7 @@
 OPERATOR_LOG=$CLUSTER_WORKDIR/operator.log
 
 operator_install() {
-  kubectl apply --server-side -f crds/ >/dev/null
-  for file in namespace rbac approver user-roles; do
-    kubectl apply --server-side -f "deploy/install/$file.yaml" >/dev/null
-  done
+  kubectl apply --server-side -f deploy/crds.yaml -f deploy/install.yaml >/dev/null
   kubectl wait --for=condition=Established --timeout=60s \
     crd/wasmissuers.wasm-issuer.dev crd/wasmclusterissuers.wasm-issuer.dev >/dev/null
   test/cluster/kubeconfig-for.sh wasm-issuer wasm-issuer "$CLUSTER_WORKDIR/operator.kubeconfig"

@@ -36,11 +36,11 @@ fn by_people(signer: &str) -> String {
 fn by_cert_manager(signer: &str) -> String {
     if signer.len() > MAX_SIGNER {
         return format!(
-            r#"cert-manager's approver does so where its ServiceAccount may "approve" signers.cert-manager.io named "{signer}"; deploy/install/approver.yaml allows it for all Issuers. Otherwise run `cmctl approve`."#
+            r#"cert-manager's approver does so where its ServiceAccount may "approve" signers.cert-manager.io named "{signer}"; deploy/install.yaml allows it for all Issuers. Otherwise run `cmctl approve`."#
         );
     }
     format!(
-        "cert-manager's approver does so where it may: deploy/install/approver.yaml allows it for all Issuers, this manifest \
+        "cert-manager's approver does so where it may: deploy/install.yaml allows it for all Issuers, this manifest \
          for this one: {} Otherwise run `cmctl approve`.",
         manifest(signer)
     )

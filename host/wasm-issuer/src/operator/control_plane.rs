@@ -26,7 +26,7 @@ const SELECTOR: &str = "kubernetes.io/service-name=kubernetes";
 
 /// What a team's own operator, which has no rights in that namespace, cannot know.
 const FORBIDDEN: &str = "the ServiceAccount may not list the EndpointSlices of the namespace default (the Role for that is in \
-    deploy/install/rbac.yaml); plugins are kept from the addresses that KUBERNETES_SERVICE_HOST and the API server's names \
+    deploy/install.yaml); plugins are kept from the addresses that KUBERNETES_SERVICE_HOST and the API server's names \
     lead to, and not from those behind them";
 
 /// Looks for the addresses of the API server, and puts them out of the reach of plugins.

@@ -138,7 +138,7 @@ fn events<K: api::IssuerObject>(
                     kind = kind.as_str(),
                     namespace = part.as_deref(),
                     %error,
-                    "cannot watch; is the CRD installed (deploy/install.yaml) and may the ServiceAccount list it?"
+                    "cannot watch; is the CRD installed (deploy/crds.yaml) and may the ServiceAccount list it?"
                 );
                 None
             }

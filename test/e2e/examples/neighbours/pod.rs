@@ -12,7 +12,7 @@ use wasm_issuer_e2e::{Launch, Operator, Process};
 
 use crate::servers::Names;
 
-/// As deploy/install/deployment.yaml has it.
+/// As deploy/install.yaml has it.
 const MEMORY: u64 = 1536 << 20;
 const FILES: usize = 1024;
 const MIB: f64 = (1 << 20) as f64;

@@ -1,4 +1,4 @@
-//! What the ServiceAccount of deploy/install/rbac.yaml may do: what it needs, and nothing else.
+//! What the ServiceAccount of deploy/install.yaml may do: what it needs, and nothing else.
 
 use std::collections::BTreeSet;
 

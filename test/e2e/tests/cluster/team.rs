@@ -17,11 +17,12 @@ const ISSUER: Kind = Kind::WasmIssuer;
 const REQUEST: Kind = Kind::CertificateRequest;
 
 /// What docs/rbac.md says, by the administrator of these namespaces: $1, with commas between them. Further arguments are
-/// `deploy/render.sh`'s.
+/// `helm install`'s.
 const INSTALL: &str = r#"
-list=$1 home=${1%%,*} folder=$CLUSTER_WORKDIR
+list=$1 home=${1%%,*} folder=$CLUSTER_WORKDIR helm=$(test/go-tool.sh helm)/helm
 shift
-kubectl apply --server-side -f deploy/team/installer.yaml
+"$helm" template wasm-issuer deploy/chart --set creator=static,operator.enabled=false,rbac.teamInstaller=true |
+  kubectl apply --server-side -f -
 kubectl create serviceaccount administrator -n "$home"
 # There is no controller here that adds these up to the ClusterRole admin.
 for namespace in ${list//,/ }; do
@@ -30,9 +31,8 @@ for namespace in ${list//,/ }; do
   done
 done
 test/cluster/kubeconfig-for.sh "$home" administrator "$folder/$home-administrator.kubeconfig"
-as_administrator() { kubectl --kubeconfig "$folder/$home-administrator.kubeconfig" apply --server-side -f -; }
-deploy/render.sh "$@" team "$list" | as_administrator
-deploy/render.sh secrets "$home" granted "$home" | as_administrator
+"$helm" install wasm-issuer deploy/chart --kubeconfig "$folder/$home-administrator.kubeconfig" --namespace "$home" \
+  --set "watchNamespaces={$list}" --set "rbac.secrets.byName.$home={granted}" --set 'rbac.secrets.verbs={get}' "$@"
 test/cluster/kubeconfig-for.sh "$home" wasm-issuer "$folder/$home-operator.kubeconfig"
 "#;
 
@@ -113,7 +113,7 @@ fn a_team_without_rights_on_the_cluster_runs_an_operator_of_its_own() {
 #[test]
 fn secrets_that_are_granted_by_name_are_enough() {
     e2e_alone(async |t, operator| {
-        let launch = install(t, &t.namespace, &["--secrets-by-name"]).await;
+        let launch = install(t, &t.namespace, &["--set", "rbac.secrets.all=false"]).await;
         operator.relaunch(launch).await;
         let [old, new] = ["old", "new"].map(|name| Ca::root(name, KeyKind::P256));
         for name in ["granted", "other"] {

@@ -115,7 +115,7 @@ impl Election {
                         error!(
                             namespace = self.config.namespace,
                             %error,
-                            "cannot watch Leases; may the ServiceAccount list them there (deploy/install/rbac.yaml)?"
+                            "cannot watch Leases; may the ServiceAccount list them there (deploy/install.yaml)?"
                         );
                     }
                 },

@@ -128,7 +128,7 @@ fn unfinished_requests_are_told_by_state_and_age() {
 }
 
 fn deployed(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/monitoring").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -158,8 +158,10 @@ fn alerts_and_dashboard_speak_of_metrics_and_labels_that_exist() {
     let mut names: std::collections::BTreeMap<String, String> = histograms.collect();
     let plain = metrics.iter().filter(|(_, described)| described.kind != "histogram");
     names.extend(plain.map(|(name, _)| (name.clone(), name.clone())));
-    let (rules, dashboard) =
-        (yaml("alerts.yaml"), serde_json::from_str(&deployed("dashboard.json")).unwrap());
+    let (rules, dashboard) = (
+        yaml("chart/files/alerts.yaml"),
+        serde_json::from_str(&deployed("chart/files/dashboard.json")).unwrap(),
+    );
     let mut used = Vec::new();
     strings(&rules, &["expr"], &mut used);
     let of_rules = used.len();
@@ -190,8 +192,8 @@ fn alerts_and_dashboard_speak_of_metrics_and_labels_that_exist() {
 
 #[test]
 fn every_alert_says_what_to_do_and_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() {
-    let (rules, tests) = (yaml("alerts.yaml"), yaml("alerts_test.yaml"));
-    let groups = rules["spec"]["groups"].as_array().unwrap();
+    let (rules, tests) = (yaml("chart/files/alerts.yaml"), yaml("monitoring/alerts_test.yaml"));
+    let groups = rules["groups"].as_array().unwrap();
     let all: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
     let runbook =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring.md"))

@@ -30,11 +30,24 @@ impl fmt::Display for Right {
 }
 
 impl Rights {
-    /// The rules of all Roles and ClusterRoles in a manifest.
+    /// What the bindings of a manifest give to the ServiceAccount `wasm-issuer`.
     pub fn of(manifest: &str) -> Self {
         let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).unwrap();
-        let is_role = |document: &&Value| document["kind"] == "Role" || document["kind"] == "ClusterRole";
-        Self(documents.iter().filter(is_role).flat_map(taken_apart).collect())
+        let is_ours = |binding: &&Value| {
+            let mut subjects = binding["subjects"].as_array().into_iter().flatten();
+            subjects.any(|subject| subject["kind"] == "ServiceAccount" && subject["name"] == "wasm-issuer")
+        };
+        let role_of = |binding: &Value| {
+            documents.iter().find(|role| {
+                role["kind"] == binding["roleRef"]["kind"]
+                    && role["metadata"]["name"] == binding["roleRef"]["name"]
+                    && role["metadata"]["namespace"] == binding["metadata"]["namespace"]
+            })
+        };
+        let roles = documents.iter().filter(is_ours).map(|binding| {
+            role_of(binding).unwrap_or_else(|| panic!("there is no role for {}", binding["metadata"]))
+        });
+        Self(roles.flat_map(taken_apart).collect())
     }
 
     /// Each of them.

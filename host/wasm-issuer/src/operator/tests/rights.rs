@@ -113,7 +113,7 @@ async fn each_is_needed(manifest: &str, namespaces: &Namespaces) {
 
 #[tokio::test(start_paused = true)]
 async fn every_right_of_the_manifests_is_needed() {
-    each_is_needed(&manifest("install/rbac.yaml"), &Namespaces::All).await;
+    each_is_needed(&manifest("install.yaml"), &Namespaces::All).await;
 }
 
 #[tokio::test(start_paused = true)]
