@@ -10,6 +10,7 @@ pub use state::{IssuerState, PluginFacts};
 use super::backoff::Backoff;
 use super::condition::{self, Condition, FALSE, PLUGIN_CURRENT, READY, TRUE, UNKNOWN};
 use super::plan::{Moment, Next, Notice, Plan, SYNC_FAILED, SYNCED};
+use super::reason::{ConditionReason, EventReason};
 use super::signer::{Failure, FailureKind};
 use crate::text::{self, MAX_MESSAGE};
 
@@ -175,7 +176,7 @@ pub fn initializing(state: &IssuerState, now: Timestamp) -> Option<NewIssuerStat
         return None;
     }
     let message = format!("{} has started reconciling this Issuer", super::FIELD_MANAGER);
-    Some(status(state, UNKNOWN, "Initializing", &message, now))
+    Some(status(state, UNKNOWN, ConditionReason::Initializing, &message, now))
 }
 
 /// What an attempt means. `interval` is the time between the checks of an Issuer that is ready, `serves` whether what was
@@ -199,21 +200,25 @@ pub fn checked(
     };
     let pending = |message: &str, after| {
         let message = format!("Not ready yet: {message}");
-        let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
-        ((FALSE, "Pending", message), event, delay(after))
+        let event = Notice::warning(EventReason::RetryableError, SYNC_FAILED, &message);
+        ((FALSE, ConditionReason::Pending, message), event, delay(after))
     };
     let (ready, event, next) = match &attempt.result {
         Ok(()) => {
             const MESSAGE: &str = "Succeeded checking the issuer";
             // Spread, so that Issuers made together are not checked together for ever.
             let next = Next::After(interval.mul_f64(0.9 + 0.2 * moment.jitter));
-            ((TRUE, "Checked", MESSAGE.to_owned()), Notice::normal("Checked", SYNCED, MESSAGE), next)
+            (
+                (TRUE, ConditionReason::Checked, MESSAGE.to_owned()),
+                Notice::normal(EventReason::Checked, SYNCED, MESSAGE),
+                next,
+            )
         }
         Err(CheckFailure { message, kind }) => match kind {
             CheckFailureKind::Permanent => {
                 let message = format!("Failed permanently: {message}");
-                let event = Notice::warning("PermanentError", SYNC_FAILED, &message);
-                ((FALSE, "Failed", message), event, Next::Settled)
+                let event = Notice::warning(EventReason::PermanentError, SYNC_FAILED, &message);
+                ((FALSE, ConditionReason::Failed, message), event, Next::Settled)
             }
             CheckFailureKind::Unknown => {
                 return Checked { plan: Plan::idle(delay(None), remember), serves };
@@ -243,7 +248,7 @@ fn is_doubted(state: &IssuerState, credence: Credence, failures: u32) -> bool {
 fn told(
     state: &IssuerState,
     attempt: &Attempt,
-    (ready, reason, message): (&str, &str, String),
+    (ready, reason, message): (&str, ConditionReason, String),
     event: Notice,
     now: Timestamp,
 ) -> (Option<NewIssuerStatus>, Vec<Notice>) {
@@ -266,9 +271,9 @@ fn told(
 pub fn relapsed(state: &IssuerState, error: &str, history: History, moment: Moment) -> IssuerPlan {
     let relapses = history.relapses.saturating_add(1);
     let message = format!("Not ready yet: {error}");
-    let new = status(state, FALSE, "Pending", &message, moment.now);
+    let new = status(state, FALSE, ConditionReason::Pending, &message, moment.now);
     let events = if changed(&state.conditions, &new.conditions, READY) {
-        vec![Notice::warning("RetryableError", SYNC_FAILED, &message)]
+        vec![Notice::warning(EventReason::RetryableError, SYNC_FAILED, &message)]
     } else {
         vec![]
     };
@@ -289,27 +294,45 @@ fn plugin_current(
         (Some(why), Some(old)) => {
             let short: String = old.sha256.chars().take(12).collect();
             let message = format!("The new plugin was not taken into use, {short} goes on serving: {why}");
-            Condition::new(PLUGIN_CURRENT, FALSE, "Refused", text::clean(&message, MAX_MESSAGE), now)
+            Condition::new(
+                PLUGIN_CURRENT,
+                FALSE,
+                ConditionReason::Refused,
+                text::clean(&message, MAX_MESSAGE),
+                now,
+            )
         }
         // Nothing is in use: Ready says why, and a second condition would only repeat it.
         _ if attempt.plugin.is_none() => {
             status.conditions.retain(|c| c.type_ != PLUGIN_CURRENT);
             return vec![];
         }
-        _ => Condition::new(PLUGIN_CURRENT, TRUE, "Loaded", "The plugin of the spec is in use", now),
+        _ => Condition::new(
+            PLUGIN_CURRENT,
+            TRUE,
+            ConditionReason::Loaded,
+            "The plugin of the spec is in use",
+            now,
+        ),
     };
     let refused = new.status == FALSE;
     let note = new.message.clone();
     condition::set(&mut status.conditions, new.observing(generation));
     match (refused, before.as_deref()) {
         (true, Some(FALSE)) => vec![],
-        (true, _) => vec![Notice::warning("PluginRefused", SYNC_FAILED, &note)],
-        (false, Some(FALSE)) => vec![Notice::normal("PluginLoaded", SYNCED, &note)],
+        (true, _) => vec![Notice::warning(EventReason::PluginRefused, SYNC_FAILED, &note)],
+        (false, Some(FALSE)) => vec![Notice::normal(EventReason::PluginLoaded, SYNCED, &note)],
         (false, _) => vec![],
     }
 }
 
-fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> NewIssuerStatus {
+fn status(
+    state: &IssuerState,
+    status: &str,
+    reason: ConditionReason,
+    message: &str,
+    now: Timestamp,
+) -> NewIssuerStatus {
     let mut conditions = state.conditions.clone();
     let message = text::clean(message, MAX_MESSAGE);
     condition::set(

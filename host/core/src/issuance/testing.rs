@@ -20,7 +20,7 @@ pub fn moment(second: i64) -> Moment {
 }
 
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
-    Condition::new(type_, status, reason, message, at(0))
+    Condition::for_reason(type_, status, reason, message, at(0))
 }
 
 /// A CertificateRequest created at 0 with these conditions, Ready owned by us where it is among them.

@@ -96,7 +96,7 @@ fn a_ca_rests_no_longer_than_an_hour() {
 }
 
 fn ready_for(generation: i64) -> IssuerState {
-    state(vec![Condition::new(READY, TRUE, "Checked", "", at(0)).observing(generation)])
+    state(vec![Condition::new(READY, TRUE, ConditionReason::Checked, "", at(0)).observing(generation)])
 }
 
 #[test]

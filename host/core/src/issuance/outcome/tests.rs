@@ -327,7 +327,8 @@ fn a_signing_request_fails_by_a_condition_of_its_own_kind() {
     assert_eq!(failed(&plan), format!("True Failed: {message}"));
     assert_eq!(told(&plan), [format!("Warning PermanentError SyncFailed: {message}")]);
 
-    let why = Unsignable { reason: "DeniedReference", message: "Requester may not".to_owned() };
+    let why =
+        Unsignable { reason: ConditionReason::DeniedReference, message: "Requester may not".to_owned() };
     let plan = invalid(&request, &why, Tries::default(), at(9));
     assert_eq!(failed(&plan), "True DeniedReference: Requester may not");
     assert_eq!(told(&plan), ["Warning DeniedReference SyncFailed: Requester may not"]);

@@ -190,7 +190,7 @@ fn initializing_is_written_only_where_nothing_is() {
         [Condition::new(
             READY,
             UNKNOWN,
-            "Initializing",
+            ConditionReason::Initializing,
             "wasm-issuer.dev has started reconciling this CertificateRequest",
             at(5)
         )]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_core::issuance::reason::EventReason;
 use wasm_issuer_runtime::CallError;
 use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
 
@@ -57,7 +58,11 @@ impl Observer for IssuerReporter {
         self.metrics.denied(denial.reason);
         let Some(fence) = self.leadership.of(&self.name) else { return };
         let note = format!("{}. To allow it: {}", denial.message, denial.fix_line);
-        self.events.publish(&fence, &self.issuer, vec![Notice::warning("RequestDenied", SYNC_FAILED, &note)]);
+        self.events.publish(
+            &fence,
+            &self.issuer,
+            vec![Notice::warning(EventReason::RequestDenied, SYNC_FAILED, &note)],
+        );
     }
 
     fn failed(&self, failure: &HttpFailure) {

@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::outcome::Unsignable;
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::signer::Requester;
 
@@ -95,5 +96,5 @@ fn denied(issuer: &IssuerKey) -> Unsignable {
         "Requester may not reference {issuer}: that takes the verb \"reference\" on signers.{GROUP} named \"{name}\" in the \
          namespace {namespace}"
     );
-    Unsignable { reason: "DeniedReference", message }
+    Unsignable { reason: ConditionReason::DeniedReference, message }
 }
