@@ -41,7 +41,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	$(call say,building)
 	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-speed
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-docs test-speed
 
 .PHONY: test-all
 test-all: lint-tools lint demo test test-monitoring ## Run everything, also what needs tools that are built first
@@ -87,10 +87,15 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	$(call say,cluster tests)
 	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 
+.PHONY: test-docs
+test-docs: build plugins cluster ## Run the commands of README.md and docs/ against real API servers (DOCS_ARGS=NAME)
+	$(call say,the commands of README.md and docs/)
+	@$(CARGO) test $(HOST) --test commands -- $(DOCS_ARGS)
+
 .PHONY: build-tests
 build-tests: setup
 	$(CARGO) test $(HOST) --no-run
-	$(CARGO) test $(HOST) --test cluster --test speed --no-run
+	$(CARGO) test $(HOST) --test cluster --test commands --test speed --no-run
 
 .PHONY: setup setup-go
 setup: ## Check, and install where rustup can, what the Rust builds need
