@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Installs as README.md says into the cluster of the current context, which has cert-manager and the image, and issues.
 #
-#   .github/scripts/e2e.sh kubectl | helm   # the word that README's commands begin with
+#   .github/scripts/e2e.sh install | helm   # the name of README's commands
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-way=${1:?usage: .github/scripts/e2e.sh kubectl|helm}
-section='Install it into a cluster'
+way=${1:?usage: .github/scripts/e2e.sh install|helm}
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
@@ -19,14 +18,10 @@ told() {
 }
 trap '[ $? = 0 ] || told' EXIT
 
-say "What README.md says under \"$section\", with $way"
-# A chart that is published by the release is taken from the repository.
-commands=$(.github/scripts/readme.sh "$section" "$way" | sed -E 's,oci://[^ ]*/wasm-issuer( --version [^ ]+)?,deploy/chart,')
-[ -n "$commands" ] || { echo "README.md has no command that begins with $way there" >&2; exit 1; }
-while read -r command; do
-	printf '$ %s\n' "$command"
-	bash -euo pipefail -c "$command" </dev/null
-done <<<"$commands"
+say "What README.md says: $way"
+commands=$(.github/scripts/readme.sh "$way")
+[ -n "$commands" ] || { echo "README.md has no block that is called $way" >&2; exit 1; }
+bash -euxo pipefail -c "$commands" </dev/null
 run kubectl rollout status deployment -n wasm-issuer --timeout=180s
 
 say 'A plugin from a ConfigMap, a builtin one, and a certificate of each'

@@ -1,13 +1,9 @@
 #!/usr/bin/env bash
-# The commands of a section of README.md that begin with a word, one a line: what is indented, or in a block of sh.
+# The blocks of README.md that are called `sh test=NAME`, in their order (test/docs runs them, too):
 #
-#   .github/scripts/readme.sh SECTION WORD
+#   .github/scripts/readme.sh NAME
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-awk -v section="## ${1:?usage: .github/scripts/readme.sh SECTION WORD}" -v word="${2:?}" '
-	/^## / { inside = $0 == section }
-	/^```/ { block = !block && $0 ~ /^```(sh|bash|console)?$/ ; next }
-	!inside || !(block || /^    /) { next }
-	{ sub(/^ +/, ""); line = line $0 }
-	/\\$/ { sub(/\\$/, "", line); next }
-	{ if (index(line, word " ") == 1) print line; line = "" }' README.md
+awk -v name="${1:?usage: .github/scripts/readme.sh NAME}" '
+	/^```/ { inside = !inside && $1 == "```sh" && $2 == "test=" name; next }
+	inside' README.md
