@@ -37,6 +37,8 @@ reasons! {
     ConditionReason {
         Initializing,
         Checked,
+        PluginBreaks,
+        PluginRefused,
         Pending,
         Failed,
         Loaded,
@@ -56,6 +58,7 @@ reasons! {
     /// What an Event is about.
     EventReason {
         Checked,
+        PluginBreaks,
         PluginLoaded,
         PluginRefused,
         RequestDenied,
@@ -65,6 +68,7 @@ reasons! {
         CertificateDiffers,
         CaCertificatesDropped,
         Pending,
+        ImpossibleIssuer,
         WaitingForIssuerExist,
         WaitingForIssuerReady,
         WaitingApproval,
