@@ -12,7 +12,10 @@ TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
 override CARGO_TARGET_DIR := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 WASM_ISSUER_BINARY ?= $(CARGO_TARGET_DIR)/debug/wasm-issuer
 WASM_ISSUER_PLUGINS ?= $(CARGO_TARGET_DIR)/wasm32-wasip2/plugin
-export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS
+# What is released, and the image's name.
+DIST ?= $(CARGO_TARGET_DIR)/dist
+IMAGE ?= wasm-issuer:$(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS IMAGE
 # Nothing here is for another platform, nor for the user's own cluster.
 unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
@@ -38,7 +41,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	$(call say,building)
 	@test/together.sh rust '20 to 40 minutes on 2 cores' '$(MAKE) --no-print-directory build plugins test-plugins build-tests' \
 	  go '' '$(GO_BUILDS)'
-	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-speed
+	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-docs test-speed
 
 .PHONY: test-all
 test-all: lint-tools lint demo test test-monitoring ## Run everything, also what needs tools that are built first
@@ -84,10 +87,15 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	$(call say,cluster tests)
 	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 
+.PHONY: test-docs
+test-docs: build plugins cluster ## Run the commands of README.md and docs/ against real API servers (DOCS_ARGS=NAME)
+	$(call say,the commands of README.md and docs/)
+	@$(CARGO) test $(HOST) --test commands -- $(DOCS_ARGS)
+
 .PHONY: build-tests
 build-tests: setup
 	$(CARGO) test $(HOST) --no-run
-	$(CARGO) test $(HOST) --test cluster --test speed --no-run
+	$(CARGO) test $(HOST) --test cluster --test commands --test speed --no-run
 
 .PHONY: setup setup-go
 setup: ## Check, and install where rustup can, what the Rust builds need
@@ -113,6 +121,31 @@ test-plugins: setup ## Build the components that only tests use
 .PHONY: cluster
 cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
+
+.PHONY: dist
+dist: ## Build what is released for this platform: a static binary and the plugins (6 to 20 minutes on 2 cores)
+	@test/setup.sh static
+	$(call say,building what is released into $(DIST))
+	@deploy/release/build.sh "$(DIST)" $(PLUGINS)
+
+.PHONY: image
+image: ## Build the image of this commit, as IMAGE=name:tag, for this machine's platform (buildah or docker)
+	@test/setup.sh static image
+	@$(MAKE) --no-print-directory dist
+	$(call say,building the image $(IMAGE))
+	@deploy/image.sh build "$(DIST)" "$(IMAGE)"
+
+.PHONY: image-test
+image-test: image cluster ## Run the image as a pod would be, and issue with it (as root)
+	$(call say,the same files make the same image: deploy/release/reproduce.sh)
+	@deploy/release/reproduce.sh image "$(DIST)" "$(IMAGE)"
+	$(call say,the demo with the operator of the image $(IMAGE): test/image.sh)
+	@WASM_ISSUER_OPERATOR=test/image.sh test/cluster/run.sh --cert-manager -- test/demo.sh
+
+.PHONY: reproduce
+reproduce: image ## Build what `make image` built again, from a clone in another folder, and compare (another 6 to 20 minutes)
+	$(call say,building all again in another place: deploy/release/reproduce.sh)
+	@deploy/release/reproduce.sh all "$(DIST)" "$(IMAGE)"
 
 .PHONY: test-speed
 test-speed: build plugins test-plugins cluster ## What a certificate may cost beside a bare writer, on any machine (half a minute)
@@ -155,7 +188,7 @@ lint: setup ## Check formatting, lints, licences, spelling, scripts and generate
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(HOST) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
-	@for script in .ci/run deploy/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run .github/scripts/*.sh deploy/*.sh deploy/release/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
 	@test/circles.sh
 	@test/lint-tools.sh
@@ -166,8 +199,9 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build setup-go ## Write the generated files: CRDs, the audit's schema, the reference of metrics, the chart's README and the manifests
+generate: build setup-go ## Write the generated files: CRDs, the references of fields and metrics, the audit's schema, the chart's README and the manifests
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
+	"$(WASM_ISSUER_BINARY)" api-reference > docs/api.md
 	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
 	"$(WASM_ISSUER_BINARY)" metrics > docs/metrics.md
 	deploy/render.sh deploy
@@ -175,7 +209,8 @@ generate: build setup-go ## Write the generated files: CRDs, the audit's schema,
 .PHONY: check-generated
 check-generated: build setup-go ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp/crds" >/dev/null \
-	  && diff -ru --exclude=test crds "$$temp/crds" && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
+	  && diff -ru --exclude=test crds "$$temp/crds" && "$(WASM_ISSUER_BINARY)" api-reference | diff -u docs/api.md - \
+	  && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
 	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
 	  && cp -a deploy "$$temp" && deploy/render.sh "$$temp/deploy" && diff -ru deploy "$$temp/deploy" \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }

@@ -11,6 +11,7 @@ pub mod condition;
 pub mod issuer;
 pub mod outcome;
 pub mod plan;
+pub mod reason;
 pub mod request;
 pub mod request_issuer;
 pub mod request_kind;

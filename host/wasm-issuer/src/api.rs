@@ -33,6 +33,7 @@ pub mod name;
 pub mod plugin;
 pub mod quantity;
 pub mod ranges;
+pub mod reference;
 pub mod signer_name;
 pub mod spec;
 

@@ -24,6 +24,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Print the CustomResourceDefinitions of WasmIssuer and WasmClusterIssuer as YAML.
     Crds(CrdsArgs),
+    /// Print the fields of the two kinds as Markdown: docs/api.md.
+    ApiReference,
     /// Print the JSON Schema of the records of `run --audit`.
     AuditSchema,
     /// Print what the operator measures as Markdown: docs/metrics.md.
@@ -55,6 +57,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(*args, logging).map(|()| ExitCode::SUCCESS),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
+        Command::ApiReference => {
+            print!("{}", crate::api::reference::reference());
+            Ok(ExitCode::SUCCESS)
+        }
         Command::AuditSchema => audit_schema().map(|()| ExitCode::SUCCESS),
         Command::Metrics => {
             print!("{}", crate::operator::metrics_reference());

@@ -25,6 +25,7 @@ pub enum Kind {
     ClusterRoleBinding,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
+    CustomResourceDefinition,
 }
 
 impl Kind {
@@ -47,6 +48,7 @@ impl Kind {
             Self::ValidatingAdmissionPolicy | Self::ValidatingAdmissionPolicyBinding => {
                 "admissionregistration.k8s.io/v1"
             }
+            Self::CustomResourceDefinition => "apiextensions.k8s.io/v1",
         }
     }
 
@@ -61,6 +63,7 @@ impl Kind {
                 | Self::ClusterRoleBinding
                 | Self::ValidatingAdmissionPolicy
                 | Self::ValidatingAdmissionPolicyBinding
+                | Self::CustomResourceDefinition
         )
     }
 

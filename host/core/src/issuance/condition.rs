@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::reason::ConditionReason;
+
 /// The type of the condition that says whether an object is done.
 pub const READY: &str = "Ready";
 /// Set by an approver.
@@ -47,7 +49,24 @@ pub struct Condition {
 
 impl Condition {
     /// A condition that turns to its status now.
-    pub fn new(type_: &str, status: &str, reason: &str, message: impl Into<String>, now: Timestamp) -> Self {
+    pub fn new(
+        type_: &str,
+        status: &str,
+        reason: ConditionReason,
+        message: impl Into<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self::for_reason(type_, status, reason.as_str(), message, now)
+    }
+
+    /// The same for a reason that is not this operator's: a plugin's.
+    pub(super) fn for_reason(
+        type_: &str,
+        status: &str,
+        reason: &str,
+        message: impl Into<String>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             type_: type_.to_owned(),
             status: status.to_owned(),
@@ -93,10 +112,10 @@ mod tests {
     #[test]
     fn the_transition_time_moves_only_with_the_status() {
         let (then, now) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
-        let mut list = vec![Condition::new(READY, FALSE, "Pending", "a", then)];
-        set(&mut list, Condition::new(READY, FALSE, "Failed", "b", now));
-        assert_eq!(list, [Condition::new(READY, FALSE, "Failed", "b", then)]);
-        set(&mut list, Condition::new(READY, TRUE, "Issued", "c", now));
-        assert_eq!(list, [Condition::new(READY, TRUE, "Issued", "c", now)]);
+        let mut list = vec![Condition::new(READY, FALSE, ConditionReason::Pending, "a", then)];
+        set(&mut list, Condition::new(READY, FALSE, ConditionReason::Failed, "b", now));
+        assert_eq!(list, [Condition::new(READY, FALSE, ConditionReason::Failed, "b", then)]);
+        set(&mut list, Condition::new(READY, TRUE, ConditionReason::Issued, "c", now));
+        assert_eq!(list, [Condition::new(READY, TRUE, ConditionReason::Issued, "c", now)]);
     }
 }

@@ -9,6 +9,7 @@ use super::condition::{
     self, APPROVED, Condition, DENIED, FAILED, FALSE, INVALID_REQUEST, NOT_BEFORE, READY, RESUME, TRUE,
 };
 use super::plan::{Moment, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
+use super::reason::{ConditionReason, EventReason};
 use super::request::{RequestPlan, RequestView, RetryPolicy, Tries};
 use super::request_kind::RequestKind;
 use super::signer::{Failure, FailureCondition, FailureKind};
@@ -26,39 +27,36 @@ const MAX_REFUSALS: u32 = 3;
 /// How many conditions a plugin may add to a request: every write carries them all.
 const MAX_CONDITIONS: usize = 4;
 
-/// The reason of a failure that has no reason of its own.
-const FAILURE: &str = "Failed";
-
 /// Why a request can never be signed, whoever is asked: its CSR, its spec or its requester is at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsignable {
-    /// CamelCase, for machines; only a CertificateSigningRequest shows it.
-    pub reason: &'static str,
+    /// For machines; only a CertificateSigningRequest shows it.
+    pub reason: ConditionReason,
     /// For people.
     pub message: String,
 }
 
 impl From<String> for Unsignable {
     fn from(message: String) -> Self {
-        Self { reason: FAILURE, message }
+        Self { reason: ConditionReason::Failed, message }
     }
 }
 
 /// The plan for a request that was signed and verified.
 pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Timestamp) -> RequestPlan {
     let message = format!("Succeeded signing the {}", view.kind);
-    let mut status = view.status(TRUE, "Issued", &message, now);
+    let mut status = view.status(TRUE, ConditionReason::Issued, &message, now);
     status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.certificate = Some(verified.certificate);
     status.ca = verified.ca;
-    let mut events = vec![Notice::normal("Issued", SYNCED, &message)];
+    let mut events = vec![Notice::normal(EventReason::Issued, SYNCED, &message)];
     if !verified.warnings.is_empty() {
         let all: Vec<String> = verified.warnings.iter().map(ToString::to_string).collect();
         let note = format!(
             "The certificate differs from the request (spec.verification.mode: Strict would refuse it): {}",
             all.join("; ")
         );
-        events.push(Notice::warning("CertificateDiffers", SYNCED, &note));
+        events.push(Notice::warning(EventReason::CertificateDiffers, SYNCED, &note));
     }
     if !verified.dropped.is_empty() {
         let note = format!(
@@ -66,7 +64,7 @@ pub fn issued(view: &RequestView, verified: Verified, remember: Tries, now: Time
              in none of the Issuer's Secrets (spec.authSecretName, spec.verification.caSecretName): {}",
             text::list(verified.dropped.iter(), 600)
         );
-        events.push(Notice::warning("CaCertificatesDropped", SYNCED, &note));
+        events.push(Notice::warning(EventReason::CaCertificatesDropped, SYNCED, &note));
     }
     Plan { status: Some(status), events, next: Next::Settled, remember }
 }
@@ -81,37 +79,45 @@ pub fn invalid(view: &RequestView, why: &Unsignable, remember: Tries, now: Times
         let message = text::clean(&why.message, MAX_MESSAGE);
         condition::set(
             &mut status.conditions,
-            Condition::new(INVALID_REQUEST, TRUE, "InvalidRequest", message, now),
+            Condition::new(INVALID_REQUEST, TRUE, ConditionReason::InvalidRequest, message, now),
         );
     }
     plan
 }
 
+/// What tells of a CertificateSigningRequest that failed for this reason.
+fn event_of(reason: ConditionReason) -> EventReason {
+    match reason {
+        ConditionReason::DeniedReference => EventReason::DeniedReference,
+        ConditionReason::InvalidDuration => EventReason::InvalidDuration,
+        ConditionReason::ErrorParseDuration => EventReason::ErrorParseDuration,
+        _ => EventReason::PermanentError,
+    }
+}
+
 /// The plan for a request that failed for good.
 fn failed(
     view: &RequestView,
-    reason: &'static str,
+    reason: ConditionReason,
     error: &str,
     remember: Tries,
     now: Timestamp,
 ) -> RequestPlan {
     let message = match view.kind {
         RequestKind::CertificateRequest => format!("Failed permanently to sign CertificateRequest: {error}"),
-        RequestKind::CertificateSigningRequest if reason == FAILURE => {
+        RequestKind::CertificateSigningRequest if reason == ConditionReason::Failed => {
             format!("CertificateSigningRequest has failed permanently: {error}")
         }
         RequestKind::CertificateSigningRequest => error.to_owned(),
     };
-    let mut status = view.status(FALSE, "Failed", &message, now);
+    let mut status = view.status(FALSE, ConditionReason::Failed, &message, now);
     status.conditions.retain(|c| ![RESUME, NOT_BEFORE].contains(&c.type_.as_str()));
     status.failure_time = Some(now);
-    let mut event = "PermanentError";
+    let mut event = EventReason::PermanentError;
     if view.kind == RequestKind::CertificateSigningRequest {
         let message = text::clean(&message, MAX_MESSAGE);
         condition::set(&mut status.conditions, Condition::new(FAILED, TRUE, reason, message, now));
-        if reason != FAILURE {
-            event = reason;
-        }
+        event = event_of(reason);
     }
     Plan {
         status: Some(status),
@@ -158,9 +164,12 @@ pub fn failure(
     let failed_again = Tries { failures: tries.failures.saturating_add(1), polls: 0, ..tries };
     let backoff = |after| policy.backoff.delay(failed_again.failures, moment.jitter, after);
     let mut plan = match &failure.kind {
-        FailureKind::Permanent => failed(view, FAILURE, &failure.message, tries, now),
+        FailureKind::Permanent => failed(view, ConditionReason::Failed, &failure.message, tries, now),
         // Its Issuer's own task finds out what is to be made of it; the request never fails for it.
-        FailureKind::Issuer => retried(view, &failure.message, None, backoff(None), failed_again, now),
+        FailureKind::Issuer => {
+            let again = Again { delay: backoff(None), wish: None, until: None };
+            retried(view, &failure.message, again, failed_again, now)
+        }
         FailureKind::Pending { resume, poll_after } => {
             let polled_again = Tries { polls: tries.polls.saturating_add(1), failures: 0, ..tries };
             pending(view, &failure.message, resume.as_deref(), *poll_after, polled_again, moment)
@@ -168,12 +177,12 @@ pub fn failure(
         FailureKind::Retry { after } => {
             let end = give_up_at(view, policy, issuer_ready_since);
             if now > end {
-                failed(view, FAILURE, &failure.message, tries, now)
+                failed(view, ConditionReason::Failed, &failure.message, tries, now)
             } else {
                 // Once more when the time is over, whatever the CA wishes: then the request is told the truth.
                 let left = end.duration_since(now).unsigned_abs().saturating_add(Duration::from_secs(1));
-                let delay = backoff(*after).min(left);
-                retried(view, &failure.message, *after, delay, failed_again, now)
+                let again = Again { delay: backoff(*after).min(left), wish: *after, until: Some(end) };
+                retried(view, &failure.message, again, failed_again, now)
             }
         }
     };
@@ -183,21 +192,38 @@ pub fn failure(
     plan
 }
 
-/// The plan for a request that is tried again after `delay`, which the CA asked for if there is a `wish`.
-fn retried(
-    view: &RequestView,
-    error: &str,
-    wish: Option<Duration>,
+/// When a request is tried again.
+struct Again {
     delay: Duration,
-    tries: Tries,
-    now: Timestamp,
-) -> RequestPlan {
+    /// What the CA asked for.
+    wish: Option<Duration>,
+    /// When the last try is; none where there is no end to them.
+    until: Option<Timestamp>,
+}
+
+impl Again {
+    /// In words, for the status: an Event is counted by its text, and the next one would be another.
+    fn words(&self, attempts: u32, now: Timestamp) -> String {
+        let second = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at);
+        let next = SignedDuration::try_from(self.delay).ok().and_then(|delay| now.checked_add(delay).ok());
+        let named = |name: &str, at: Option<Timestamp>| {
+            at.map(|at| format!(", {name} at {}", second(at))).unwrap_or_default()
+        };
+        format!(" (attempt {attempts}{}{})", named("the next", next), named("the last", self.until))
+    }
+}
+
+/// The plan for a request that is tried again.
+fn retried(view: &RequestView, error: &str, again: Again, tries: Tries, now: Timestamp) -> RequestPlan {
     let message = format!("Failed to sign {}, will retry: {error}", view.kind);
-    let mut status = view.status(FALSE, "Pending", &message, now);
+    let words = again.words(tries.attempts, now);
+    let shown = text::clean(&message, MAX_MESSAGE.saturating_sub(words.len()));
+    let mut status = view.status(FALSE, ConditionReason::Pending, &format!("{shown}{words}"), now);
+    let Again { delay, wish, .. } = again;
     let not_before = rest(&mut status, wish.map(|_| delay), now);
     Plan {
         status: view.if_changed(status),
-        events: vec![Notice::warning("RetryableError", SYNC_FAILED, &message)],
+        events: vec![Notice::warning(EventReason::RetryableError, SYNC_FAILED, &message)],
         next: if wish.is_some() { Next::After(delay) } else { Next::WithIssuerOrAfter(delay) },
         remember: Tries { not_before, ..tries },
     }
@@ -210,7 +236,7 @@ fn rest(status: &mut RequestStatus, wish: Option<Duration>, now: Timestamp) -> O
     if wish? >= LASTING {
         // In whole seconds, and never sooner than asked.
         let text = Timestamp::from_second(until.as_second() + 1).ok()?.to_string();
-        status.conditions.push(Condition::new(NOT_BEFORE, TRUE, "RetryAfter", text, now));
+        status.conditions.push(Condition::new(NOT_BEFORE, TRUE, ConditionReason::RetryAfter, text, now));
     }
     Some(until)
 }
@@ -224,16 +250,22 @@ fn pending(
     moment: Moment,
 ) -> RequestPlan {
     let message = format!("Signing still in progress. Reason: {reason}");
-    let mut status = view.status(FALSE, "Pending", &message, moment.now);
+    let mut status = view.status(FALSE, ConditionReason::Pending, &message, moment.now);
     if let Some(token) = resume {
-        condition::set(&mut status.conditions, Condition::new(RESUME, TRUE, "Pending", token, moment.now));
+        condition::set(
+            &mut status.conditions,
+            Condition::new(RESUME, TRUE, ConditionReason::Pending, token, moment.now),
+        );
     }
     let wish = poll_after.map(|wish| wish.clamp(POLL.min, MAX_POLL));
     let not_before = rest(&mut status, wish, moment.now);
     let status = view.if_changed(status);
     let is_news = |status: &RequestStatus| ready_differs(view, status);
-    let events =
-        status.iter().filter(|s| is_news(s)).map(|_| Notice::normal("Pending", SYNCED, &message)).collect();
+    let events = status
+        .iter()
+        .filter(|s| is_news(s))
+        .map(|_| Notice::normal(EventReason::Pending, SYNCED, &message))
+        .collect();
     let delay = wish.unwrap_or_else(|| POLL.delay(remember.polls, moment.jitter, None));
     Plan { status, events, next: Next::After(delay), remember: Tries { not_before, ..remember } }
 }
@@ -271,7 +303,7 @@ fn add_condition(
         return;
     }
     let message = text::clean(message, MAX_MESSAGE);
-    let new = Condition::new(&wanted.type_, wanted.status, &wanted.reason, message, now);
+    let new = Condition::for_reason(&wanted.type_, wanted.status, &wanted.reason, message, now);
     let mut status = plan
         .status
         .clone()

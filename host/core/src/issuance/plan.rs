@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::condition::Condition;
+use super::reason::EventReason;
 use crate::text;
 
 /// Now, and a random number from 0 to 1 for the spread of delays: what a decision needs besides what it looks at.
@@ -67,8 +68,8 @@ impl Next {
 pub struct Notice {
     /// `Warning` rather than `Normal`.
     pub warning: bool,
-    /// CamelCase, for machines.
-    pub reason: &'static str,
+    /// What it is about, for machines.
+    pub reason: EventReason,
     /// What was done.
     pub action: &'static str,
     /// What happened, for people; at most [`text::MAX_NOTE`] bytes.
@@ -79,12 +80,12 @@ pub struct Notice {
 
 impl Notice {
     /// Something went as it should.
-    pub fn normal(reason: &'static str, action: &'static str, note: &str) -> Self {
+    pub fn normal(reason: EventReason, action: &'static str, note: &str) -> Self {
         Self { warning: false, reason, action, note: text::clean(note, text::MAX_NOTE), once: false }
     }
 
     /// Something did not.
-    pub fn warning(reason: &'static str, action: &'static str, note: &str) -> Self {
+    pub fn warning(reason: EventReason, action: &'static str, note: &str) -> Self {
         Self { warning: true, ..Self::normal(reason, action, note) }
     }
 

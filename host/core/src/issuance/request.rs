@@ -11,6 +11,7 @@ use super::condition::{
     self, APPROVED, Condition, DENIED, FAILED, FALSE, NOT_BEFORE, READY, RESUME, TRUE, UNKNOWN,
 };
 use super::plan::{FIRST_STATUS_AFTER, Next, Notice, Plan, RequestStatus, SYNC_FAILED, SYNCED};
+use super::reason::{ConditionReason, EventReason};
 use super::request_issuer::IssuerView;
 use super::request_kind::RequestKind;
 use crate::text::{self, MAX_MESSAGE};
@@ -172,7 +173,13 @@ impl RequestView {
     }
 
     /// A status with Ready set to this, and the other owned conditions as they are.
-    pub(super) fn status(&self, status: &str, reason: &str, message: &str, now: Timestamp) -> RequestStatus {
+    pub(super) fn status(
+        &self,
+        status: &str,
+        reason: ConditionReason,
+        message: &str,
+        now: Timestamp,
+    ) -> RequestStatus {
         let mut conditions = self.owned_conditions();
         // A Ready that somebody else wrote is still what its transition time is compared with.
         if let Some(ready) = self.ready().filter(|_| !self.owned.iter().any(|o| o == READY)) {
@@ -194,11 +201,11 @@ impl RequestView {
     pub(super) fn wait(
         &self,
         message: &str,
-        event: &'static str,
+        event: EventReason,
         remember: Tries,
         now: Timestamp,
     ) -> RequestPlan {
-        let status = self.if_changed(self.status(FALSE, "Pending", message, now));
+        let status = self.if_changed(self.status(FALSE, ConditionReason::Pending, message, now));
         let events = status.iter().map(|_| Notice::normal(event, SYNCED, message)).collect();
         Plan { status, events, next: Next::WithIssuer, remember }
     }
@@ -206,7 +213,8 @@ impl RequestView {
 
 /// Whether a Ready condition with this status and reason is the end of a request.
 pub fn is_final(status: &str, reason: &str) -> bool {
-    status == TRUE || (status == FALSE && (reason == "Failed" || reason == DENIED))
+    let ends = [ConditionReason::Failed, ConditionReason::Denied].map(ConditionReason::as_str);
+    status == TRUE || (status == FALSE && ends.contains(&reason))
 }
 
 /// Whether to sign the request, and if not, what to do instead.
@@ -217,13 +225,20 @@ pub fn gate(view: &RequestView, issuer: &IssuerView, tries: Tries, now: Timestam
     if view.holds(DENIED) {
         return Gate::Act(denied(view, tries, now));
     }
+    if view.issuer.signer.is_none() && view.tells_waits() {
+        let message = format!(
+            "{} spec.issuerRef.kind is WasmIssuer or WasmClusterIssuer, spec.issuerRef.name the name of one.",
+            impossible(&view.issuer)
+        );
+        return Gate::Act(view.wait(&message, EventReason::ImpossibleIssuer, tries, now));
+    }
     if !view.holds(APPROVED) {
         return Gate::Act(unapproved(view, tries, now));
     }
     let IssuerView::Present { generation, ready, serving } = issuer else {
         let IssuerName { kind, name, .. } = &view.issuer;
         let message = format!(r#"{kind}.{} "{name}" not found. Waiting for it to be created."#, super::GROUP);
-        return Gate::Act(view.wait(&message, "WaitingForIssuerExist", tries, now));
+        return Gate::Act(view.wait(&message, EventReason::WaitingForIssuerExist, tries, now));
     };
     let current = match ready {
         None => "<none>.".to_owned(),
@@ -240,7 +255,7 @@ pub fn gate(view: &RequestView, issuer: &IssuerView, tries: Tries, now: Timestam
     let colon = if ready.is_none() { ":" } else { "" };
     let message =
         format!("Waiting for issuer to become ready. Current issuer ready condition{colon} {current}");
-    Gate::Act(view.wait(&message, "WaitingForIssuerReady", tries, now))
+    Gate::Act(view.wait(&message, EventReason::WaitingForIssuerReady, tries, now))
 }
 
 /// The Issuer is ready by its status, but this process is still loading its plugin: most likely it has just started, and
@@ -262,9 +277,9 @@ fn ca_wants_rest(view: &RequestView, tries: Tries, now: Timestamp) -> Option<Dur
 /// A CertificateSigningRequest is finished by its denial, without a word of ours.
 fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {
     let message = "Detected that the CertificateRequest is denied, so it will never be Ready.";
-    let mut status = view.status(FALSE, DENIED, message, now);
+    let mut status = view.status(FALSE, ConditionReason::Denied, message, now);
     status.failure_time = Some(now);
-    let events = vec![Notice::warning("PermanentError", SYNC_FAILED, message)];
+    let events = vec![Notice::warning(EventReason::PermanentError, SYNC_FAILED, message)];
     Plan { status: Some(status), events, next: Next::Settled, remember }
 }
 
@@ -276,17 +291,24 @@ fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
     if left.is_positive() {
         return Plan::idle(Next::After(left.unsigned_abs()), tries);
     }
-    let IssuerName { kind, name, signer } = &view.issuer;
-    let way_out = match signer {
+    let way_out = match &view.issuer.signer {
         Some(signer) => approval::way_out(view.kind, signer),
-        None => format!(r#"Nobody can: {} has no kind "{kind}" with an object "{name}"."#, super::GROUP),
+        None => format!("Nobody can: {}", impossible(&view.issuer)),
     };
     let (asked, waited) = (view.kind, APPROVAL_PATIENCE.as_secs());
     let note = format!("Nobody has approved or denied this {asked} for {waited} s. {way_out}");
+    // In the status as well: an Event is gone in an hour.
+    let status = view.tells_waits().then(|| view.status(FALSE, ConditionReason::Pending, &note, now));
     Plan {
-        events: vec![Notice::warning("WaitingApproval", SYNCED, &note).once()],
+        status: status.and_then(|status| view.if_changed(status)),
+        events: vec![Notice::warning(EventReason::WaitingApproval, SYNCED, &note).once()],
         ..Plan::idle(Next::Settled, Tries { told_unapproved: true, ..tries })
     }
+}
+
+/// Why there can be no such Issuer.
+fn impossible(IssuerName { kind, name, .. }: &IssuerName) -> String {
+    format!(r#"{} has no kind "{kind}" with an object "{name}"."#, super::GROUP)
 }
 
 /// The status that says that work has begun, for when the final one takes longer than [`FIRST_STATUS_AFTER`].
@@ -295,7 +317,7 @@ pub fn initializing(view: &RequestView, now: Timestamp) -> Option<RequestStatus>
         return None;
     }
     let message = format!("{} has started reconciling this {}", super::FIELD_MANAGER, view.kind);
-    Some(view.status(UNKNOWN, "Initializing", &message, now))
+    Some(view.status(UNKNOWN, ConditionReason::Initializing, &message, now))
 }
 
 /// The status that says that work will begin, for a request that may be signed and has waited longer than
@@ -305,7 +327,7 @@ pub fn waiting_for_its_turn(view: &RequestView, now: Timestamp) -> Option<Reques
         return None;
     }
     let message = format!("{} is busy: this {} waits for its turn", super::FIELD_MANAGER, view.kind);
-    Some(view.status(UNKNOWN, "Initializing", &message, now))
+    Some(view.status(UNKNOWN, ConditionReason::Initializing, &message, now))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub fn moment(second: i64) -> Moment {
 }
 
 pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
-    Condition::new(type_, status, reason, message, at(0))
+    Condition::for_reason(type_, status, reason, message, at(0))
 }
 
 /// A CertificateRequest created at 0 with these conditions, Ready owned by us where it is among them.
@@ -60,6 +60,12 @@ pub fn written<M>(plan: &Plan<RequestStatus, M>) -> String {
     let status = plan.status.as_ref().expect("a status");
     let ready = condition::find(&status.conditions, READY).expect("Ready");
     format!("{} {}: {}", ready.status, ready.reason, ready.message)
+}
+
+/// What a plan writes to Ready, without when it is tried again.
+pub fn retries<M>(plan: &Plan<RequestStatus, M>) -> String {
+    let said = written(plan);
+    said.split_once(" (attempt ").expect("an attempt").0.to_owned()
 }
 
 /// What a plan tells, as `type reason action: note`.

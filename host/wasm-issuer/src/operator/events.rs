@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::plan::Notice;
+use wasm_issuer_core::issuance::reason::EventReason;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
 use super::apply::{ApplyError, WRITTEN};
@@ -140,7 +141,7 @@ struct Series {
     last: Instant,
 }
 
-type SeriesKey = (Option<String>, &'static str, String);
+type SeriesKey = (Option<String>, EventReason, String);
 
 struct Publisher {
     client: Client,
@@ -228,7 +229,7 @@ impl Publisher {
         let requests = Request::new(Event::url_path(&(), Some(namespace)));
         let regarded = object.name.as_deref().unwrap_or("issuer");
         let name = match &object.uid {
-            Some(uid) if notice.once => only_event_name(regarded, uid, notice.reason),
+            Some(uid) if notice.once => only_event_name(regarded, uid, notice.reason.as_str()),
             _ => event_name(regarded, now),
         };
         if notice.warning
@@ -250,7 +251,7 @@ impl Publisher {
             },
             event_time: Some(MicroTime(now)),
             type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
-            reason: Some(notice.reason.to_owned()),
+            reason: Some(notice.reason.to_string()),
             action: Some(notice.action.to_owned()),
             note: Some(notice.note.clone()),
             regarding: Some(object.clone()),

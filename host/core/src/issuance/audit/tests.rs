@@ -6,6 +6,7 @@ use super::super::verify::{Mismatch, Verified};
 use super::*;
 use crate::issuance::backoff::Backoff;
 use crate::issuance::condition::{Condition, FALSE, TRUE};
+use crate::issuance::reason::ConditionReason;
 use crate::issuance::request_issuer::IssuerView;
 use crate::x509::fixtures;
 
@@ -151,7 +152,7 @@ fn whoever_writes_what_is_in_a_record_its_texts_are_bounded_and_on_one_line() {
     let facts = Facts { object, issuer, plugin: Some(&plugin), ..facts(Some(who)) };
     let mut plan = failed(FailureKind::Permanent, 9);
     let conditions = &mut plan.status.as_mut().unwrap().conditions;
-    condition::set(conditions, Condition::new(READY, FALSE, "Failed", name(), at(9)));
+    condition::set(conditions, Condition::new(READY, FALSE, ConditionReason::Failed, name(), at(9)));
     let record = record(&plan, Tries::default(), facts, at(9)).unwrap().unwritten(Written::Unknown, &hostile);
     let who = record.requester.as_ref().unwrap();
     assert_eq!(who.groups.len() + who.groups_left_out, 2000);

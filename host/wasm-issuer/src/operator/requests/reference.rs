@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::PostParams;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::outcome::Unsignable;
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::signer::Requester;
 
@@ -42,7 +43,12 @@ impl Signing {
             Ok(true) => Ok(None),
             Ok(false) => Ok(Some(denied(&issuer))),
             Err(error) => {
-                self.report(fence, current, "review whether the requester may refer to the Issuer", &error);
+                self.report(
+                    fence,
+                    current,
+                    "review whether the requester may refer to the Issuer",
+                    &error.words(),
+                );
                 let tries = Tries { failures: tries.failures.saturating_add(1), ..tries };
                 Err(Handled::again(tries, REVIEW_AGAIN.delay(tries.failures, rand::random(), None)))
             }
@@ -95,5 +101,5 @@ fn denied(issuer: &IssuerKey) -> Unsignable {
         "Requester may not reference {issuer}: that takes the verb \"reference\" on signers.{GROUP} named \"{name}\" in the \
          namespace {namespace}"
     );
-    Unsignable { reason: "DeniedReference", message }
+    Unsignable { reason: ConditionReason::DeniedReference, message }
 }

@@ -20,6 +20,7 @@ use wasm_issuer_core::issuance::condition::{
 };
 use wasm_issuer_core::issuance::outcome::Unsignable;
 use wasm_issuer_core::issuance::plan::RequestStatus;
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::request_spec::RequestSpec;
@@ -91,11 +92,11 @@ fn conditions(status: CertificateSigningRequestStatus) -> Vec<Condition> {
     let mut conditions: Vec<Condition> = read.filter(counts).collect();
     let has = |type_| condition::find(&conditions, type_).is_some();
     let end = if status.certificate.is_some_and(|certificate| !certificate.0.is_empty()) {
-        Some((TRUE, "Issued"))
+        Some((TRUE, ConditionReason::Issued))
     } else if has(FAILED) {
-        Some((FALSE, "Failed"))
+        Some((FALSE, ConditionReason::Failed))
     } else {
-        has(DENIED).then_some((FALSE, DENIED))
+        has(DENIED).then_some((FALSE, ConditionReason::Denied))
     };
     let ready = |(status, reason)| Condition::new(READY, status, reason, "", Timestamp::UNIX_EPOCH);
     conditions.extend(end.map(ready));
@@ -178,7 +179,7 @@ impl Spec for CertificateSigningRequestSpec {
 /// The lifetime, if one is asked for. The reasons and the words are those of cert-manager's own issuers.
 fn duration(annotated: Option<&str>, seconds: Option<i32>) -> Result<Option<GoDuration>, Unsignable> {
     let too_short = |asked: &str| Unsignable {
-        reason: "InvalidDuration",
+        reason: ConditionReason::InvalidDuration,
         message: format!(
             "CertificateSigningRequest minimum allowed duration is {SHORTEST}, requested {asked}"
         ),
@@ -188,7 +189,7 @@ fn duration(annotated: Option<&str>, seconds: Option<i32>) -> Result<Option<GoDu
         Some(Err(DurationError::Negative)) => return Err(too_short(annotated.unwrap_or_default())),
         Some(Err(error)) => {
             let message = format!("Failed to parse requested duration: the annotation {DURATION}: {error}");
-            return Err(Unsignable { reason: "ErrorParseDuration", message });
+            return Err(Unsignable { reason: ConditionReason::ErrorParseDuration, message });
         }
         None => seconds.map(|seconds| GoDuration::from_secs(u64::try_from(seconds).unwrap_or_default())),
     };
@@ -213,7 +214,7 @@ pub fn status(
         return None;
     }
     let is_over = |c: &&Condition| condition::find(&status.conditions, &c.type_).is_none();
-    let over = owned.filter(is_over).map(|c| Condition::new(&c.type_, FALSE, "Over", "", now));
+    let over = owned.filter(is_over).map(|c| Condition::new(&c.type_, FALSE, ConditionReason::Over, "", now));
     let written = wanted.into_iter().cloned().chain(over).map(|c| CertificateSigningRequestCondition {
         type_: c.type_,
         status: c.status,

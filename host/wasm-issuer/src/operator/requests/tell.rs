@@ -5,6 +5,7 @@ use std::fmt::Display;
 use tracing::{Span, info, warn};
 use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_core::issuance::reason::EventReason;
 
 use super::handled::Parked;
 use super::objects;
@@ -26,7 +27,11 @@ impl Signing {
         warn!(%error, "could not {doing}");
         let kind = observed.key.kind;
         let note = format!("Got an unexpected error while processing the {kind}: {error}");
-        self.publish(observed, fence, vec![Notice::warning("UnexpectedError", SYNC_FAILED, &note)]);
+        self.publish(
+            observed,
+            fence,
+            vec![Notice::warning(EventReason::UnexpectedError, SYNC_FAILED, &note)],
+        );
     }
 
     /// Publish Events about a request, as long as the fence stands.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::time::{Instant, timeout};
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use wasm_issuer_core::issuance::reason::EventReason;
 
 use crate::operator::events::Events;
 use crate::operator::leadership::Fence;
@@ -22,7 +23,7 @@ fn object(namespace: &str, name: &str) -> ObjectReference {
 }
 
 fn notices(notes: impl IntoIterator<Item = String>) -> Vec<Notice> {
-    notes.into_iter().map(|note| Notice::warning("Tested", SYNC_FAILED, &note)).collect()
+    notes.into_iter().map(|note| Notice::warning(EventReason::RetryableError, SYNC_FAILED, &note)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,7 +42,8 @@ async fn a_namespace_that_floods_neither_delays_nor_drops_the_events_of_others()
     events.publish(&Fence::alone(), &object("quiet", "ca"), notices(["heard".to_owned()]));
     assert_eq!(metrics.events_dropped.get(), 10_000 - 4096);
     let began = Instant::now();
-    api.until("the neighbour's Event", |api| api.events().contains(&"Tested: heard".to_owned())).await;
+    api.until("the neighbour's Event", |api| api.events().contains(&"RetryableError: heard".to_owned()))
+        .await;
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     // What waits at the end is sent.
     drop(events);
@@ -61,5 +63,5 @@ async fn events_of_one_object_keep_their_order() {
     events.publish(&Fence::alone(), &ca, notices(["2".to_owned()]));
     drop(events);
     publisher.await.unwrap();
-    assert_eq!(api.events(), ["Tested: 0", "Tested: 1", "Tested: 2"]);
+    assert_eq!(api.events(), ["RetryableError: 0", "RetryableError: 1", "RetryableError: 2"]);
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::audit::PluginName;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::condition::{Condition, READY, TRUE};
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
@@ -126,7 +127,9 @@ impl Bench {
     }
 
     async fn until_ready_says(&self, object: &Object, what: &str) {
-        self.api.until(what, |api| api.condition(object, READY).as_deref() == Some(what)).await;
+        self.api
+            .until(what, |api| api.condition(object, READY).is_some_and(|ready| ready.starts_with(what)))
+            .await;
     }
 
     fn times_written(&self, object: &Object) -> usize {
@@ -163,7 +166,7 @@ fn put_issuer(registry: &Registry, kind: IssuerKind, signer: &ScriptedSigner) ->
     let entry = IssuerEntry {
         uid: "issuer".to_owned(),
         generation: 1,
-        ready: Some(Condition::new(READY, TRUE, "Checked", "", now).observing(1)),
+        ready: Some(Condition::new(READY, TRUE, ConditionReason::Checked, "", now).observing(1)),
         serving: Some(Arc::new(serving)),
         feedback,
     };

@@ -160,7 +160,7 @@ fn what_ready_would_say_is_remembered_and_the_rest_is_written() {
     let now = Timestamp::UNIX_EPOCH + Duration::from_secs(60);
     let before = in_state(&["Approved"]);
     let waits = RequestStatus {
-        conditions: vec![Condition::new(READY, FALSE, "Pending", "Waiting", now)],
+        conditions: vec![Condition::new(READY, FALSE, ConditionReason::Pending, "Waiting", now)],
         ..RequestStatus::default()
     };
     assert_eq!(status(&before.view, &waits, now), None);
@@ -175,7 +175,7 @@ fn what_ready_would_say_is_remembered_and_the_rest_is_written() {
     assert_eq!(another.view.ready(), None, "another uid");
 
     let mut order = waits.clone();
-    order.conditions.push(Condition::new(RESUME, TRUE, "Pending", "order-7", now));
+    order.conditions.push(Condition::new(RESUME, TRUE, ConditionReason::Pending, "order-7", now));
     let written = serde_json::to_value(status(&waiting.view, &order, now).unwrap()).unwrap();
     let condition = json!({"type": RESUME, "status": "True", "reason": "Pending", "message": "order-7",
                            "lastTransitionTime": "1970-01-01T00:01:00Z", "lastUpdateTime": "1970-01-01T00:01:00Z"});

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use wasm_issuer_core::issuance::condition::{Condition, FALSE, READY};
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
 
@@ -223,7 +224,8 @@ async fn an_issuer_that_is_missing_or_not_ready_is_waited_for_with_events_alone(
     let missing = "WaitingForIssuerExist: WasmIssuer.wasm-issuer.dev \"team-a/ca\" not found. Waiting for it to be created.";
     assert_eq!(bench.api.events(), [missing]);
 
-    let not_ready = Condition::new(READY, FALSE, "Pending", "Not ready yet: 503", jiff::Timestamp::now());
+    let not_ready =
+        Condition::new(READY, FALSE, ConditionReason::Pending, "Not ready yet: 503", jiff::Timestamp::now());
     let entry = IssuerEntry { ready: Some(not_ready.observing(1)), serving: None, ..serving.clone() };
     bench.registry.observe(&key, "issuer", 1, true);
     bench.registry.put(&key, entry);
