@@ -11,7 +11,10 @@ TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
 override CARGO_TARGET_DIR := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 WASM_ISSUER_BINARY ?= $(CARGO_TARGET_DIR)/debug/wasm-issuer
 WASM_ISSUER_PLUGINS ?= $(CARGO_TARGET_DIR)/wasm32-wasip2/plugin
-export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS
+# What is released, and the image's name.
+DIST ?= $(CARGO_TARGET_DIR)/dist
+IMAGE ?= wasm-issuer:$(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS IMAGE
 # Nothing here is for another platform, nor for the user's own cluster.
 unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
@@ -106,6 +109,31 @@ test-plugins: setup ## Build the components that only tests use
 cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
 	@$(GO_BUILDS)
 
+.PHONY: dist
+dist: ## Build what is released for this platform: a static binary and the plugins (6 to 20 minutes on 2 cores)
+	@test/setup.sh static
+	$(call say,building what is released into $(DIST))
+	@deploy/release/build.sh "$(DIST)" $(PLUGINS)
+
+.PHONY: image
+image: ## Build the image of this commit, as IMAGE=name:tag, for this machine's platform (buildah or docker)
+	@test/setup.sh static image
+	@$(MAKE) --no-print-directory dist
+	$(call say,building the image $(IMAGE))
+	@deploy/image.sh build "$(DIST)" "$(IMAGE)"
+
+.PHONY: image-test
+image-test: image cluster ## Run the image as a pod would be, and issue with it (as root)
+	$(call say,the same files make the same image: deploy/release/reproduce.sh)
+	@deploy/release/reproduce.sh image "$(DIST)" "$(IMAGE)"
+	$(call say,the demo with the operator of the image $(IMAGE): test/image.sh)
+	@WASM_ISSUER_OPERATOR=test/image.sh test/cluster/run.sh --cert-manager -- test/demo.sh
+
+.PHONY: reproduce
+reproduce: image ## Build what `make image` built again, from a clone in another folder, and compare (another 6 to 20 minutes)
+	$(call say,building all again in another place: deploy/release/reproduce.sh)
+	@deploy/release/reproduce.sh all "$(DIST)" "$(IMAGE)"
+
 .PHONY: test-speed
 test-speed: build plugins test-plugins cluster ## What a certificate may cost beside a bare writer, on any machine (half a minute)
 	$(call say,the speed test)
@@ -147,7 +175,7 @@ lint: setup ## Check formatting, lints, licences, spelling, scripts and generate
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(HOST) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
-	@for script in .ci/run deploy/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run .github/scripts/*.sh deploy/*.sh deploy/release/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
 	@test/circles.sh
 	@test/lint-tools.sh

@@ -2,14 +2,14 @@
 # The main job, shown: `make demo` runs this on a real API server that lives for as long as the demo does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source test/operator.sh
+source "${WASM_ISSUER_OPERATOR:-test/operator.sh}"
 
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 run() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
 
 stop() {
   status=$?
-  kill "$OPERATOR_PID" 2>/dev/null && wait "$OPERATOR_PID" || true
+  kill "$OPERATOR_PID" 2>/dev/null && wait || true
   if [ "$status" != 0 ]; then
     printf '\nThe demo failed. The end of the log of the operator:\n' >&2
     tail -n 20 "$OPERATOR_LOG" >&2

@@ -2,7 +2,7 @@
 # Makes sure, in the first seconds, that what builds need is there: installs through rustup what rust-toolchain.toml asks
 # for, and tells for everything else that is missing which command to run.
 #
-#   test/setup.sh [go]   # with `go` also what the test cluster is built with
+#   test/setup.sh [go] [static] [image]   # also what builds the test cluster, the static binary, the image from that
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,6 +44,7 @@ rust_lacks() {
 check_rust() {
 	local channel components targets lack line version bin=${CARGO_HOME:-$HOME/.cargo}/bin
 	channel=$(wanted channel) components=$(wanted components) targets=$(wanted targets)
+	[ -z "$static" ] || targets+=$'\n'$static
 	lack=$(rust_lacks)
 	if [ -n "$lack" ] && ! has rustup; then
 		if [ -x "$bin/rustup" ]; then
@@ -78,10 +79,21 @@ check_go() {
 		lacks "Go is $version, and $needed or later is needed: https://go.dev/doc/install (or let Go get it: export GOTOOLCHAIN=auto)"
 }
 
+check_static() {
+	has musl-gcc || lacks 'not found: musl-gcc. On Debian and Ubuntu: apt-get install musl-tools. On Fedora: dnf install musl-gcc'
+}
+
+check_image() {
+	has buildah || docker info >/dev/null 2>&1 ||
+		lacks 'not found: buildah, or docker with its daemon. On Debian and Ubuntu: apt-get install buildah. On Fedora: dnf install buildah'
+}
+
 # rustup's own installing: some switch it off, and it leaves out the targets of a toolchain that is there. So not here.
 export RUSTUP_AUTO_INSTALL=0
 [ -n "${HOME:-}" ] || { lacks "HOME is not set: export HOME=\$(getent passwd \"\$(id -u)\" | cut -d: -f6)"; exit 1; }
 check_tools git make cc flock
+static=
+[[ " $* " != *' static '* ]] || static=$(uname -m)-unknown-linux-musl
 check_rust
-[ "${1:-}" != go ] || check_go
+for part; do "check_$part"; done
 exit $missing
