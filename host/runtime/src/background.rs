@@ -21,8 +21,10 @@ impl Background {
     /// So many threads for tasks. Jobs get one each.
     pub fn new(threads: usize) -> io::Result<Self> {
         let lower = || {
-            // Without it, all is as on usual threads.
-            let _ = rustix::process::nice(NICE);
+            // Without it, all is as on usual threads. Elsewhere it is the process that is nice, not the thread.
+            if cfg!(target_os = "linux") {
+                let _ = rustix::process::nice(NICE);
+            }
         };
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(threads).thread_name("background").on_thread_start(lower);

@@ -5,6 +5,7 @@
 
 mod artifact;
 mod child;
+#[cfg_attr(not(target_os = "linux"), path = "compile/unconfined.rs")]
 mod confine;
 mod folder;
 
