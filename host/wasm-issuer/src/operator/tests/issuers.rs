@@ -192,8 +192,8 @@ async fn what_a_new_policy_does_not_allow_stops_serving_at_once() {
     let bench = Bench::start(|_, _, _| {});
     bench.until_says(READY, CHECKED).await;
     bench.policy.send_replace(policy(|bounds| bounds.sources = vec![SourceKind::Builtin]));
-    let refused = "False Failed: Failed permanently: the operator's policy does not allow spec.plugin.configMap; it allows \
-                   builtin (wasmIssuers.sources in the policy)";
+    let refused = "False Failed: Failed permanently: the operator's policy does not allow spec.plugin.configMap (it allows \
+                   builtin); to allow it, put the section wasmIssuers: {sources: [\"builtin\",\"configMap\"]} there";
     bench.until_says(READY, refused).await;
     assert!(!bench.serves());
     bench.policy.send_replace(policy(|_| {}));

@@ -57,8 +57,8 @@ async fn a_start_leaves_alone_what_is_finished() {
     }
 }
 
-/// What the only Event about an unapproved request says.
-async fn told_of_unapproved(kind: &str, name: &str, restarts: usize) -> String {
+/// What the only Event about an unapproved request says, which has this reason. The request says the same.
+async fn told_of_unapproved((kind, name): (&str, &str), reason: &str, restarts: usize) -> String {
     let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
     let (web, mut value) = request("web");
     value["status"] = json!({});
@@ -68,19 +68,22 @@ async fn told_of_unapproved(kind: &str, name: &str, restarts: usize) -> String {
     let mut bench = Bench::start(&api, &signer);
     for _ in 0..restarts {
         sleep(Duration::from_secs(100)).await;
-        assert_eq!(api.told("WaitingApproval"), 1);
+        assert_eq!(api.told(reason), 1);
         bench = bench.restart().await;
     }
     a_while().await;
-    assert_eq!((bench.asked(), bench.times_written(&web)), (0, 0));
-    assert_eq!(api.told("WaitingApproval"), 1);
+    assert_eq!((bench.asked(), bench.times_written(&web)), (0, 1));
+    assert_eq!(api.told(reason), 1);
     assert_eq!(api.count(&Call::Event), restarts + 1, "one call for each process");
-    api.events().remove(0)
+    let event = api.events().remove(0);
+    let note = event.strip_prefix(&format!("{reason}: ")).unwrap();
+    assert_eq!(api.condition(&web, READY), Some(format!("False Pending: {note}")), "an Event expires");
+    event
 }
 
 #[tokio::test(start_paused = true)]
 async fn that_nobody_approves_is_told_once_however_many_processes_notice() {
-    told_of_unapproved("WasmIssuer", "ca", 3).await;
+    told_of_unapproved(("WasmIssuer", "ca"), "WaitingApproval", 3).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +92,7 @@ async fn the_rights_that_an_approver_lacks_are_spelt_out_for_each_kind() {
         ("WasmIssuer", "wasmissuers.wasm-issuer.dev/team-a.ca"),
         ("WasmClusterIssuer", "wasmclusterissuers.wasm-issuer.dev/ca"),
     ] {
-        let note = told_of_unapproved(kind, "ca", 0).await;
+        let note = told_of_unapproved((kind, "ca"), "WaitingApproval", 0).await;
         let (_, rest) = note.split_once(" for this one: ").unwrap();
         let (manifest, _) = rest.split_once(" Otherwise").unwrap();
         let list: Value = serde_saphyr::from_str(manifest).unwrap();
@@ -109,8 +112,8 @@ async fn the_rights_that_an_approver_lacks_are_spelt_out_for_each_kind() {
 #[tokio::test(start_paused = true)]
 async fn what_no_issuer_can_be_called_is_in_no_manifest() {
     for (kind, name) in [("WasmIssuer", "x]}], rules: [{verbs: ['*'"), ("Issuer", "ca")] {
-        let note = told_of_unapproved(kind, name, 0).await;
-        assert!(note.contains("Nobody can: wasm-issuer.dev has no kind"), "{note}");
+        let note = told_of_unapproved((kind, name), "ImpossibleIssuer", 0).await;
+        assert!(note.contains("wasm-issuer.dev has no kind"), "{note}");
         assert!(!note.contains("apiVersion"), "{note}");
     }
 }
