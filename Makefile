@@ -158,10 +158,11 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build ## Write the generated files: CRDs, the audit's schema, the reference of metrics and the install manifest
+generate: build ## Write the generated files: CRDs, the audit's schema, the references of metrics and the CLI, the install manifest
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
 	"$(WASM_ISSUER_BINARY)" metrics > docs/metrics.md
+	"$(WASM_ISSUER_BINARY)" reference > docs/cli.md
 	deploy/render.sh > deploy/install.yaml
 	deploy/render.sh team team-a,team-b > deploy/install-team.yaml
 
@@ -169,6 +170,7 @@ generate: build ## Write the generated files: CRDs, the audit's schema, the refe
 check-generated: build ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp" >/dev/null \
 	  && diff -ru --exclude=test crds "$$temp" && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
+	  && "$(WASM_ISSUER_BINARY)" reference | diff -u docs/cli.md - \
 	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - && deploy/render.sh | diff -u deploy/install.yaml - \
 	  && deploy/render.sh team team-a,team-b | diff -u deploy/install-team.yaml - \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }
