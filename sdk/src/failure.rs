@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::cache::CacheError;
-use crate::keys::KeyError;
+use crate::keys::{Algorithm, KeyError};
 use crate::secrets::SecretError;
 use crate::{Condition, ConditionStatus, Failure, FailureKind, Pending};
 
@@ -96,11 +96,21 @@ impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Unsupported(algorithm) => {
-                Self::issuer(format!("the host has no {algorithm:?} keys here"))
+                Self::issuer(format!("the host has no {} keys here", name(algorithm)))
             }
             KeyError::LimitExceeded(message) => Self::permanent(message),
             KeyError::Other(message) => Self::retry(message),
         }
+    }
+}
+
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::RsaPkcs1Sha256 => "RSA",
+        Algorithm::EcdsaP256Sha256 => "P-256",
+        Algorithm::EcdsaP384Sha384 => "P-384",
+        Algorithm::EcdsaP521Sha512 => "P-521",
+        Algorithm::Ed25519 => "Ed25519",
     }
 }
 

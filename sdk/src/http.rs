@@ -17,7 +17,7 @@
 //! the CA and the client certificate that the spec names. Redirects are answers like any other.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,8 +117,9 @@ impl Request {
     pub fn send(mut self) -> Result<Response, HttpError> {
         let url = std::mem::take(&mut self.url);
         let url = Url::parse(&url)?;
-        let server = url.server();
-        self.exchange(url).map_err(|error| error.at(&server))
+        let (server, began) = (url.server(), Instant::now());
+        let answer = self.exchange(url).map_err(|error| error.after(began.elapsed()).at(&server))?;
+        Ok(Response { server, ..answer })
     }
 
     fn exchange(self, url: Url<'_>) -> Result<Response, HttpError> {
@@ -174,7 +175,7 @@ fn read(response: IncomingResponse, limit: usize) -> Result<Response, HttpError>
     let (status, headers) = (response.status(), response.headers().entries());
     let incoming = response.consume().map_err(|()| broken())?;
     let body = read_body(&incoming, limit)?;
-    Ok(Response { status, headers, body })
+    Ok(Response { server: String::new(), status, headers, body })
 }
 
 fn read_body(incoming: &IncomingBody, limit: usize) -> Result<Vec<u8>, HttpError> {
@@ -192,7 +193,7 @@ fn read_body(incoming: &IncomingBody, limit: usize) -> Result<Vec<u8>, HttpError
             Err(StreamError::Closed) => return Ok(body),
             Err(StreamError::LastOperationFailed(error)) => {
                 return Err(http_error_code(&error).map_or_else(
-                    || HttpError::new(HttpErrorKind::Other, error.to_debug_string()),
+                    || HttpError::new(HttpErrorKind::Protocol, "the answer broke off"),
                     HttpError::from,
                 ));
             }
@@ -203,6 +204,8 @@ fn read_body(incoming: &IncomingBody, limit: usize) -> Result<Vec<u8>, HttpError
 /// An answer, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
+    /// The server that answered, `scheme://host:port`: what is wrong with the answer names it.
+    pub server: String,
     /// The HTTP status code.
     pub status: u16,
     /// The headers in the server's order.
@@ -227,6 +230,7 @@ impl Response {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             HttpError::new(HttpErrorKind::Json, format!("the answer is not the JSON expected: {error}"))
+                .at(&self.server)
         })
     }
 
@@ -247,7 +251,8 @@ impl Response {
         let kind = HttpErrorKind::Status { status: self.status, retry_after: self.retry_after() };
         let text: String = self.text().trim().chars().take(200).collect();
         let colon = if text.is_empty() { "" } else { ": " };
-        Err(HttpError::new(kind, format!("the server answers {}{colon}{text}", self.status)))
+        let message = format!("the server answers {}{colon}{text}", self.status);
+        Err(HttpError::new(kind, message).at(&self.server))
     }
 }
 
@@ -257,7 +262,8 @@ mod tests {
 
     fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
-        Response { status, headers: headers.collect(), body: body.into() }
+        let server = "https://ca:8888".to_owned();
+        Response { server, status, headers: headers.collect(), body: body.into() }
     }
 
     #[test]
@@ -276,8 +282,9 @@ mod tests {
         assert!(response(204, &[], "").success().is_ok());
         let error = response(429, &[("retry-after", "7")], "slow down\n").success().unwrap_err();
         assert_eq!(error.kind, HttpErrorKind::Status { status: 429, retry_after: Some(7) });
-        assert_eq!(error.message, "the server answers 429: slow down");
-        assert_eq!(response(302, &[], "").success().unwrap_err().message, "the server answers 302");
+        assert_eq!(error.message, "https://ca:8888: the server answers 429: slow down");
+        let redirect = response(302, &[], "").success().unwrap_err();
+        assert_eq!(redirect.message, "https://ca:8888: the server answers 302");
     }
 
     #[test]
@@ -285,5 +292,6 @@ mod tests {
         assert_eq!(response(200, &[], "[1, 2]").json(), Ok(vec![1, 2]));
         let error = response(200, &[], "<html>").json::<Vec<u8>>().unwrap_err();
         assert_eq!(error.kind, HttpErrorKind::Json);
+        assert!(error.message.starts_with("https://ca:8888: the answer is not the JSON"), "{error}");
     }
 }

@@ -26,6 +26,7 @@ mod builder;
 mod csr;
 mod failure;
 mod name;
+mod panic;
 mod parsed;
 mod path;
 mod plugin;

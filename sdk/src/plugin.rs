@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::exports::wasm_issuer::plugin::signer::Guest;
 use crate::bindings::wasm_issuer::plugin::types;
-use crate::{Certificate, Failure, Request};
+use crate::{Certificate, Failure, Request, panic};
 
 /// What a plugin's author writes. [`export!`](crate::export) makes a component of it.
 pub trait Plugin {
@@ -62,11 +62,13 @@ pub struct Component<P>(PhantomData<P>);
 
 impl<P: Plugin> Guest for Component<P> {
     fn check(issuer: types::Issuer) -> Result<(), Failure> {
+        panic::install_hook();
         P::check(&Issuer::parse(issuer).map_err(Failure::permanent)?)
     }
 
     /// A config that was fine for `check` and is not now is the Issuer's fault, not the request's.
     fn sign(issuer: types::Issuer, request: Request) -> Result<Certificate, Failure> {
+        panic::install_hook();
         P::sign(&Issuer::parse(issuer).map_err(Failure::issuer)?, &request)
     }
 }

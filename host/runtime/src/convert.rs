@@ -73,6 +73,7 @@ pub fn failure(failure: wit::Failure, log: &CallLog) -> Result<Failure, Breakage
         message if message.is_empty() => "the plugin gave no reason".to_owned(),
         message => message,
     };
+    let message = log.with_hints(&message, MAX_MESSAGE);
     let condition = failure.condition.and_then(|condition| checked_condition(condition, log));
     Ok(Failure { kind, message, condition })
 }

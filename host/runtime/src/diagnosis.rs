@@ -5,7 +5,7 @@ use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 use wasmtime_wasi::I32Exit;
 
-use super::error::Breakage;
+use super::error::{Breakage, Doing};
 use super::memory::Refusal;
 use super::state::CallState;
 
@@ -25,7 +25,7 @@ pub fn breakage(error: &wasmtime::Error, state: &CallState) -> Breakage {
         None => {}
     }
     if let Some(I32Exit(code)) = error.downcast_ref() {
-        return Breakage::Exited { code: *code, last_line: state.log.last_line() };
+        return Breakage::Exited { code: *code, last_lines: state.log.last_lines() };
     }
     // wasmtime has types of its own for these, but keeps them private.
     let words = format!("{error:#}");
@@ -39,10 +39,18 @@ pub fn breakage(error: &wasmtime::Error, state: &CallState) -> Breakage {
     }
     let trap = trap.map_or_else(|| error.root_cause().to_string(), Trap::to_string);
     let trap = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
-    Breakage::Trapped { trap: clean(trap, 512), last_line: state.log.last_line() }
+    Breakage::Trapped { trap: clean(trap, 512), last_lines: state.log.last_lines() }
 }
 
 /// The current phase took longer than it may. `computing` says whether the plugin did not wait for something.
 pub fn timed_out(state: &CallState, computing: bool) -> Breakage {
-    Breakage::TimedOut { phase: state.clock.phase, limit: state.clock.limit, computing }
+    let waits = state.waits();
+    // An answer that is late is told to the plugin in the last moment, and what it does about that is no use any more.
+    let doing = match waits.late() {
+        Some(wait) => Doing::WaitingFor(wait),
+        None if computing => Doing::Computing,
+        None => waits.now().map_or(Doing::Waiting, Doing::WaitingFor),
+    };
+    let last_lines = state.log.last_lines();
+    Breakage::TimedOut { phase: state.clock.phase, limit: state.clock.limit, doing, last_lines }
 }

@@ -26,6 +26,8 @@ mod placeholder;
 mod proxy;
 mod session;
 mod tls;
+mod tls_fault;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +42,4 @@ pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
 pub use placeholder::Placeholders;
 pub use session::{HttpGrant, HttpLimits, HttpSession};
 pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};
+pub use waits::{Wait, Waits};

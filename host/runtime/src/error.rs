@@ -1,8 +1,11 @@
 //! What can go wrong with a plugin, in words for whoever has to act on it.
 
+mod breakage;
+
 use std::fmt;
 use std::time::Duration;
 
+pub use breakage::{Breakage, Doing, Phase};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::text::clean;
 use wasmparser::BinaryReaderError;
@@ -186,148 +189,6 @@ impl CallError {
                 message: breakage.to_string(),
                 condition: None,
             },
-        }
-    }
-}
-
-/// Part of a call that has a time limit of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Making the instance that the call runs in.
-    Start,
-    /// The function that was called.
-    Call,
-}
-
-/// How a plugin, or the sandbox around it, broke off a call. Displayed in conditions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Breakage {
-    /// A WebAssembly trap, or a host function used in a way that the contract forbids.
-    Trapped {
-        /// What wasmtime says about it.
-        trap: String,
-        /// The last line that the plugin wrote to stderr.
-        last_line: Option<String>,
-    },
-    /// The plugin ended the process that it took itself for.
-    Exited {
-        /// The code that it exited with.
-        code: i32,
-        /// The last line that the plugin wrote to stderr.
-        last_line: Option<String>,
-    },
-    /// The call stack is used up: endless recursion, most likely.
-    StackOverflow,
-    /// There was no answer in time.
-    TimedOut {
-        /// In which part of the call.
-        phase: Phase,
-        /// How long that part may take.
-        limit: Duration,
-        /// Whether the plugin computed until the end. If not, it waited.
-        computing: bool,
-    },
-    /// The plugin asked for more memory than `spec.limits.memory`.
-    MemoryLimit {
-        /// What the call may have, in bytes.
-        limit: usize,
-    },
-    /// All plugins together, or those of one namespace, hold as much memory as they may.
-    MemoryExhausted {
-        /// What they may have together, in bytes.
-        limit: usize,
-    },
-    /// Too many handles at a time.
-    HandleLimit,
-    /// Too much data in one call of a host function, or in the answer.
-    TransferLimit,
-    /// A part of the answer over its limit.
-    AnswerTooLarge {
-        /// Which part of the answer.
-        what: &'static str,
-        /// How many bytes it has.
-        bytes: usize,
-        /// How many bytes it may have.
-        limit: usize,
-    },
-    /// An answer that the contract forbids.
-    AnswerInvalid(&'static str),
-    /// A fault of the operator itself. What it was is in the operator's log and nowhere else: it is no text of the plugin,
-    /// and whatever the call worked with may be in it.
-    Internal,
-}
-
-impl fmt::Display for Breakage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let with_last_line = |f: &mut fmt::Formatter<'_>, last_line: &Option<String>| match last_line {
-            Some(line) => write!(f, "; last stderr line: {line}"),
-            None => Ok(()),
-        };
-        match self {
-            Self::Trapped { trap, last_line } => {
-                write!(f, "the plugin trapped: {trap}")?;
-                with_last_line(f, last_line)
-            }
-            Self::Exited { code, last_line } => {
-                write!(f, "the plugin exited with code {code} instead of answering")?;
-                with_last_line(f, last_line)
-            }
-            Self::StackOverflow => {
-                f.write_str("the plugin trapped: call stack exhausted (endless recursion, most likely)")
-            }
-            Self::TimedOut { phase: Phase::Start, limit, .. } => {
-                write!(f, "the plugin did not start within {}", seconds(*limit))
-            }
-            Self::TimedOut { phase: Phase::Call, limit, computing } => write!(
-                f,
-                "the plugin did not answer within {} (spec.limits.timeout); it was still {}",
-                seconds(*limit),
-                if *computing { "computing" } else { "waiting" },
-            ),
-            Self::MemoryLimit { limit } => {
-                write!(f, "the plugin asked for more than {} of memory (spec.limits.memory)", size(*limit))
-            }
-            Self::MemoryExhausted { limit } => write!(
-                f,
-                "of the {} of memory for all plugins no more is free for this namespace, which leaves as much to others \
-                 as it has (the operator's --call-memory)",
-                size(*limit)
-            ),
-            Self::HandleLimit => f.write_str("the plugin opened too many handles at a time"),
-            Self::TransferLimit => f.write_str("the plugin passed more than 4 MiB to the host at once"),
-            Self::AnswerTooLarge { what, bytes, limit } => {
-                write!(f, "the plugin answered with a {what} of {bytes} bytes, {limit} are allowed")
-            }
-            Self::AnswerInvalid(why) => write!(f, "the plugin's answer is not valid: {why}"),
-            Self::Internal => f.write_str("internal error while running the plugin; see the operator's log"),
-        }
-    }
-}
-
-impl std::error::Error for Breakage {}
-
-impl Breakage {
-    /// All that [`Breakage::label`] says.
-    #[rustfmt::skip]
-    pub const LABELS: [&str; 11] = [
-        "trapped", "exited", "stack_overflow", "timed_out", "memory_limit", "memory_exhausted",
-        "handle_limit", "transfer_limit", "answer_too_large", "answer_invalid", "internal",
-    ];
-
-    /// A stable name, for metrics.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Trapped { .. } => "trapped",
-            Self::Exited { .. } => "exited",
-            Self::StackOverflow => "stack_overflow",
-            Self::TimedOut { .. } => "timed_out",
-            Self::MemoryLimit { .. } => "memory_limit",
-            Self::MemoryExhausted { .. } => "memory_exhausted",
-            Self::HandleLimit => "handle_limit",
-            Self::TransferLimit => "transfer_limit",
-            Self::AnswerTooLarge { .. } => "answer_too_large",
-            Self::AnswerInvalid(_) => "answer_invalid",
-            Self::Internal => "internal",
         }
     }
 }

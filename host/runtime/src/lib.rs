@@ -64,7 +64,7 @@ pub use budget::{Budget, Footprint};
 pub use code::Account;
 pub use compile::{CompilerProcess, compile_for_parent};
 pub use component::{ComponentBytes, Inspection};
-pub use error::{Breakage, CallError, LoadError, NoIssuerMemory, Phase, RuntimeError};
+pub use error::{Breakage, CallError, Doing, LoadError, NoIssuerMemory, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
 pub use fair_bytes::{FairBytes, Share, Shortage};
 pub use issuer_memory::{IssuerMemory, IssuerShare};

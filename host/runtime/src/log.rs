@@ -1,9 +1,11 @@
 //! The text that a call writes: records that say which Issuer and which request they belong to.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::bytes::Bytes;
 use tracing::Level;
+use wasm_issuer_core::text::clean;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
@@ -17,8 +19,11 @@ pub const PLUGIN_RECORDS: &str = module_path!();
 
 const MAX_RECORD: usize = 2048;
 const MAX_RECORDS: usize = 64;
-/// How much of the last line on stderr goes into the message about a trap.
+/// How many of the last lines go into the message about a call that was broken off, and how much of each.
+const LAST_LINES: usize = 3;
 const MAX_LAST_LINE: usize = 512;
+/// How many hints are given about what did not get through.
+const MAX_HINTS: usize = 3;
 /// What a plugin may write to stdout or stderr at a time.
 const WRITE_SIZE: usize = 4096;
 
@@ -60,8 +65,10 @@ struct Inner {
     dropped: usize,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// The last line on stderr, as it was written.
-    last_line: Vec<u8>,
+    /// The last of what it complained about: lines on stderr, and records of that level. As they were written.
+    last_lines: VecDeque<Vec<u8>>,
+    /// What the host has to say to whoever reads why the call failed, each once.
+    hints: Vec<String>,
     /// Secrets of this call: placeholders and what they stand for.
     secrets: Redactor,
 }
@@ -91,12 +98,29 @@ impl CallLog {
         presentable(text, max, &[self.session.redactor(), &lock(&self.inner).secrets])
     }
 
-    /// The last line that the plugin wrote to stderr: after a panic, what it was about.
-    pub fn last_line(&self) -> Option<String> {
+    /// What the plugin complained about last: after a panic, where that was and what it was about.
+    pub fn last_lines(&self) -> Option<String> {
         let inner = lock(&self.inner);
-        let line = String::from_utf8_lossy(&inner.last_line);
-        let line = presentable(&line, MAX_LAST_LINE, &[self.session.redactor(), &inner.secrets]);
-        (!line.is_empty()).then_some(line)
+        let secrets = [self.session.redactor(), &inner.secrets];
+        let shown = |line: &Vec<u8>| presentable(&String::from_utf8_lossy(line), MAX_LAST_LINE, &secrets);
+        let lines: Vec<String> = inner.last_lines.iter().map(shown).collect();
+        (!lines.is_empty()).then(|| lines.join(" / "))
+    }
+
+    /// Something that the host knows about what the plugin tried. It is presentable.
+    pub fn hint(&self, hint: String) {
+        let hints = &mut lock(&self.inner).hints;
+        if hints.len() < MAX_HINTS && !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+
+    /// A text that may be shown with the hints that it does not give itself, at most `max` bytes.
+    pub fn with_hints(&self, text: &str, max: usize) -> String {
+        let inner = lock(&self.inner);
+        let missing = inner.hints.iter().filter(|hint| !text.contains(hint.as_str()));
+        let more: String = missing.map(|hint| format!("; {hint}")).collect();
+        format!("{}{more}", clean(text, max.saturating_sub(more.len())))
     }
 
     pub fn session(&self) -> &Session {
@@ -106,6 +130,17 @@ impl CallLog {
     /// Write a record, unless the call has written as many as it may. `source` says who wrote the text.
     pub fn record(&self, level: Level, source: &'static str, text: &str) {
         self.record_with(&mut lock(&self.inner), level, source, text);
+    }
+
+    /// Write a record of the plugin's own.
+    pub fn plugin_record(&self, level: Level, text: &str) {
+        let inner = &mut *lock(&self.inner);
+        if level <= Level::WARN {
+            let mut line = Vec::new();
+            push_line(&mut line, text.as_bytes());
+            inner.keep_last(line);
+        }
+        self.record_with(inner, level, "log", text);
     }
 
     fn record_with(&self, inner: &mut Inner, level: Level, source: &'static str, text: &str) {
@@ -187,7 +222,7 @@ impl CallLog {
         };
         self.record_with(inner, level, source, &String::from_utf8_lossy(&line));
         if stream == Stream::Stderr {
-            inner.last_line = line;
+            inner.keep_last(line);
         }
     }
 
@@ -211,6 +246,13 @@ impl Drop for CallLog {
 }
 
 impl Inner {
+    fn keep_last(&mut self, line: Vec<u8>) {
+        if self.last_lines.len() == LAST_LINES {
+            self.last_lines.pop_front();
+        }
+        self.last_lines.push_back(line);
+    }
+
     fn buffer(&mut self, stream: Stream) -> &mut Vec<u8> {
         match stream {
             Stream::Stdout => &mut self.stdout,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tracing::Level;
 
 use super::egress::{Denial, HttpFailure, Observer};
@@ -36,6 +37,7 @@ impl Observer for CallObserver {
             reason: denial.reason,
         };
         self.note(&format!("denied: {}", denial.in_full()));
+        self.log.hint(format!("{}; to allow it: {}", denial.message, denial.fix_line));
         self.log.session().observer.denied(&denial);
     }
 
@@ -43,8 +45,16 @@ impl Observer for CallObserver {
         let failure = HttpFailure {
             destination: self.shown(&failure.destination),
             message: self.shown(&failure.message),
+            hint: failure.hint.as_ref().map(|hint| self.shown(hint)),
         };
         self.note(&format!("no response from {}: {}", failure.destination, failure.message));
+        if let Some(hint) = &failure.hint {
+            self.log.hint(hint.clone());
+        }
         self.log.session().observer.failed(&failure);
+    }
+
+    fn policy_for(&self, network: Option<IpNet>) -> String {
+        self.log.session().observer.policy_for(network)
     }
 }

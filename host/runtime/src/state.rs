@@ -9,7 +9,7 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
-use super::egress::{EgressConfig, HttpCall};
+use super::egress::{EgressConfig, HttpCall, Waits};
 use super::error::Phase;
 use super::imports::cache::CacheView;
 use super::imports::certificates::JudgeView;
@@ -119,6 +119,13 @@ impl CallState {
             Ok(UpdateDeadline::Interrupt)
         });
         store
+    }
+}
+
+impl CallState {
+    /// Which servers the call waits for.
+    pub fn waits(&self) -> &Waits {
+        &self.http.waits
     }
 }
 

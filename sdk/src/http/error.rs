@@ -1,6 +1,7 @@
 //! What can go wrong on the way to a server and back.
 
 use std::fmt;
+use std::time::Duration;
 
 use wasip2::http::types::{DnsErrorPayload, ErrorCode};
 
@@ -38,8 +39,9 @@ pub enum HttpErrorKind {
     Protocol,
     /// The answer is not the JSON that was expected. Retried.
     Json,
-    /// The server answers with this status. Retried, except for those that mean the URL or the credentials: a
-    /// redirect, 401, 403, 404, 405, 407, 410.
+    /// The server answers with this status. Retried, except for those that mean the URL or the credentials, and are the
+    /// Issuer's fault: a redirect, 401, 403, 404, 405, 407, 410. And for those that mean what the request holds, which is
+    /// the same in a later try: 400 and 422 are permanent.
     Status {
         /// The HTTP status code, outside of 200 to 299.
         status: u16,
@@ -54,6 +56,16 @@ impl HttpError {
     /// An error of this kind.
     pub fn new(kind: HttpErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// The same of an exchange that took so long, where that says something.
+    pub(super) fn after(mut self, time: Duration) -> Self {
+        if self.kind == HttpErrorKind::Timeout {
+            // Rounded, so that the same trouble has the same words.
+            let digits = usize::from(time < Duration::from_secs(1));
+            self.message = format!("{} ({:.digits$} s)", self.message, time.as_secs_f64());
+        }
+        self
     }
 
     pub(super) fn at(mut self, server: &str) -> Self {
@@ -126,7 +138,21 @@ impl From<ErrorCode> for HttpError {
                 (K::Invalid, "the Issuer's CA bundle or client certificate cannot be used".to_owned())
             }
             E::InternalError(Some(message)) => (K::Other, message),
-            other => (K::Other, format!("{other:?}")),
+            E::InternalError(None) => (K::Other, "the operator failed to make the request".to_owned()),
+            E::HttpRequestLengthRequired => (K::Invalid, "the request says no length".to_owned()),
+            E::HttpRequestTrailerSectionSize(limit) => {
+                (K::TooLarge, size("the request's trailer section", limit.map(u64::from)))
+            }
+            E::HttpRequestTrailerSize(_) => (K::TooLarge, size("a trailer of the request", None)),
+            E::HttpResponseTrailerSectionSize(limit) => {
+                (K::TooLarge, size("the answer's trailer section", limit.map(u64::from)))
+            }
+            E::HttpResponseTrailerSize(_) => (K::TooLarge, size("a trailer of the answer", None)),
+            E::HttpResponseTransferCoding(_) | E::HttpResponseContentCoding(_) => {
+                (K::Protocol, "the answer has a coding that is not known".to_owned())
+            }
+            E::HttpUpgradeFailed => (K::Protocol, "the connection could not be upgraded".to_owned()),
+            E::LoopDetected => (K::Other, "the request goes in a circle".to_owned()),
         };
         Self { kind, message }
     }
@@ -142,6 +168,7 @@ impl From<HttpError> for Failure {
             | HttpErrorKind::Status { status: 300..=399 | 401 | 403 | 404 | 405 | 407 | 410, .. } => {
                 Self::issuer(error.message)
             }
+            HttpErrorKind::Status { status: 400 | 422, .. } => Self::permanent(error.message),
             HttpErrorKind::Status { retry_after: Some(seconds), .. } => {
                 Self::retry(error.message).after(seconds)
             }
@@ -175,11 +202,18 @@ mod tests {
                 "https://ca:8888: the answer's body has more than 9 bytes",
             ),
             (ErrorCode::InternalError(Some("why".into())), "https://ca:8888: why"),
-            (ErrorCode::LoopDetected, "https://ca:8888: ErrorCode::LoopDetected"),
+            (ErrorCode::LoopDetected, "https://ca:8888: the request goes in a circle"),
         ];
         for (code, message) in cases {
             assert_eq!(failure(code), Failure::retry(message));
         }
+    }
+
+    #[test]
+    fn what_took_too_long_says_how_long() {
+        let of = |code| HttpError::from(code).after(Duration::from_millis(4_020)).message;
+        assert_eq!(of(ErrorCode::ConnectionReadTimeout), "the answer took too long (4 s)");
+        assert_eq!(of(ErrorCode::ConnectionRefused), "the connection was refused");
     }
 
     #[test]
@@ -206,7 +240,14 @@ mod tests {
         for code in [302, 401, 403, 404, 405] {
             assert_eq!(status(code, Some(5)), FailureKind::Issuer, "{code}");
         }
-        for code in [400, 408, 409, 429, 500, 503] {
+        for code in [400, 422] {
+            assert_eq!(
+                status(code, Some(5)),
+                FailureKind::Permanent,
+                "{code}: it would be the same for a day"
+            );
+        }
+        for code in [408, 409, 429, 500, 503] {
             assert_eq!(status(code, None), FailureKind::Retry(None), "{code}");
             assert_eq!(status(code, Some(5)), FailureKind::Retry(Some(5)), "{code}");
         }

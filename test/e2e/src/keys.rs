@@ -114,6 +114,15 @@ impl Ca {
         let certificate = params.signed_by(&*key.pair, &issuer).expect("an intermediate").pem();
         Self { certificate, key, params }
     }
+
+    /// A server's certificate and its key (PKCS#8), DER. `host` is a DNS name or an address.
+    pub fn server(&self, host: &str) -> (Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate().expect("a new key");
+        let issuer = Issuer::from_params(&self.params, &*self.key.pair);
+        let leaf = CertificateParams::new([host.to_owned()]).expect("a host name");
+        let certificate = leaf.signed_by(&key, &issuer).expect("a certificate").der().to_vec();
+        (certificate, key.serialize_der())
+    }
 }
 
 fn params(name: &str) -> CertificateParams {

@@ -26,7 +26,9 @@ pub mod operator;
 pub mod process;
 pub mod proxy;
 pub mod samples;
+pub mod server;
 pub mod signing_request;
+pub mod situations;
 pub mod test;
 pub mod wire;
 
@@ -39,6 +41,8 @@ pub use object::{Kind, Object};
 pub use operator::{Launch, Operator};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
+pub use server::{Answer, Server};
+pub use situations::{Made, Situation};
 pub use test::Test;
 pub use wire::Wire;
 

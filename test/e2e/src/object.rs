@@ -27,6 +27,7 @@ pub enum Kind {
     ClusterRoleBinding,
     ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
+    CustomResourceDefinition,
 }
 
 impl Kind {
@@ -50,6 +51,7 @@ impl Kind {
             Self::ValidatingAdmissionPolicy | Self::ValidatingAdmissionPolicyBinding => {
                 "admissionregistration.k8s.io/v1"
             }
+            Self::CustomResourceDefinition => "apiextensions.k8s.io/v1",
         }
     }
 
@@ -64,6 +66,7 @@ impl Kind {
                 | Self::ClusterRoleBinding
                 | Self::ValidatingAdmissionPolicy
                 | Self::ValidatingAdmissionPolicyBinding
+                | Self::CustomResourceDefinition
         )
     }
 

@@ -1,10 +1,13 @@
 //! One test: its namespace, and what it does with the API.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
+use http::HeaderValue;
+use http::header::ACCEPT;
 use kube::Client;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::core::Request;
@@ -16,7 +19,7 @@ use crate::object::is;
 use crate::signing_request::escaped;
 use crate::{Kind, Object, Operator, SOON};
 
-const POLL: Duration = Duration::from_millis(25);
+pub(crate) const POLL: Duration = Duration::from_millis(25);
 
 /// A test with a namespace of its own.
 pub struct Test {
@@ -131,6 +134,20 @@ impl Test {
     pub async fn get(&self, kind: Kind, name: &str) -> Object {
         let found = self.find(kind, name).await;
         found.unwrap_or_else(|| panic!("there is no {kind:?} {}/{name}", self.namespace))
+    }
+
+    /// What `kubectl get` prints of an object: the columns that it shows without `-o wide`, by their names.
+    pub async fn columns(&self, kind: Kind, name: &str) -> BTreeMap<String, String> {
+        let mut request = Request::new(kind.collection(&self.namespace)).get(name, &Default::default());
+        let table = HeaderValue::from_static("application/json;as=Table;v=v1;g=meta.k8s.io");
+        request.as_mut().expect("a request").headers_mut().insert(ACCEPT, table);
+        let table: Value = self.client.request(request.expect("a request")).await.expect("a table");
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let cells = list(&table["rows"][0]["cells"]);
+        let columns = list(&table["columnDefinitions"]).into_iter().zip(cells);
+        let shown = columns.filter(|(column, _)| column["priority"] == 0);
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        shown.map(|(column, cell)| (text(&column["name"]), text(&cell))).collect()
     }
 
     /// All objects of a kind in the namespace.

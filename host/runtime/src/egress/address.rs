@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::observer::Observer;
+
 /// What the operator allows an Issuer's plugin to connect to. By default only public addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressPolicy {
@@ -80,14 +82,12 @@ impl Prohibition {
     }
 
     /// What would have to change for that address to be reached.
-    pub(super) fn fix(self, address: IpAddr) -> String {
-        let network = IpNet::from(address);
+    pub(super) fn fix(self, address: IpAddr, observer: &dyn Observer) -> String {
         match self {
             Self::Never(_) => "no Issuer and no policy can allow it".to_owned(),
-            Self::Denied => "remove the network from the denied ones of the operator's policy".to_owned(),
-            Self::Special(_) => format!("in the operator's policy: allowAddresses: [\"{network}\"]"),
-            Self::Private => {
-                format!("in the operator's policy: allowAddresses: [\"{network}\"] or privateAddresses: true")
+            Self::Denied => "take its network out of denyAddresses in the operator's policy".to_owned(),
+            Self::Special(_) | Self::Private => {
+                format!("the section of the operator's policy {}", observer.policy_for(Some(address.into())))
             }
         }
     }

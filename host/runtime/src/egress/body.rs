@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error as Code, WasiBody};
 
 use super::error::{RequestBodyError, code, find};
+use super::origin::Origin;
+use super::waits::{Waiting, Waits};
 
 /// A request's body: no longer than it may be, and broken off when the call ends.
 pub struct RequestBody {
@@ -68,6 +70,9 @@ pub struct ResponseBody {
     incoming: Option<Incoming>,
     left: usize,
     limits: ResponseLimits,
+    pace: Pace,
+    /// As long as nothing comes.
+    waiting: Option<Waiting>,
     timer: Pin<Box<Sleep>>,
     ended: CancellationToken,
     slot: Option<OwnedSemaphorePermit>,
@@ -79,18 +84,26 @@ pub struct ResponseLimits {
     pub body: usize,
     pub header_bytes: usize,
     pub headers: usize,
+}
+
+/// How fast a response must come, and who is told if it does not.
+pub struct Pace {
     pub between_bytes: Duration,
     pub deadline: Instant,
+    pub waits: Waits,
+    pub origin: Origin,
+}
+
+impl Pace {
+    fn next(&self) -> Instant {
+        (Instant::now() + self.between_bytes).min(self.deadline)
+    }
 }
 
 impl ResponseLimits {
     /// Whether header fields, or trailer fields, are within the limits.
     pub fn hold(&self, fields: &HeaderMap) -> bool {
         fields.len() <= self.headers && size(fields) <= self.header_bytes
-    }
-
-    fn next(&self) -> Instant {
-        (Instant::now() + self.between_bytes).min(self.deadline)
     }
 }
 
@@ -103,12 +116,13 @@ impl ResponseBody {
     pub fn new(
         incoming: Incoming,
         limits: ResponseLimits,
+        pace: Pace,
         ended: CancellationToken,
         slot: OwnedSemaphorePermit,
     ) -> Self {
-        let timer = Box::pin(sleep_until(limits.next()));
-        let incoming = Some(incoming);
-        Self { incoming, left: limits.body, limits, timer, ended, slot: Some(slot) }
+        let timer = Box::pin(sleep_until(pace.next()));
+        let (incoming, slot) = (Some(incoming), Some(slot));
+        Self { incoming, left: limits.body, limits, pace, waiting: None, timer, ended, slot }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Code>>> {
@@ -127,12 +141,18 @@ impl ResponseBody {
             }
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Pending => {
+                let Pace { waits, origin, deadline, .. } = &self.pace;
+                let waiting = self.waiting.get_or_insert_with(|| waits.begin(origin));
                 ready!(self.timer.as_mut().poll(context));
-                let is_over = Instant::now() >= self.limits.deadline;
+                let is_over = Instant::now() >= *deadline;
+                if is_over {
+                    waiting.is_late();
+                }
                 let code = if is_over { Code::HttpResponseTimeout } else { Code::ConnectionReadTimeout };
                 return Poll::Ready(Some(Err(code)));
             }
         };
+        self.waiting = None;
         if let Some(trailers) = frame.trailers_ref()
             && !self.limits.hold(trailers)
         {
@@ -144,7 +164,7 @@ impl ResponseBody {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(too_large(self.limits.body)))),
         }
-        self.timer.as_mut().reset(self.limits.next());
+        self.timer.as_mut().reset(self.pace.next());
         Poll::Ready(Some(Ok(frame)))
     }
 }
@@ -165,6 +185,7 @@ impl Body for ResponseBody {
         if !matches!(frame, Some(Ok(_))) {
             self.incoming = None;
             self.slot = None;
+            self.waiting = None;
         }
         Poll::Ready(frame)
     }

@@ -18,13 +18,15 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error as Code, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-use super::body::{RequestBody, ResponseBody, ResponseLimits, size, too_large};
+use super::body::{Pace, RequestBody, ResponseBody, ResponseLimits, size, too_large};
 use super::dial::{Dialer, TlsFault};
 use super::error::{ConnectError, code, find, words};
 use super::observer::{Denial, HttpFailure, Observer};
 use super::origin::Origin;
 use super::placeholder::Placeholders;
 use super::session::HttpSession;
+use super::tls_fault;
+use super::waits::Waits;
 
 /// The longest path, its query included. Longer ones are refused by most servers.
 pub const MAX_PATH: usize = 8 << 10;
@@ -46,6 +48,8 @@ pub struct HttpCall {
     pub placeholders: Placeholders,
     /// When the call ends at the latest.
     pub deadline: Instant,
+    /// What it waits for.
+    pub waits: Waits,
     requests: usize,
     slots: Arc<Semaphore>,
     ended: CancellationToken,
@@ -62,6 +66,7 @@ impl HttpCall {
             observer,
             placeholders: Placeholders::default(),
             deadline,
+            waits: Waits::default(),
             requests: 0,
             slots,
             _ends: ended.clone().drop_guard(),
@@ -112,6 +117,7 @@ impl HttpCall {
         Ok(Exchange {
             session: self.session.clone(),
             observer: self.observer.clone(),
+            waits: self.waits.clone(),
             origin,
             request: Request::from_parts(parts, body),
             times: Times::new(options, limits.connect_timeout, self.deadline),
@@ -196,6 +202,7 @@ impl Times {
 struct Exchange {
     session: Arc<HttpSession>,
     observer: Arc<dyn Observer>,
+    waits: Waits,
     origin: Origin,
     request: Request<RequestBody>,
     times: Times,
@@ -205,46 +212,63 @@ struct Exchange {
 
 impl Exchange {
     async fn run(self) -> Result<Response<WasiBody>, Code> {
-        let Self { session, observer, origin, request, times, ended, slot } = self;
+        let Self { session, observer, waits, origin, request, times, ended, slot } = self;
         let client = session.client().map_err(|error| {
-            observer.failed(&HttpFailure::new(&origin, format!("TLS cannot be set up: {error}")));
+            let why = tls_fault::words(error);
+            observer.failed(&HttpFailure::new(&origin, format!("TLS cannot be set up: {why}")));
             Code::ConfigurationError
         })?;
+        let waiting = waits.begin(&origin);
         let exchange = timeout_at(times.deadline, exchange(client, request, &times));
         let failed = match ended.run_until_cancelled(exchange).await {
-            Some(Ok(Ok(response))) => return accept(&session, response, &times, ended, slot),
+            Some(Ok(Ok(response))) => {
+                drop(waiting);
+                let pace =
+                    Pace { between_bytes: times.between_bytes, deadline: times.deadline, waits, origin };
+                return accept(&session, response, pace, ended, slot);
+            }
             Some(Ok(Err(failed))) => failed,
-            Some(Err(_elapsed)) => Failed::Late(Code::HttpResponseTimeout),
+            Some(Err(_elapsed)) => {
+                Failed::Late(Code::HttpResponseTimeout, "no answer until the call had to end")
+            }
             None => return Err(Code::ConnectionTerminated),
         };
         match failed {
-            Failed::Late(code) => {
-                observer.failed(&HttpFailure::new(&origin, code.to_string()));
+            Failed::Late(code, why) => {
+                let wait = if Instant::now() >= times.deadline { waiting.is_late() } else { None };
+                let hint = wait.map(|wait| wait.to_string());
+                observer.failed(&HttpFailure::new(&origin, why.to_owned()).with_hint(hint));
                 Err(code)
             }
             Failed::Client(error) => {
-                match find(&error) {
-                    Some(ConnectError::Prohibited { address, prohibition }) => {
-                        observer.denied(&Denial::prohibited(&origin, *address, *prohibition));
-                    }
-                    _ => observer.failed(&HttpFailure::new(&origin, words(&error))),
+                if let Some(ConnectError::Prohibited { address, prohibition }) = find(&error) {
+                    observer.denied(&Denial::prohibited(&origin, *address, *prohibition, &*observer));
+                    return Err(code(&error));
                 }
-                Err(tls_fault(&error).unwrap_or_else(|| code(&error)))
+                let fault = tls_error(&error);
+                let hint = fault.as_ref().map(|fault| format!("TLS: {}", tls_fault::words(fault)));
+                let message = hint.clone().unwrap_or_else(|| words(&error));
+                observer.failed(&HttpFailure::new(&origin, message).with_hint(hint));
+                Err(fault.as_ref().map_or_else(|| code(&error), |fault| code(fault)))
             }
         }
     }
 }
 
-/// What TLS says of a connection that broke.
-fn tls_fault(error: &ClientError) -> Option<Code> {
+/// What TLS says of a connection that did not come about, or broke.
+fn tls_error(error: &ClientError) -> Option<rustls::Error> {
+    if let Some(ConnectError::Tls(error)) = find(error) {
+        return find::<rustls::Error>(error).cloned();
+    }
     let mut extras = http::Extensions::new();
     error.connect_info()?.get_extras(&mut extras);
     let TlsFault(fault) = extras.get()?;
-    Some(code(fault.get()?))
+    fault.get().cloned()
 }
 
 enum Failed {
-    Late(Code),
+    /// With words for people.
+    Late(Code, &'static str),
     Client(ClientError),
 }
 
@@ -260,18 +284,18 @@ async fn exchange(
         biased;
         response = &mut response => return response.map_err(Failed::Client),
         () = connected => {}
-        () = sleep(times.connect) => return Err(Failed::Late(Code::ConnectionTimeout)),
+        () = sleep(times.connect) => return Err(Failed::Late(Code::ConnectionTimeout, "no connection in time")),
     }
     match timeout(times.first_byte, response).await {
         Ok(response) => response.map_err(Failed::Client),
-        Err(_elapsed) => Err(Failed::Late(Code::ConnectionReadTimeout)),
+        Err(_elapsed) => Err(Failed::Late(Code::ConnectionReadTimeout, "no answer in time")),
     }
 }
 
 fn accept(
     session: &HttpSession,
     response: Response<Incoming>,
-    times: &Times,
+    pace: Pace,
     ended: CancellationToken,
     slot: OwnedSemaphorePermit,
 ) -> Result<Response<WasiBody>, Code> {
@@ -279,8 +303,6 @@ fn accept(
         body: session.limits.response_body,
         header_bytes: session.limits.header_bytes,
         headers: session.limits.headers,
-        between_bytes: times.between_bytes,
-        deadline: times.deadline,
     };
     if !limits.hold(response.headers()) {
         let bytes = u32::try_from(size(response.headers())).ok();
@@ -293,5 +315,5 @@ fn accept(
     {
         return Err(too_large(limits.body));
     }
-    Ok(response.map(|incoming| ResponseBody::new(incoming, limits, ended, slot).boxed_unsync()))
+    Ok(response.map(|incoming| ResponseBody::new(incoming, limits, pace, ended, slot).boxed_unsync()))
 }

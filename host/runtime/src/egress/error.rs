@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use wasmtime_wasi_http::Error as Code;
 
 use super::address::Prohibition;
+use super::tls_fault;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,7 @@ pub enum ConnectError {
     Tcp { address: SocketAddr, error: io::Error },
     #[error("no connection within {0} ms")]
     Timeout(u128),
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", tls_fault::words_of(.0).unwrap_or_else(|| .0.to_string()))]
     Tls(io::Error),
     #[error("the operator's proxy: {0}")]
     Proxy(String),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use wasm_issuer_core::text::clean;
 
 use super::address::Prohibition;
@@ -14,6 +15,15 @@ pub trait Observer: Send + Sync {
 
     /// A request was let through and got no response.
     fn failed(&self, _failure: &HttpFailure) {}
+
+    /// The section of the operator's policy, in one line of YAML, under which this network could be reached as well, or all
+    /// private addresses where it is none.
+    fn policy_for(&self, network: Option<IpNet>) -> String {
+        match network {
+            Some(network) => format!("wasmIssuers: {{allowAddresses: [\"{network}\"]}}"),
+            None => "wasmIssuers: {privateAddresses: true}".to_owned(),
+        }
+    }
 }
 
 /// Nobody is told.
@@ -78,16 +88,28 @@ impl Denial {
         }
     }
 
-    pub(super) fn prohibited(origin: &Origin, address: SocketAddr, prohibition: Prohibition) -> Self {
+    pub(super) fn prohibited(
+        origin: &Origin,
+        address: SocketAddr,
+        prohibition: Prohibition,
+        observer: &dyn Observer,
+    ) -> Self {
         let ip = address.ip();
+        let fix = prohibition.fix(ip, observer);
         Self {
             destination: origin.to_string(),
             reason: DenialReason::AddressProhibited,
             message: format!("{origin} is at an address that plugins may not reach"),
-            fix_line: "see allowAddresses, privateAddresses and denyAddresses in the operator's policy; the operator's \
-                       log names the address"
-                .to_owned(),
-            address: Some(format!("{ip} is {prohibition}; to allow it: {}", prohibition.fix(ip))),
+            fix_line: match &origin.host {
+                // No secret: the spec says it.
+                Host::Ip(_) => fix.clone(),
+                Host::Name(_) => format!(
+                    "the operator's log names the address, and the section of the operator's policy that allows it; all of \
+                     the cluster's own services are allowed by the section {}",
+                    observer.policy_for(None)
+                ),
+            },
+            address: Some(format!("{ip} is {prohibition}; to allow it: {fix}")),
         }
     }
 
@@ -108,10 +130,18 @@ pub struct HttpFailure {
     pub destination: String,
     /// Why there is none, in words: at most 500 bytes.
     pub message: String,
+    /// The same for tenants, where it is theirs to mend: no address that a name led to is in it.
+    pub hint: Option<String>,
 }
 
 impl HttpFailure {
     pub(super) fn new(origin: &Origin, message: String) -> Self {
-        Self { destination: origin.to_string(), message: clean(&message, 500) }
+        Self { destination: origin.to_string(), message: clean(&message, 500), hint: None }
+    }
+
+    /// The same with a hint about the server, at most 500 bytes.
+    pub(super) fn with_hint(self, hint: Option<String>) -> Self {
+        let hint = hint.map(|hint| clean(&format!("{}: {hint}", self.destination), 500));
+        Self { hint, ..self }
     }
 }

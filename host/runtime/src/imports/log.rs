@@ -25,7 +25,7 @@ pub fn add_to_linker<T: Send + 'static>(
 
 impl Host for LogView<'_> {
     fn log(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        self.log.record(level.into(), "log", &message);
+        self.log.plugin_record(level.into(), &message);
         Ok(())
     }
 }

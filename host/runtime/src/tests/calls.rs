@@ -10,7 +10,7 @@ use super::*;
 use crate::call::Export;
 use crate::log::{CallLog, CallName};
 use crate::testing::{AGES, records, until};
-use crate::{Breakage, CallError, Phase};
+use crate::{Breakage, CallError, Doing, Phase};
 
 fn request() -> SignRequest {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -101,7 +101,10 @@ async fn recursion_is_stopped() {
 async fn an_endless_loop_is_stopped_on_time() {
     let limit = Duration::from_millis(200);
     let breakage = broken(checking(LOOP), quick()).await;
-    assert_eq!(breakage, Breakage::TimedOut { phase: Phase::Call, limit, computing: true });
+    assert_eq!(
+        breakage,
+        Breakage::TimedOut { phase: Phase::Call, limit, doing: Doing::Computing, last_lines: None }
+    );
     assert!(
         breakage.to_string().starts_with("the plugin did not answer within 200 ms (spec.limits.timeout)")
     );
@@ -125,8 +128,12 @@ async fn check_in_test_time(wasm: ComponentBytes) -> Result<(), CallError> {
     plugin.check(&session(patient())).await
 }
 
-const WAITED: CallError =
-    CallError::Broken(Breakage::TimedOut { phase: Phase::Call, limit: AGES, computing: false });
+const WAITED: CallError = CallError::Broken(Breakage::TimedOut {
+    phase: Phase::Call,
+    limit: AGES,
+    doing: Doing::Waiting,
+    last_lines: None,
+});
 
 #[tokio::test]
 async fn endless_waiting_is_stopped_on_time() {

@@ -282,7 +282,7 @@ fn a_secret_is_no_reason() {
 }
 
 #[test]
-fn the_last_line_on_stderr_is_kept() {
+fn the_last_lines_of_complaint_are_kept() {
     let store = state(&[("token", b"s3cr3t-token")], &[]);
     let log = &store.data().log;
     let write = |stream, text: &'static str| {
@@ -291,13 +291,33 @@ fn the_last_line_on_stderr_is_kept() {
     write(Stream::Stderr, "first\nthread 'main' panicked at src/lib.rs:1:1:\nno ");
     write(Stream::Stdout, "something else\n");
     write(Stream::Stderr, "s3cr3t-token\nnote: run with `RUST_BACKTRACE=1` environment variable\n\n");
-    assert_eq!(log.last_line().as_deref(), Some("no [redacted]"));
+    let last = log.last_lines();
+    assert_eq!(last.as_deref(), Some("first / thread 'main' panicked at src/lib.rs:1:1: / no [redacted]"));
     write(Stream::Stderr, "no line end");
     log.finish();
-    assert_eq!(log.last_line().as_deref(), Some("no line end"));
+    log.plugin_record(tracing::Level::INFO, "all is well");
+    log.plugin_record(tracing::Level::WARN, "s3cr3t-token is old");
+    assert_eq!(log.last_lines().as_deref(), Some("no [redacted] / no line end / [redacted] is old"));
     write(Stream::Stderr, Box::leak("x".repeat(1 << 20).into_boxed_str()));
     log.finish();
-    assert_eq!(log.last_line().unwrap().len(), 512);
+    assert!(log.last_lines().unwrap().len() < 600);
+}
+
+#[test]
+fn what_the_host_knows_is_told_once_with_a_failure() {
+    let store = state(&[], &[]);
+    let log = &store.data().log;
+    for hint in ["a", "a", "known", "b", "c"] {
+        log.hint(format!("hint {hint}"));
+    }
+    let message = |message: &str| {
+        let failure = wit::Failure { message: message.into(), ..failure(wit::FailureKind::Issuer) };
+        convert::failure(failure, log).unwrap().message
+    };
+    assert_eq!(message("401, hint known"), "401, hint known; hint a; hint b");
+    assert_eq!(message(""), "the plugin gave no reason; hint a; hint known; hint b");
+    let long = message(&"x".repeat(10_000));
+    assert!(long.len() <= 4096 && long.ends_with("x...; hint a; hint known; hint b"), "{}", long.len());
 }
 
 #[test]

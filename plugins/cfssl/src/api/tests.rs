@@ -65,7 +65,7 @@ impl World for &Script {
 }
 
 fn answer(status: u16, body: impl ToString) -> Result<Response, HttpError> {
-    Ok(Response { status, headers: Vec::new(), body: body.to_string().into() })
+    Ok(Response { server: String::new(), status, headers: Vec::new(), body: body.to_string().into() })
 }
 
 fn success(result: Value) -> Result<Response, HttpError> {

@@ -115,11 +115,14 @@ async fn a_granted_name_does_not_open_the_way_to_a_forbidden_address() {
     let server = server::http().await;
     for (ip, hint) in [
         ("169.254.169.254", "no Issuer and no policy can allow it"),
-        ("127.0.0.1", "in the operator's policy: allowAddresses: [\"127.0.0.1/32\"]"),
-        ("::1", "in the operator's policy: allowAddresses: [\"::1/128\"]"),
+        (
+            "127.0.0.1",
+            "the section of the operator's policy wasmIssuers: {allowAddresses: [\"127.0.0.1/32\"]}",
+        ),
+        ("::1", "the section of the operator's policy wasmIssuers: {allowAddresses: [\"::1/128\"]}"),
         (
             "10.96.0.1",
-            "in the operator's policy: allowAddresses: [\"10.96.0.1/32\"] or privateAddresses: true",
+            "the section of the operator's policy wasmIssuers: {allowAddresses: [\"10.96.0.1/32\"]}",
         ),
         ("::ffff:169.254.169.254", "no Issuer and no policy can allow it"),
         ("64:ff9b::a9fe:a9fe", "no Issuer and no policy can allow it"),
@@ -158,6 +161,7 @@ async fn a_denial_shows_tenants_no_address_and_no_kind_of_address() {
     texts.dedup();
     let message = "http://probe.example.com is at an address that plugins may not reach";
     assert_eq!((texts.len(), texts[0].1.as_str()), (1, message));
+    assert!(texts[0].2.ends_with(" the section wasmIssuers: {privateAddresses: true}"), "{}", texts[0].2);
 }
 
 #[tokio::test]
@@ -168,6 +172,8 @@ async fn a_granted_address_needs_the_policy_as_well() {
     let mut first = plugin(&net, &["http://10.0.0.5"]);
     assert_eq!(first.error("http://10.0.0.5/").await, "DestinationIpProhibited");
     assert!(net.dialed().is_empty());
+    let fix = "the section of the operator's policy wasmIssuers: {allowAddresses: [\"10.0.0.5/32\"]}";
+    assert_eq!(first.denials()[0].fix_line, fix, "what the spec names is no secret");
     let mut grant = granted(&["http://10.0.0.5"]);
     grant.addresses.private = true;
     let mut second = plugin_with(net.config(), grant, HttpLimits::default());

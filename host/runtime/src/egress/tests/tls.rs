@@ -35,10 +35,19 @@ async fn the_issuers_ca_is_trusted_and_no_other() {
     // Another CA of the same name; and none, which means the public ones.
     let mut other = trusting(&server, &Ca::new());
     assert_eq!(other.error(URL).await, "TlsCertificateError");
-    assert!(other.failures()[0].starts_with("TLS: invalid peer certificate: "), "{:?}", other.failures());
+    let signature = "TLS: the server's certificate is not signed by the key of its CA; ";
+    assert!(other.failures()[0].starts_with(signature), "{:?}", other.failures());
     let mut public = to(&server, |_| {});
     assert_eq!(public.error(URL).await, "TlsCertificateError");
-    assert!(public.failures()[0].contains("UnknownIssuer"), "{:?}", public.failures());
+    let unknown = "TLS: no trusted CA has signed the server's certificate; the Secret of spec.http.caBundleSecretName holds \
+                   those that are trusted (ca.crt)";
+    assert_eq!(public.failures(), [unknown]);
+    let hint = public.watcher.failures.lock().unwrap()[0].hint.clone();
+    assert_eq!(
+        hint.as_deref(),
+        Some(format!("https://ca.example.com: {unknown}").as_str()),
+        "tenants may know"
+    );
 }
 
 #[tokio::test]
@@ -47,7 +56,8 @@ async fn a_certificate_must_be_for_the_name_and_for_now() {
     let other = server::https(ca.server("other.example.com")).await;
     let mut plugin = trusting(&other, &ca);
     assert_eq!(plugin.error(URL).await, "TlsCertificateError");
-    assert!(plugin.failures()[0].contains("not valid for name"), "{:?}", plugin.failures());
+    let other_name = "TLS: the server's certificate is for other.example.com, not for ca.example.com";
+    assert_eq!(plugin.failures(), [other_name]);
     let expired = ca.issue(&["ca.example.com"], |params| {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 1, 1);
@@ -55,7 +65,8 @@ async fn a_certificate_must_be_for_the_name_and_for_now() {
     let expired = server::https(server_config(&expired, None)).await;
     let mut plugin = trusting(&expired, &ca);
     assert_eq!(plugin.error(URL).await, "TlsCertificateError");
-    assert!(plugin.failures()[0].contains("expired"), "{:?}", plugin.failures());
+    let expired = "TLS: the server's certificate expired on 2021-01-01: the server needs a new one";
+    assert_eq!(plugin.failures(), [expired]);
 }
 
 #[tokio::test]
@@ -122,6 +133,9 @@ async fn mutual_tls() {
         assert!(plugin.get(URL).await.is_ok());
         let mut without = trusting(&server, &ca);
         assert_eq!(without.error(URL).await, "TlsAlertReceived", "{:?}", without.failures());
+        let required = "TLS: the server refused: certificate required; a client certificate is what \
+                        spec.http.clientCertSecretName names";
+        assert_eq!(without.failures(), [required]);
         let wrong = identity(&Ca::new().issue(&["plugin"], |_| {}));
         let mut wrong = to(&server, |grant| {
             (grant.roots, grant.client_identity) = (Some(ca.roots()), Some(wrong));

@@ -54,7 +54,7 @@ impl World for Network {
                 HttpError::new(kind, format!("{url}: {error}"))
             })?;
         let body = response.body_mut().read_to_vec().unwrap();
-        Ok(Response { status: response.status().as_u16(), headers: Vec::new(), body })
+        Ok(Response { server: String::new(), status: response.status().as_u16(), headers: Vec::new(), body })
     }
 
     fn hmac(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
