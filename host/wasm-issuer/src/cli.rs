@@ -18,7 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  wasm-issuer doctor                                   # what is wrong in the cluster, and what mends it
+  wasm-issuer doctor                                   # what is wrong, and what mends it
   wasm-issuer doctor certificate web -n team-a         # why there is no certificate
   wasm-issuer policy check policy.yaml                 # what a policy allows, and its mistakes
   wasm-issuer plugin new my-ca                         # a plugin of one's own

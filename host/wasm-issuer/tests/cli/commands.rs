@@ -59,8 +59,8 @@ fn a_shell_completes_commands_and_not_the_hidden_one() {
     let script = cli.run_whole(&["completions", "bash"], b"").stdout;
     cli.write("completions", script);
     let complete = |word: &str| {
-        let program = "source ./completions; COMP_WORDS=(wasm-issuer \"$1\") COMP_CWORD=1 \
-                       _wasm-issuer wasm-issuer \"$1\" wasm-issuer; echo \"${COMPREPLY[@]}\"";
+        let program = "source ./completions; COMP_WORDS=(wasm-issuer \"$1\"); COMP_CWORD=1; \
+                       _wasm__issuer wasm-issuer \"$1\" wasm-issuer; echo \"${COMPREPLY[@]}\"";
         let args = ["--norc", "-c", program, "bash", word];
         let ran = Command::new("bash").args(args).current_dir(cli.folder.path()).output().unwrap();
         String::from_utf8(ran.stdout).unwrap().trim().to_owned()
