@@ -7,6 +7,7 @@
 mod fault;
 mod file;
 mod host_bound;
+mod refusal;
 mod remark;
 mod written;
 
@@ -16,11 +17,13 @@ pub use fault::{Fault, Faults, Position};
 pub use file::{CurrentPolicy, PolicyFile};
 pub use host_bound::HostBound;
 use ipnet::IpNet;
+pub use refusal::{Refusal, Section, Violation};
+use refusal::{Wishes, list, quoted};
 pub use remark::Remark;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
-use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, GrantError, Scheme};
+use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, Scheme};
 pub use written::Written;
 
 use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, VerificationSpec, ranges};
@@ -89,26 +92,6 @@ pub enum PolicyError {
     Invalid(String, Faults),
 }
 
-/// A spec wants more than the policy allows.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the operator's policy does not allow {wish}; it allows {allowed} ({field} in the policy)")]
-pub struct Violation {
-    wish: String,
-    allowed: String,
-    field: String,
-}
-
-/// Why an Issuer's grants are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// The spec asks for more than the policy allows to its kind.
-    #[error(transparent)]
-    Violation(#[from] Violation),
-    /// An entry of `spec.http.allowedHosts` cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] GrantError),
-}
-
 impl Default for Policy {
     fn default() -> Self {
         let tenant = Bounds {
@@ -154,59 +137,83 @@ impl Policy {
         }
     }
 
-    /// Refuses a spec that asks for more than the bounds of its kind, with the first wish that goes too far.
+    /// Refuses a spec that asks for more than the bounds of its kind, with all that goes too far.
     pub fn check(&self, kind: IssuerKind, spec: &IssuerSpec) -> Result<(), Refusal> {
         let bounds = self.bounds(kind);
-        let refuse = |field: &str, wish: String, allowed: String| {
-            Err(Violation { wish, allowed, field: format!("{}.{field}", field_of(kind)) }.into())
-        };
+        let mut wishes = Wishes::new(kind);
         let source = spec.plugin.source().ok().map(SourceKind::of);
         if let Some(source) = source.filter(|source| !bounds.sources.contains(source)) {
-            let wish = format!("spec.plugin.{source}");
-            return refuse("sources", wish, list(&bounds.sources));
+            wishes.more(format!("spec.plugin.{source}"), "sources", &bounds.sources, [source]);
         }
+        let (mut beyond, mut unreadable) = (vec![], vec![]);
         for entry in &spec.http.allowed_hosts {
-            let granted: GrantEntry = entry.parse()?;
-            if !bounds.allowed_hosts.iter().any(|bound| bound.covers(&granted)) {
-                let wish = format!("{entry:?} in spec.http.allowedHosts");
-                return refuse("allowedHosts", wish, list(&bounds.allowed_hosts));
+            match entry.parse::<GrantEntry>() {
+                Ok(granted) if bounds.allowed_hosts.iter().any(|bound| bound.covers(&granted)) => {}
+                Ok(_) => beyond.push(entry),
+                Err(error) => unreadable.push(error),
             }
         }
-        if let Some(key) = spec.secrets.reveal.first().filter(|_| !bounds.reveal) {
-            return refuse("reveal", format!("{key:?} in spec.secrets.reveal"), "none".into());
+        if !beyond.is_empty() {
+            // What a grant says is a bound, too, but for the port, which is the scheme's where it says none.
+            let wish = format!("{} in spec.http.allowedHosts", quoted(&beyond));
+            let more = beyond.iter().filter_map(|entry| entry.parse::<HostBound>().ok());
+            wishes.more(wish, "allowedHosts", &bounds.allowed_hosts, more);
         }
-        let verification = &spec.verification;
-        let beyond = verification.allow.iter().find(|it| !bounds.allow_differences.contains(it));
-        if let Some(difference) = beyond {
-            let wish = format!("{difference} in spec.verification.allow");
-            return refuse("allowDifferences", wish, list(&bounds.allow_differences));
+        let reveal = &spec.secrets.reveal;
+        if !reveal.is_empty() && !bounds.reveal {
+            let wish = format!("{} in spec.secrets.reveal", quoted(reveal));
+            wishes.beyond(wish, "none", "reveal", true);
         }
-        if let Some(difference) = verification.allow.first().filter(|_| bounds.verification == Mode::Strict) {
-            let wish = format!("{difference} in spec.verification.allow");
-            return refuse("verification", wish, "none".into());
+        let allow = &spec.verification.allow;
+        let differences: Vec<_> =
+            allow.iter().filter(|it| !bounds.allow_differences.contains(it)).copied().collect();
+        if !differences.is_empty() {
+            let wish = format!("{} in spec.verification.allow", list(&differences));
+            wishes.more(wish, "allowDifferences", &bounds.allow_differences, differences);
         }
-        if spec.limits.timeout.0 > bounds.max_timeout.0 {
-            let wish = format!("{} for spec.limits.timeout", spec.limits.timeout);
-            return refuse("maxTimeout", wish, format!("up to {}", bounds.max_timeout));
+        if !allow.is_empty() && bounds.verification == Mode::Strict {
+            let wish = format!("{} in spec.verification.allow", list(allow));
+            wishes.beyond(wish, "none", "verification", Mode::Reported);
         }
-        if spec.limits.memory > bounds.max_memory {
-            let wish = format!("{} for spec.limits.memory", spec.limits.memory);
-            return refuse("maxMemory", wish, format!("up to {}", bounds.max_memory));
+        let (timeout, memory) = (&spec.limits.timeout, &spec.limits.memory);
+        if timeout.0 > bounds.max_timeout.0 {
+            let (wish, most) =
+                (format!("{timeout} for spec.limits.timeout"), format!("up to {}", bounds.max_timeout));
+            wishes.beyond(wish, &most, "maxTimeout", timeout);
         }
-        Ok(())
+        if *memory > bounds.max_memory {
+            let (wish, most) =
+                (format!("{memory} for spec.limits.memory"), format!("up to {}", bounds.max_memory));
+            wishes.beyond(wish, &most, "maxMemory", memory);
+        }
+        let violation = wishes.violation();
+        if unreadable.is_empty() && violation.is_none() {
+            return Ok(());
+        }
+        Err(Refusal { unreadable, violation })
     }
 
     /// Refuses a plugin by its digest, 64 lower-case hex digits, where the policy lists others.
     pub fn check_digest(&self, kind: IssuerKind, sha256: &str) -> Result<(), Violation> {
         let allowed = &self.bounds(kind).sha256;
-        if allowed.is_empty() || allowed.iter().any(|digest| digest == sha256) {
-            return Ok(());
+        let mut wishes = Wishes::new(kind);
+        if !allowed.is_empty() && allowed.iter().all(|digest| digest != sha256) {
+            wishes.more(format!("the plugin with SHA-256 {sha256}"), "sha256", allowed, [sha256.to_owned()]);
         }
-        Err(Violation {
-            wish: format!("the plugin with SHA-256 {sha256}"),
-            allowed: list(allowed),
-            field: format!("{}.sha256", field_of(kind)),
-        })
+        wishes.violation().map_or(Ok(()), Err)
+    }
+
+    /// The section under which plugins of this kind of Issuer could reach this network as well, or all private addresses
+    /// where it is none.
+    pub fn reaching(&self, kind: IssuerKind, network: Option<IpNet>) -> Section {
+        let mut wishes = Wishes::new(kind);
+        match network {
+            Some(network) => {
+                wishes.more(String::new(), "allowAddresses", &self.bounds(kind).allow_addresses, [network]);
+            }
+            None => wishes.beyond(String::new(), "", "privateAddresses", true),
+        }
+        wishes.section
     }
 }
 
@@ -223,21 +230,6 @@ impl Bounds {
             allow: self.allow_addresses.clone(),
             deny: self.deny_addresses.clone(),
         }
-    }
-}
-
-/// The policy's field that bounds a kind.
-fn field_of(kind: IssuerKind) -> &'static str {
-    match kind {
-        IssuerKind::Namespaced => "wasmIssuers",
-        IssuerKind::Cluster => "wasmClusterIssuers",
-    }
-}
-
-fn list<T: fmt::Display>(items: &[T]) -> String {
-    match items {
-        [] => "none".to_owned(),
-        items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -48,7 +48,7 @@ impl Blame {
         if self.requests.len() >= ENOUGH && self.namespaces().len() >= namespaces {
             return AfterBlame::NotReady;
         }
-        AfterBlame::Check(checked.map_or(Duration::ZERO, |ago| BETWEEN_CHECKS.saturating_sub(ago)))
+        AfterBlame::Check(next_check(checked))
     }
 
     /// Whether nobody has complained since a request succeeded.
@@ -58,6 +58,41 @@ impl Blame {
 
     fn namespaces(&self) -> BTreeSet<&str> {
         self.requests.iter().map(|(namespace, _)| namespace.as_str()).collect()
+    }
+}
+
+/// How long it takes until complaints may cause a check, where the last one that they caused began so long ago.
+pub fn next_check(checked: Option<Duration>) -> Duration {
+    checked.map_or(Duration::ZERO, |ago| BETWEEN_CHECKS.saturating_sub(ago))
+}
+
+/// The calls to sign that a plugin has broken off since it signed last. They stop nobody's requests, because what one
+/// request holds may be why; the Issuer says it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Breaks {
+    calls: usize,
+    said: Option<String>,
+}
+
+impl Breaks {
+    /// The plugin broke a call off, and this is how. Returns whether the Issuer says something else from now on.
+    pub fn add(&mut self, how: String) -> bool {
+        self.calls = self.calls.saturating_add(1);
+        let is_news = self.calls == ENOUGH;
+        if is_news {
+            self.said = Some(how);
+        }
+        is_news
+    }
+
+    /// The plugin signed, or is another one. Returns the same.
+    pub fn end(&mut self) -> bool {
+        std::mem::take(self).said.is_some()
+    }
+
+    /// How the plugin breaks calls off, if that is all that it does.
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 }
 
@@ -101,5 +136,17 @@ mod tests {
         let soon = blame.add("a", "1", false, Some(Duration::from_secs(2)));
         assert_eq!(soon, AfterBlame::Check(Duration::from_secs(3)));
         assert_eq!(blame.add("a", "1", false, Some(Duration::from_secs(60))), CHECK);
+    }
+
+    #[test]
+    fn a_plugin_that_breaks_three_calls_in_a_row_is_told_until_it_signs() {
+        let mut breaks = Breaks::default();
+        let news: Vec<bool> = (0..5).map(|n| breaks.add(n.to_string())).collect();
+        assert_eq!(news, [false, false, true, false, false], "one write, whatever comes after");
+        assert_eq!(breaks.said(), Some("2"));
+        assert!(breaks.end());
+        assert_eq!(breaks.said(), None);
+        assert!(!breaks.end());
+        assert!(!breaks.add("again".to_owned()));
     }
 }

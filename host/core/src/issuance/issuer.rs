@@ -1,16 +1,17 @@
 //! The decisions about one Issuer: what a check means for its status, and when to check again.
 
+mod failure;
 mod state;
 
 use std::time::Duration;
 
+pub use failure::{CheckFailure, CheckFailureKind};
 use jiff::Timestamp;
 pub use state::{IssuerState, PluginFacts};
 
 use super::backoff::Backoff;
 use super::condition::{self, Condition, FALSE, PLUGIN_CURRENT, READY, TRUE, UNKNOWN};
 use super::plan::{Moment, Next, Notice, Plan, SYNC_FAILED, SYNCED};
-use super::signer::{Failure, FailureKind};
 use crate::text::{self, MAX_MESSAGE};
 
 /// The delays between checks of an Issuer whose check failed; not longer than its checkInterval, so that it is back soon
@@ -18,6 +19,13 @@ use crate::text::{self, MAX_MESSAGE};
 const RECHECK: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(300) };
 /// How many checks in a row fail before an Issuer that was ready is not: one lost packet is no outage.
 const FAILURES_OF_AN_OUTAGE: u32 = 3;
+/// The reason of Ready where all is well.
+const CHECKED: &str = "Checked";
+/// The reason of Ready, and of an Event, where an older plugin serves than the source holds.
+const PLUGIN_REFUSED: &str = "PluginRefused";
+/// The same where the check passes and every call to sign is broken off.
+const PLUGIN_BREAKS: &str = "PluginBreaks";
+
 /// The longest time that a CA is not checked because it asked for it.
 const MAX_REST: Duration = Duration::from_secs(3600);
 /// The delays before an Issuer that passed its check but failed to sign is believed again.
@@ -39,6 +47,8 @@ pub struct Attempt {
     pub plugin: Option<PluginFacts>,
     /// Why the plugin that the source holds now is not the one in use.
     pub refused_plugin: Option<String>,
+    /// How the plugin in use breaks off signing, if it does so at every call.
+    pub breaks: Option<String>,
 }
 
 /// How far one failed check is believed of an Issuer that was ready.
@@ -48,68 +58,6 @@ pub enum Credence {
     Alone,
     /// What was checked is new, or a request has just failed by the Issuer's fault.
     Likely,
-}
-
-/// Why an Issuer is not ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckFailure {
-    /// What the Ready condition says of it, for people.
-    pub message: String,
-    /// Who or what can help.
-    pub kind: CheckFailureKind,
-}
-
-/// What can make a failed check pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckFailureKind {
-    /// Only a change of the Issuer, its Secret or its plugin.
-    Permanent,
-    /// Time may be enough.
-    Passing {
-        /// The CA's own wish for when to ask again.
-        after: Option<Duration>,
-    },
-    /// Nothing is known of the Issuer or its CA: the API server did not say what the Issuer names, or this process had no
-    /// room for the check.
-    Unknown,
-    /// This process has no room for what the Issuer would keep, which may last.
-    NoRoom,
-}
-
-impl CheckFailure {
-    /// A failure that may pass by itself.
-    pub fn passing(error: impl ToString) -> Self {
-        Self { message: error.to_string(), kind: CheckFailureKind::Passing { after: None } }
-    }
-
-    /// A failure that only a change of the Issuer mends.
-    pub fn permanent(error: impl ToString) -> Self {
-        Self { message: error.to_string(), kind: CheckFailureKind::Permanent }
-    }
-
-    /// A failure of the API server or of this process.
-    pub fn unknown(error: impl ToString) -> Self {
-        Self { message: error.to_string(), kind: CheckFailureKind::Unknown }
-    }
-
-    /// A lack of room in this process.
-    pub fn no_room(error: impl ToString) -> Self {
-        Self { message: error.to_string(), kind: CheckFailureKind::NoRoom }
-    }
-}
-
-impl From<Failure> for CheckFailure {
-    /// A check that is pending has not passed, and one that blames the Issuer says no more than that it failed.
-    fn from(Failure { kind, message, .. }: Failure) -> Self {
-        let kind = match kind {
-            FailureKind::Permanent => CheckFailureKind::Permanent,
-            FailureKind::Retry { after } | FailureKind::Pending { poll_after: after, .. } => {
-                CheckFailureKind::Passing { after }
-            }
-            FailureKind::Issuer => CheckFailureKind::Passing { after: None },
-        };
-        Self { message, kind }
-    }
 }
 
 /// What to do about an Issuer.
@@ -158,6 +106,24 @@ impl History {
     }
 }
 
+/// How long the short form of a message is, in bytes: a line of a terminal, with the other columns beside it.
+const MAX_SUMMARY: usize = 120;
+
+/// The short form of what a Ready condition says, beside its status and its reason.
+pub fn summary(ready: &Condition) -> String {
+    let message = [NOT_READY, FAILED, BUT].iter().find_map(|start| ready.message.strip_prefix(start));
+    text::clean(message.unwrap_or(&ready.message), MAX_SUMMARY)
+}
+
+/// What Ready says of an Issuer whose check passed.
+const SUCCEEDED: &str = "Succeeded checking the issuer";
+/// The same in front of what is wrong all the same.
+const BUT: &str = "Succeeded checking the issuer. ";
+/// What Ready says first where a check failed that may pass later.
+const NOT_READY: &str = "Not ready yet: ";
+/// What it says first where only a change helps.
+const FAILED: &str = "Failed permanently: ";
+
 /// The status that an Issuer is to have, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewIssuerStatus {
@@ -198,20 +164,24 @@ pub fn checked(
         Next::After(recheck.delay(failures, moment.jitter, after.map(|after| after.min(MAX_REST))))
     };
     let pending = |message: &str, after| {
-        let message = format!("Not ready yet: {message}");
+        let message = format!("{NOT_READY}{message}");
         let event = Notice::warning("RetryableError", SYNC_FAILED, &message);
         ((FALSE, "Pending", message), event, delay(after))
     };
     let (ready, event, next) = match &attempt.result {
         Ok(()) => {
-            const MESSAGE: &str = "Succeeded checking the issuer";
+            let (reason, message) = serving(attempt);
+            let event = match reason {
+                CHECKED => Notice::normal(CHECKED, SYNCED, &message),
+                _ => Notice::warning(reason, SYNC_FAILED, &message),
+            };
             // Spread, so that Issuers made together are not checked together for ever.
             let next = Next::After(interval.mul_f64(0.9 + 0.2 * moment.jitter));
-            ((TRUE, "Checked", MESSAGE.to_owned()), Notice::normal("Checked", SYNCED, MESSAGE), next)
+            ((TRUE, reason, message), event, next)
         }
         Err(CheckFailure { message, kind }) => match kind {
             CheckFailureKind::Permanent => {
-                let message = format!("Failed permanently: {message}");
+                let message = format!("{FAILED}{message}");
                 let event = Notice::warning("PermanentError", SYNC_FAILED, &message);
                 ((FALSE, "Failed", message), event, Next::Settled)
             }
@@ -234,6 +204,24 @@ pub fn checked(
     Checked { plan: Plan { status, events, next, remember }, serves }
 }
 
+/// What Ready says of an Issuer whose check passed: reason and message.
+fn serving(attempt: &Attempt) -> (&'static str, String) {
+    let breaks = attempt.breaks.as_ref().map(|last| {
+        (PLUGIN_BREAKS, format!("Its plugin breaks off at every call to sign, the last time so: {last}"))
+    });
+    let refused = refusal(attempt).map(|why| (PLUGIN_REFUSED, why));
+    let wrong: Vec<_> = refused.into_iter().chain(breaks).collect();
+    let reason = wrong.first().map_or(CHECKED, |(reason, _)| reason);
+    (reason, wrong.iter().fold(SUCCEEDED.to_owned(), |said, (_, more)| format!("{said}. {more}")))
+}
+
+/// Why the plugin in use is not the newest one, if it is not.
+fn refusal(attempt: &Attempt) -> Option<String> {
+    let (why, old) = attempt.refused_plugin.as_ref().zip(attempt.plugin.as_ref())?;
+    let short: String = old.sha256.chars().take(12).collect();
+    Some(format!("The new plugin was not taken into use, {short} goes on serving: {why}"))
+}
+
 /// Whether so many failed checks in a row of an Issuer that is ready, for the spec that it has now, are not believed yet.
 fn is_doubted(state: &IssuerState, credence: Credence, failures: u32) -> bool {
     state.is_ready() && credence == Credence::Alone && failures < FAILURES_OF_AN_OUTAGE
@@ -254,10 +242,14 @@ fn told(
         known.unwrap_or(plugin).clone()
     });
     let mut events = plugin_current(&mut new, attempt, state.generation, now);
-    if changed(&state.conditions, &new.conditions, READY) {
+    // That a plugin is refused, or is not any more, is told once: by the other condition.
+    let before = condition::find(&state.conditions, READY);
+    let is_told = reason == PLUGIN_REFUSED
+        || (reason == CHECKED && before.is_some_and(|ready| ready.reason == PLUGIN_REFUSED));
+    if !is_told && changed(&state.conditions, &new.conditions, READY) {
         events.insert(0, event);
     }
-    let same = state.conditions == new.conditions && state.plugin == new.plugin;
+    let same = state.conditions == new.conditions && state.plugin == new.plugin && !state.is_old;
     ((!same).then_some(new), events)
 }
 
@@ -265,7 +257,7 @@ fn told(
 /// and the more often check and signing disagreed the longer it takes until the next check is believed.
 pub fn relapsed(state: &IssuerState, error: &str, history: History, moment: Moment) -> IssuerPlan {
     let relapses = history.relapses.saturating_add(1);
-    let message = format!("Not ready yet: {error}");
+    let message = format!("{NOT_READY}{error}");
     let new = status(state, FALSE, "Pending", &message, moment.now);
     let events = if changed(&state.conditions, &new.conditions, READY) {
         vec![Notice::warning("RetryableError", SYNC_FAILED, &message)]
@@ -284,29 +276,25 @@ fn plugin_current(
     generation: i64,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let before = condition::find(&status.conditions, PLUGIN_CURRENT).map(|c| c.status.clone());
-    let new = match (&attempt.refused_plugin, &status.plugin) {
-        (Some(why), Some(old)) => {
-            let short: String = old.sha256.chars().take(12).collect();
-            let message = format!("The new plugin was not taken into use, {short} goes on serving: {why}");
-            Condition::new(PLUGIN_CURRENT, FALSE, "Refused", text::clean(&message, MAX_MESSAGE), now)
-        }
+    let before = condition::find(&status.conditions, PLUGIN_CURRENT).cloned();
+    let new = match refusal(attempt) {
+        Some(why) => Condition::new(PLUGIN_CURRENT, FALSE, "Refused", text::clean(&why, MAX_MESSAGE), now),
         // Nothing is in use: Ready says why, and a second condition would only repeat it.
-        _ if attempt.plugin.is_none() => {
+        None if attempt.plugin.is_none() => {
             status.conditions.retain(|c| c.type_ != PLUGIN_CURRENT);
             return vec![];
         }
-        _ => Condition::new(PLUGIN_CURRENT, TRUE, "Loaded", "The plugin of the spec is in use", now),
+        None => Condition::new(PLUGIN_CURRENT, TRUE, "Loaded", "The plugin of the spec is in use", now),
     };
-    let refused = new.status == FALSE;
-    let note = new.message.clone();
+    let was_refused = before.filter(|before| before.status == FALSE);
+    let notice = match (new.status == FALSE, was_refused) {
+        (true, Some(before)) if before.message == new.message => None,
+        (true, _) => Some(Notice::warning(PLUGIN_REFUSED, SYNC_FAILED, &new.message)),
+        (false, Some(_)) => Some(Notice::normal("PluginLoaded", SYNCED, &new.message)),
+        (false, None) => None,
+    };
     condition::set(&mut status.conditions, new.observing(generation));
-    match (refused, before.as_deref()) {
-        (true, Some(FALSE)) => vec![],
-        (true, _) => vec![Notice::warning("PluginRefused", SYNC_FAILED, &note)],
-        (false, Some(FALSE)) => vec![Notice::normal("PluginLoaded", SYNCED, &note)],
-        (false, _) => vec![],
-    }
+    notice.into_iter().collect()
 }
 
 fn status(state: &IssuerState, status: &str, reason: &str, message: &str, now: Timestamp) -> NewIssuerStatus {

@@ -160,7 +160,10 @@ pub fn failure(
     let mut plan = match &failure.kind {
         FailureKind::Permanent => failed(view, FAILURE, &failure.message, tries, now),
         // Its Issuer's own task finds out what is to be made of it; the request never fails for it.
-        FailureKind::Issuer => retried(view, &failure.message, None, backoff(None), failed_again, now),
+        FailureKind::Issuer => {
+            let again = Again { delay: backoff(None), wish: None, until: None };
+            retried(view, &failure.message, again, failed_again, now)
+        }
         FailureKind::Pending { resume, poll_after } => {
             let polled_again = Tries { polls: tries.polls.saturating_add(1), failures: 0, ..tries };
             pending(view, &failure.message, resume.as_deref(), *poll_after, polled_again, moment)
@@ -172,8 +175,8 @@ pub fn failure(
             } else {
                 // Once more when the time is over, whatever the CA wishes: then the request is told the truth.
                 let left = end.duration_since(now).unsigned_abs().saturating_add(Duration::from_secs(1));
-                let delay = backoff(*after).min(left);
-                retried(view, &failure.message, *after, delay, failed_again, now)
+                let again = Again { delay: backoff(*after).min(left), wish: *after, until: Some(end) };
+                retried(view, &failure.message, again, failed_again, now)
             }
         }
     };
@@ -183,17 +186,34 @@ pub fn failure(
     plan
 }
 
-/// The plan for a request that is tried again after `delay`, which the CA asked for if there is a `wish`.
-fn retried(
-    view: &RequestView,
-    error: &str,
-    wish: Option<Duration>,
+/// When a request is tried again.
+struct Again {
     delay: Duration,
-    tries: Tries,
-    now: Timestamp,
-) -> RequestPlan {
+    /// What the CA asked for.
+    wish: Option<Duration>,
+    /// When the last try is; none where there is no end to them.
+    until: Option<Timestamp>,
+}
+
+impl Again {
+    /// In words, for the status: an Event is counted by its text, and the next one would be another.
+    fn words(&self, attempts: u32, now: Timestamp) -> String {
+        let second = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at);
+        let next = SignedDuration::try_from(self.delay).ok().and_then(|delay| now.checked_add(delay).ok());
+        let named = |name: &str, at: Option<Timestamp>| {
+            at.map(|at| format!(", {name} at {}", second(at))).unwrap_or_default()
+        };
+        format!(" (attempt {attempts}{}{})", named("the next", next), named("the last", self.until))
+    }
+}
+
+/// The plan for a request that is tried again.
+fn retried(view: &RequestView, error: &str, again: Again, tries: Tries, now: Timestamp) -> RequestPlan {
     let message = format!("Failed to sign {}, will retry: {error}", view.kind);
-    let mut status = view.status(FALSE, "Pending", &message, now);
+    let words = again.words(tries.attempts, now);
+    let shown = text::clean(&message, MAX_MESSAGE.saturating_sub(words.len()));
+    let mut status = view.status(FALSE, "Pending", &format!("{shown}{words}"), now);
+    let Again { delay, wish, .. } = again;
     let not_before = rest(&mut status, wish.map(|_| delay), now);
     Plan {
         status: view.if_changed(status),

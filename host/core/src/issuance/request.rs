@@ -217,6 +217,13 @@ pub fn gate(view: &RequestView, issuer: &IssuerView, tries: Tries, now: Timestam
     if view.holds(DENIED) {
         return Gate::Act(denied(view, tries, now));
     }
+    if view.issuer.signer.is_none() && view.tells_waits() {
+        let message = format!(
+            "{} spec.issuerRef.kind is WasmIssuer or WasmClusterIssuer, spec.issuerRef.name the name of one.",
+            impossible(&view.issuer)
+        );
+        return Gate::Act(view.wait(&message, "ImpossibleIssuer", tries, now));
+    }
     if !view.holds(APPROVED) {
         return Gate::Act(unapproved(view, tries, now));
     }
@@ -276,17 +283,24 @@ fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
     if left.is_positive() {
         return Plan::idle(Next::After(left.unsigned_abs()), tries);
     }
-    let IssuerName { kind, name, signer } = &view.issuer;
-    let way_out = match signer {
+    let way_out = match &view.issuer.signer {
         Some(signer) => approval::way_out(view.kind, signer),
-        None => format!(r#"Nobody can: {} has no kind "{kind}" with an object "{name}"."#, super::GROUP),
+        None => format!("Nobody can: {}", impossible(&view.issuer)),
     };
     let (asked, waited) = (view.kind, APPROVAL_PATIENCE.as_secs());
     let note = format!("Nobody has approved or denied this {asked} for {waited} s. {way_out}");
+    // In the status as well: an Event is gone in an hour.
+    let status = view.tells_waits().then(|| view.status(FALSE, "Pending", &note, now));
     Plan {
+        status: status.and_then(|status| view.if_changed(status)),
         events: vec![Notice::warning("WaitingApproval", SYNCED, &note).once()],
         ..Plan::idle(Next::Settled, Tries { told_unapproved: true, ..tries })
     }
+}
+
+/// Why there can be no such Issuer.
+fn impossible(IssuerName { kind, name, .. }: &IssuerName) -> String {
+    format!(r#"{} has no kind "{kind}" with an object "{name}"."#, super::GROUP)
 }
 
 /// The status that says that work has begun, for when the final one takes longer than [`FIRST_STATUS_AFTER`].

@@ -62,6 +62,12 @@ pub fn written<M>(plan: &Plan<RequestStatus, M>) -> String {
     format!("{} {}: {}", ready.status, ready.reason, ready.message)
 }
 
+/// What a plan writes to Ready, without when it is tried again.
+pub fn retries<M>(plan: &Plan<RequestStatus, M>) -> String {
+    let said = written(plan);
+    said.split_once(" (attempt ").expect("an attempt").0.to_owned()
+}
+
 /// What a plan tells, as `type reason action: note`.
 pub fn told<S, M>(plan: &Plan<S, M>) -> Vec<String> {
     let show = |n: &Notice| {

@@ -45,15 +45,16 @@ pub fn files() -> Result<Vec<(String, String)>, Error> {
         .collect()
 }
 
-/// What `kubectl get` prints of an Issuer of either kind; the message only with `-o wide`.
+/// What `kubectl get` prints of an Issuer of either kind, with `-o wide` the whole message.
 fn columns() -> Vec<CustomResourceColumnDefinition> {
     let ready = |field: &str| format!(".status.conditions[?(@.type==\"Ready\")].{field}");
     [
         ("Ready", "string", ready("status"), None),
         ("Reason", "string", ready("reason"), None),
-        ("Message", "string", ready("message"), Some(1)),
-        ("Plugin", "string", ".status.plugin.version".to_owned(), None),
+        ("Message", "string", ".status.summary".to_owned(), None),
+        ("Plugin", "string", ".status.plugin.label".to_owned(), None),
         ("Age", "date", ".metadata.creationTimestamp".to_owned(), None),
+        ("Details", "string", ready("message"), Some(1)),
     ]
     .map(|(name, type_, json_path, priority)| CustomResourceColumnDefinition {
         name: name.to_owned(),

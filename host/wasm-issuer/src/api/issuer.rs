@@ -57,6 +57,11 @@ pub struct IssuerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// What the condition `Ready` says, in one line, for the printer column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 120))]
+    pub summary: Option<String>,
+
     /// The plugin that serves this Issuer now. When a new one fails to load, the old one goes on serving and the
     /// condition tells why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,9 +80,14 @@ pub struct PluginStatus {
     #[schemars(length(max = 64))]
     pub sha256: String,
 
-    /// The first 12 hex digits of the digest, for the printer column.
+    /// The first 12 hex digits of the digest.
     #[schemars(length(max = 12))]
     pub version: String,
+
+    /// The name of its source and those digits, for the printer column: `cfssl-plugin@4f0c12345678`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 266))]
+    pub label: Option<String>,
 
     /// Where the component was read: `ConfigMap team-a/cfssl-plugin plugin.wasm` or `builtin in-memory-ca`.
     #[schemars(length(max = 1024))]
@@ -88,10 +98,13 @@ pub struct PluginStatus {
 }
 
 impl PluginStatus {
-    /// The status of a component with that digest, 64 hex digits.
+    /// The status of a component with that digest, 64 hex digits, from that source.
     pub fn new(sha256: String, source: String, loaded_at: Time) -> Self {
-        let version = sha256.chars().take(12).collect();
-        Self { sha256, version, source, loaded_at }
+        let version: String = sha256.chars().take(12).collect();
+        // `ConfigMap <namespace>/<name> <key>` or `builtin <name>`: no name has a space in it.
+        let name = source.split(' ').nth(1).map(|name| name.rsplit('/').next().unwrap_or(name));
+        let label = name.map(|name| format!("{name}@{version}"));
+        Self { sha256, version, label, source, loaded_at }
     }
 }
 

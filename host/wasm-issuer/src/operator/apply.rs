@@ -14,6 +14,7 @@ use wasm_issuer_core::issuance::FIELD_MANAGER;
 use wasm_issuer_core::issuance::write::WriteFailure;
 
 use super::leadership::{Fence, Lost};
+use super::read::words;
 
 /// A write may be retried by the client while the API server is overloaded; it does not wait for ever.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -34,7 +35,7 @@ pub enum ApplyError {
     #[error(transparent)]
     Lost(#[from] Lost),
     /// The API server refused, or could not be reached.
-    #[error(transparent)]
+    #[error("{}", words(.0))]
     Other(kube::Error),
 }
 

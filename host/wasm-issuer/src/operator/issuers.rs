@@ -74,7 +74,8 @@ impl Issuers {
         leadership: Leadership,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let reporter = Reporter::new(events.clone(), leadership.clone(), metrics.clone());
+        let reporter =
+            Reporter::new(events.clone(), leadership.clone(), settings.policy.clone(), metrics.clone());
         let api = ApiServer::new(client.clone());
         let namespaces = settings.namespaces.clone();
         let shared = Shared {

@@ -20,6 +20,24 @@ pub enum ReadError<E> {
     Failed(E),
 }
 
+/// What the API server says, or what keeps it from doing so. kube's own words repeat the answer as a programmer sees it.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} (HTTP {})", status.message, status.code),
+        error => error.to_string(),
+    }
+}
+
+impl ReadError<kube::Error> {
+    /// The same of a read.
+    pub fn words(&self) -> String {
+        match self {
+            Self::TimedOut => self.to_string(),
+            Self::Failed(error) => words(error),
+        }
+    }
+}
+
 /// Wait for the answer, for 15 s at most.
 pub async fn in_time<T, E>(reading: impl Future<Output = Result<T, E>>) -> Result<T, ReadError<E>> {
     match timeout(TIMEOUT, reading).await {

@@ -37,13 +37,15 @@ pub enum Feedback {
     Signed,
     /// Signing failed by the Issuer's fault. A box, because a channel has room for many, and each Issuer has a channel.
     Failed(Box<Complaint>),
+    /// The plugin broke the call off.
+    Broke(Box<Complaint>),
 }
 
 /// What a request has against its Issuer.
 pub struct Complaint {
     /// What was called: a failure of something that was replaced since tells nothing about what serves now.
     pub serving: Arc<Serving>,
-    /// The plugin's own words.
+    /// The plugin's own words, or how it broke off.
     pub message: String,
     /// The request's namespace.
     pub namespace: String,

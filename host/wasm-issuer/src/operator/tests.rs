@@ -1,6 +1,7 @@
 //! Both sides of the operator against an API server that misbehaves.
 
 mod bench;
+mod causes;
 mod crowds;
 mod events;
 mod health;

@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Bounds, Policy, field_of};
+use super::refusal::field_of;
+use super::{Bounds, Policy};
 use crate::api::IssuerKind;
 
 /// What is private (RFC 1918, RFC 6598, RFC 4193).

@@ -32,14 +32,14 @@ fn tenants_may_not_reveal_nor_speak_plain_http_and_admins_may() {
     revealing.secrets.reveal = vec!["token".into()];
     assert_eq!(
         refusal(&policy, Namespaced, &revealing),
-        "the operator's policy does not allow \"token\" in spec.secrets.reveal; it allows none \
-         (wasmIssuers.reveal in the policy)"
+        "the operator's policy does not allow \"token\" in spec.secrets.reveal (it allows none); to allow it, put the \
+         section wasmIssuers: {reveal: true} there"
     );
     assert_eq!(policy.check(Cluster, &revealing), Ok(()));
     assert_eq!(
         refusal(&policy, Namespaced, &with_host("http://ca.example")),
-        "the operator's policy does not allow \"http://ca.example\" in spec.http.allowedHosts; it allows https://* \
-         (wasmIssuers.allowedHosts in the policy)"
+        "the operator's policy does not allow \"http://ca.example\" in spec.http.allowedHosts (it allows https://*); to \
+         allow it, put the section wasmIssuers: {allowedHosts: [\"https://*\",\"http://ca.example\"]} there"
     );
     assert_eq!(policy.check(Cluster, &with_host("http://ca.example")), Ok(()));
     assert!(!policy.wasm_issuers.private_addresses && policy.wasm_cluster_issuers.private_addresses);
@@ -52,14 +52,14 @@ fn tenants_may_allow_no_difference_and_admins_may() {
     allowing.verification.allow = vec![Difference::Subject, Difference::Extensions];
     assert_eq!(
         refusal(&policy, Namespaced, &allowing),
-        "the operator's policy does not allow Subject in spec.verification.allow; it allows none \
-         (wasmIssuers.allowDifferences in the policy)"
+        "the operator's policy does not allow Subject, Extensions in spec.verification.allow (it allows none); to allow \
+         it, put the section wasmIssuers: {allowDifferences: [\"Subject\",\"Extensions\"]} there"
     );
     assert_eq!(policy.check(Cluster, &allowing), Ok(()));
     policy.wasm_issuers.allow_differences = vec![Difference::Subject];
     let said = refusal(&policy, Namespaced, &allowing);
     assert!(
-        said.contains("does not allow Extensions in spec.verification.allow; it allows Subject"),
+        said.contains("does not allow Extensions in spec.verification.allow (it allows Subject)"),
         "{said}"
     );
 }
@@ -76,8 +76,8 @@ fn a_policy_may_demand_strict_whatever_a_spec_says() {
     allowing.verification.allow = vec![Difference::Subject];
     assert_eq!(
         refusal(&policy, Cluster, &allowing),
-        "the operator's policy does not allow Subject in spec.verification.allow; it allows none \
-         (wasmClusterIssuers.verification in the policy)"
+        "the operator's policy does not allow Subject in spec.verification.allow (it allows none); to allow it, put the \
+         section wasmClusterIssuers: {verification: \"Reported\"} there"
     );
     assert_eq!(policy.check(Cluster, &plain), Ok(()));
 }
@@ -88,14 +88,70 @@ fn limits_are_bounded() {
     slow.limits.timeout = GoDuration::from_secs(31);
     assert!(
         refusal(&Policy::default(), Namespaced, &slow)
-            .contains("31s for spec.limits.timeout; it allows up to 30s")
+            .contains("31s for spec.limits.timeout (it allows up to 30s)")
     );
     let mut large = spec();
     large.limits.memory = Quantity::mebibytes(257);
     assert!(
         refusal(&Policy::default(), Namespaced, &large)
-            .contains("257Mi for spec.limits.memory; it allows up to 256Mi")
+            .contains("257Mi for spec.limits.memory (it allows up to 256Mi)")
     );
+}
+
+/// The section that a text tells to put into the policy.
+fn section(said: &str) -> &str {
+    let start = ["wasmIssuers: {", "wasmClusterIssuers: {"].iter().find_map(|name| said.find(name)).unwrap();
+    let end = said[start..].find('}').unwrap();
+    &said[start..=start + end]
+}
+
+#[test]
+fn all_that_goes_too_far_is_told_at_once_and_the_section_told_allows_it() {
+    let before = "wasmIssuers: {sources: [configMap], sha256: [abc], verification: Strict, allowedHosts: ['https://*.a:8443']}";
+    let policy = Policy::parse(before).unwrap();
+    let mut greedy = with_host("http://ca.example:8888");
+    greedy.http.allowed_hosts.push("https://*.b.example".into());
+    greedy.secrets.reveal = vec!["token".into(), "other".into()];
+    greedy.verification.allow = vec![Difference::Subject];
+    greedy.limits.timeout = GoDuration::from_secs(45);
+    greedy.limits.memory = Quantity::mebibytes(300);
+    let said = refusal(&policy, Namespaced, &greedy);
+    for wish in [
+        "spec.plugin.builtin (it allows configMap)",
+        r#""http://ca.example:8888", "https://*.b.example" in spec.http.allowedHosts (it allows https://*.a:8443)"#,
+        r#""token", "other" in spec.secrets.reveal"#,
+        "45s for spec.limits.timeout",
+        "300Mi for spec.limits.memory",
+    ] {
+        assert!(said.contains(wish), "{wish}: {said}");
+    }
+    let pasted = Policy::parse(section(&said)).unwrap();
+    assert_eq!(pasted.check(Namespaced, &greedy), Ok(()), "{said}");
+    assert!(pasted.check(Namespaced, &with_host("https://x.a:8443")).is_ok(), "what was allowed still is");
+
+    let digest = policy.check_digest(Namespaced, "4f0c").unwrap_err().to_string();
+    let pasted = Policy::parse(section(&digest)).unwrap();
+    assert!(["abc", "4f0c"].iter().all(|sha256| pasted.check_digest(Namespaced, sha256).is_ok()), "{digest}");
+    assert!(pasted.check_digest(Namespaced, "other").is_err());
+}
+
+#[test]
+fn the_section_of_a_denied_address_lets_plugins_reach_it() {
+    let policy =
+        Policy::parse("wasmClusterIssuers: {privateAddresses: false, allowAddresses: [127.0.0.0/8]}")
+            .unwrap();
+    for (network, reached) in [(Some("10.96.0.7/32"), "10.96.0.7:443"), (None, "10.1.1.1:443")] {
+        let network = network.map(|network| network.parse().unwrap());
+        for kind in [Namespaced, Cluster] {
+            let text = policy.reaching(kind, network).to_string();
+            let pasted = Policy::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let addresses = pasted.bounds(kind).addresses();
+            let reached = reached.parse().unwrap();
+            assert_eq!(addresses.vet(reached, &[]), Ok(reached), "{text}");
+        }
+    }
+    let kept = policy.reaching(Cluster, Some("10.96.0.7/32".parse().unwrap())).to_string();
+    assert_eq!(kept, r#"wasmClusterIssuers: {allowAddresses: ["127.0.0.0/8","10.96.0.7/32"]}"#);
 }
 
 #[test]
@@ -112,7 +168,7 @@ fn a_file_changes_what_it_names_and_nothing_else() {
         ..PluginSpec::default()
     });
     assert!(
-        refusal(&policy, Namespaced, &from_config_map).contains("spec.plugin.configMap; it allows builtin")
+        refusal(&policy, Namespaced, &from_config_map).contains("spec.plugin.configMap (it allows builtin)")
     );
     assert!(policy.check_digest(Namespaced, "abd").is_err());
     assert_eq!(policy.check_digest(Cluster, "abd"), Ok(()));

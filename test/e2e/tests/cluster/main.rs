@@ -12,6 +12,7 @@ mod audit;
 mod bad_answers;
 mod bad_plugins;
 mod bad_requests;
+mod broken;
 mod cert_manager;
 mod cfssl;
 mod conditions;

@@ -13,6 +13,8 @@ pub struct IssuerState {
     pub conditions: Vec<Condition>,
     /// What `status.plugin` says.
     pub plugin: Option<PluginFacts>,
+    /// The status says the same otherwise than this version would write it: another version wrote it.
+    pub is_old: bool,
 }
 
 impl IssuerState {

@@ -1,8 +1,9 @@
+use super::super::signer::{Failure, FailureKind};
 use super::super::testing::{at, moment, told};
 use super::*;
 
 fn state(conditions: Vec<Condition>) -> IssuerState {
-    IssuerState { generation: 3, conditions, plugin: None }
+    IssuerState { generation: 3, conditions, plugin: None, is_old: false }
 }
 
 fn plugin(sha256: &str, second: i64) -> PluginFacts {
@@ -10,7 +11,13 @@ fn plugin(sha256: &str, second: i64) -> PluginFacts {
 }
 
 fn attempt(result: Result<(), CheckFailure>) -> Attempt {
-    Attempt { result, credence: Credence::Alone, plugin: Some(plugin("4f0c", 1)), refused_plugin: None }
+    Attempt {
+        result,
+        credence: Credence::Alone,
+        plugin: Some(plugin("4f0c", 1)),
+        refused_plugin: None,
+        breaks: None,
+    }
 }
 
 fn failing() -> Attempt {
@@ -30,7 +37,7 @@ fn checked(
 
 fn after(plan: &IssuerPlan) -> IssuerState {
     let status = plan.status.clone().expect("a status");
-    IssuerState { generation: 3, conditions: status.conditions, plugin: status.plugin }
+    IssuerState { generation: 3, conditions: status.conditions, plugin: status.plugin, is_old: false }
 }
 
 fn ready(plan: &IssuerPlan) -> String {
@@ -39,6 +46,11 @@ fn ready(plan: &IssuerPlan) -> String {
     assert_eq!(ready.observed_generation, Some(3));
     assert_eq!(status.observed_generation, 3);
     format!("{} {}: {}", ready.status, ready.reason, ready.message)
+}
+
+/// The short form of what it says.
+fn shown(plan: &IssuerPlan) -> String {
+    summary(condition::find(&plan.status.as_ref().expect("a status").conditions, READY).unwrap())
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -193,15 +205,69 @@ fn a_refused_plugin_leaves_the_old_one_serving_and_says_so() {
     let before = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
     let refused = Attempt { refused_plugin: Some("not a component".into()), ..attempt(Ok(())) };
     let plan = checked(&after(&before), &refused, before.remember, MINUTE, moment(2));
-    assert_eq!(ready(&plan), "True Checked: Succeeded checking the issuer");
     let message = "The new plugin was not taken into use, 4f0c goes on serving: not a component";
+    assert_eq!(ready(&plan), format!("True PluginRefused: Succeeded checking the issuer. {message}"));
+    assert_eq!(shown(&plan), message);
     assert_eq!(told(&plan), [format!("Warning PluginRefused SyncFailed: {message}")]);
     let status = plan.status.clone().unwrap();
     let current = condition::find(&status.conditions, PLUGIN_CURRENT).unwrap();
     assert_eq!((current.status.as_str(), current.message.as_str()), (FALSE, message));
 
+    let same = checked(&after(&plan), &refused, plan.remember, MINUTE, moment(3));
+    assert_eq!((same.status, same.events), (None, vec![]));
+    let gone = Attempt { refused_plugin: Some("not found".into()), ..attempt(Ok(())) };
+    let other = checked(&after(&plan), &gone, plan.remember, MINUTE, moment(3));
+    let message = message.replace("not a component", "not found");
+    assert_eq!(told(&other), [format!("Warning PluginRefused SyncFailed: {message}")], "each new reason");
+
     let mended = checked(&after(&plan), &attempt(Ok(())), plan.remember, MINUTE, moment(3));
+    assert_eq!(ready(&mended), "True Checked: Succeeded checking the issuer");
     assert_eq!(told(&mended), ["Normal PluginLoaded Synced: The plugin of the spec is in use"]);
+}
+
+#[test]
+fn an_issuer_whose_plugin_breaks_at_every_call_says_so_and_serves() {
+    let good = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
+    let breaking = Attempt { breaks: Some("the plugin trapped".into()), ..attempt(Ok(())) };
+    let broken = super::checked(&after(&good), &breaking, true, good.remember, MINUTE, moment(2));
+    let message = "Its plugin breaks off at every call to sign, the last time so: the plugin trapped";
+    let said = format!("Succeeded checking the issuer. {message}");
+    assert!(broken.serves, "another request may pass");
+    assert_eq!(ready(&broken.plan), format!("True PluginBreaks: {said}"));
+    assert_eq!(shown(&broken.plan), message);
+    assert_eq!(told(&broken.plan), [format!("Warning PluginBreaks SyncFailed: {said}")]);
+
+    let both = Attempt { refused_plugin: Some("not found".into()), ..breaking };
+    let both = checked(&after(&broken.plan), &both, good.remember, MINUTE, moment(3));
+    assert!(ready(&both).starts_with("True PluginRefused: ") && ready(&both).ends_with(message));
+    let mended = checked(&after(&broken.plan), &attempt(Ok(())), good.remember, MINUTE, moment(4));
+    assert_eq!(told(&mended), ["Normal Checked Synced: Succeeded checking the issuer"]);
+}
+
+#[test]
+fn the_short_form_leaves_out_what_the_other_columns_say_and_fits_a_line() {
+    let of = |message: &str| summary(&Condition::new(READY, FALSE, "Pending", message, at(0)));
+    assert_eq!(of("Not ready yet: 401 %d"), "401 %d");
+    assert_eq!(of("Failed permanently: 401 %d"), "401 %d");
+    assert_eq!(of("Succeeded checking the issuer"), "Succeeded checking the issuer");
+    let long = of(&"ä".repeat(4000));
+    assert!(long.len() <= 120 && long.ends_with("..."), "{long}");
+}
+
+#[test]
+fn a_status_of_another_version_is_written_anew_and_not_told() {
+    let plan = checked(&state(vec![]), &attempt(Ok(())), History::default(), MINUTE, moment(1));
+    let old = IssuerState { is_old: true, ..after(&plan) };
+    let again = checked(&old, &attempt(Ok(())), plan.remember, MINUTE, moment(2));
+    assert_eq!((again.status, again.events), (plan.status, vec![]));
+}
+
+#[test]
+fn several_failures_are_told_together_and_are_over_when_one_is() {
+    let (permanent, passing) = (CheckFailure::permanent("a"), CheckFailure::passing("b"));
+    assert_eq!(permanent.clone().and(passing.clone()), CheckFailure::passing("a; b"));
+    assert_eq!(permanent.clone().and(permanent), CheckFailure::permanent("a; a"));
+    assert_eq!(passing.and(CheckFailure::unknown("c")), CheckFailure::unknown("b; c"));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Every row of the semantics' tables from the signing on, word by word.
 
 use super::super::request_issuer::IssuerView;
-use super::super::testing::{acted, approved, at, condition, moment, signing_request, told, view, written};
+use super::super::testing::{
+    acted, approved, at, condition, moment, retries, signing_request, told, view, written,
+};
 use super::*;
 
 const POLICY: RetryPolicy = RetryPolicy {
@@ -58,12 +60,35 @@ fn a_passing_failure_is_retried_with_growing_delays() {
     for (failures, delay) in [(1, 1), (2, 2), (3, 4)] {
         let plan = failed_with(&view(&[approved()]), FailureKind::Retry { after: None }, tries, 9 + failures);
         tries = plan.remember;
-        assert_eq!(written(&plan), format!("False Pending: {message}"));
+        assert_eq!(retries(&plan), format!("False Pending: {message}"));
         assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
         assert_eq!(plan.next, Next::WithIssuerOrAfter(Duration::from_secs(delay)));
         assert_eq!(plan.status.unwrap().failure_time, None);
     }
     assert_eq!(tries, Tries { failures: 3, ..Tries::default() });
+}
+
+#[test]
+fn a_request_says_when_it_is_tried_again_and_how_long_and_an_event_does_not() {
+    let asked = |kind, attempts| {
+        let tries = Tries { attempts, ..Tries::default() };
+        failed_with(&view(&[approved()]), kind, tries, 9)
+    };
+    let message = "Failed to sign CertificateRequest, will retry: quota 100%full %s";
+    for (kind, next, until) in [
+        (FailureKind::Retry { after: None }, 10, ", the last at 1970-01-01T01:00:00Z"),
+        (retry_after(30), 39, ", the last at 1970-01-01T01:00:00Z"),
+        (FailureKind::Issuer, 10, ""),
+    ] {
+        let plan = asked(kind, 7);
+        let next = format!(" (attempt 7, the next at 1970-01-01T00:00:{next}Z{until})");
+        assert_eq!(written(&plan), format!("False Pending: {message}{next}"));
+        assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
+    }
+    let long = Failure { message: "x".repeat(5000), ..fail(FailureKind::Issuer) };
+    let plan = failure(&view(&[approved()]), &long, &POLICY, None, Tries::default(), moment(9));
+    let said = written(&plan);
+    assert!(said.contains("x... (attempt 0, the next") && said.len() < 4130, "{}", said.len());
 }
 
 fn retry_after(seconds: u64) -> FailureKind {
@@ -142,7 +167,7 @@ fn a_late_approval_and_an_outage_of_the_issuer_do_not_use_up_the_time() {
 fn an_issuers_fault_is_tried_again_later_each_time_and_never_final() {
     let plan = failed_with(&view(&[approved()]), FailureKind::Issuer, Tries::default(), 999_999);
     let message = "Failed to sign CertificateRequest, will retry: quota 100%full %s";
-    assert_eq!(written(&plan), format!("False Pending: {message}"));
+    assert_eq!(retries(&plan), format!("False Pending: {message}"));
     assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
     assert_eq!(plan.next, Next::WithIssuerOrAfter(Duration::from_secs(1)));
     let again = failed_with(&view(&[approved()]), FailureKind::Issuer, plan.remember, 999_999);
@@ -271,7 +296,7 @@ fn a_refused_certificate_is_asked_for_twice_more() {
     for second in [1, 2] {
         let plan = refused_with(tries, second);
         let told = format!("False Pending: Failed to sign CertificateRequest, will retry: {said}");
-        assert_eq!(written(&plan), told);
+        assert_eq!(retries(&plan), told);
         assert!(matches!(plan.next, Next::WithIssuerOrAfter(_)), "{:?}", plan.next);
         // What comes between does not count as another answer.
         tries = failed_with(&view, FailureKind::Issuer, plan.remember, second).remember;

@@ -27,28 +27,41 @@ fn a_request_that_nobody_approved_is_left_alone() {
 }
 
 #[test]
-fn after_a_minute_without_approval_an_event_says_so_once() {
+fn after_a_minute_without_approval_the_request_says_so_and_an_event_does_once() {
     let unapproved = view(&[]);
     let Gate::Act(plan) = gate(&unapproved, &ready_issuer(), Tries::default(), at(61)) else { panic!() };
-    assert_eq!(plan.status, None);
     let note = &told(&plan)[0];
     assert!(note.starts_with("Warning WaitingApproval Synced: Nobody has approved"), "{note}");
+    let said = note.replace("Warning WaitingApproval Synced: ", "False Pending: ");
+    assert_eq!(written(&plan), said, "the Event is gone in an hour");
     assert!(note.contains("resourceNames: [wasmissuers.wasm-issuer.dev/team-a.my-ca]"), "{note}");
     assert!(plan.events[0].once);
     let Gate::Act(again) = gate(&unapproved, &ready_issuer(), plan.remember, at(62)) else { panic!() };
     assert_eq!(again, Plan::idle(Next::Settled, plan.remember));
+    let told_before = view(&plan.status.unwrap().conditions);
+    let Gate::Act(restarted) = gate(&told_before, &ready_issuer(), Tries::default(), at(63)) else {
+        panic!()
+    };
+    assert_eq!(restarted.status, None, "nothing new");
 }
 
 #[test]
 fn a_request_that_no_signer_can_sign_is_told_so() {
-    let mut odd = view(&[]);
-    odd.issuer = IssuerName { kind: "Issuer".into(), name: "my-ca".into(), signer: None };
+    let issuer = IssuerName { kind: "WasmIssuers".into(), name: "my-ca".into(), signer: None };
+    let none = r#"wasm-issuer.dev has no kind "WasmIssuers" with an object "my-ca"."#;
+    // Whether it is approved or not: cert-manager approves nothing that cannot be.
+    for conditions in [vec![], vec![approved()]] {
+        let plan = acted(&RequestView { issuer: issuer.clone(), ..view(&conditions) }, &IssuerView::Missing);
+        let said = format!(
+            "{none} spec.issuerRef.kind is WasmIssuer or WasmClusterIssuer, spec.issuerRef.name the name of one."
+        );
+        assert_eq!(written(&plan), format!("False Pending: {said}"));
+        assert_eq!(told(&plan), [format!("Normal ImpossibleIssuer Synced: {said}")]);
+    }
+    let odd = RequestView { issuer, ..signing_request(&[]) };
     let Gate::Act(plan) = gate(&odd, &IssuerView::Missing, Tries::default(), at(61)) else { panic!() };
     let note = &told(&plan)[0];
-    assert!(
-        note.ends_with(r#"Nobody can: wasm-issuer.dev has no kind "Issuer" with an object "my-ca"."#),
-        "{note}"
-    );
+    assert!(note.ends_with(&format!("Nobody can: {none}")), "{note}");
 }
 
 #[test]

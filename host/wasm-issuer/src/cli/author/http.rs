@@ -64,7 +64,7 @@ fn given(
     argument: &str,
 ) -> anyhow::Result<Option<PathBuf>> {
     if let (Some(name), None) = (name, &file) {
-        bail!("the Issuer names the Secret {name:?} in {field}: give its content with {argument}");
+        bail!("the Issuer names the Secret \"{name}\" in {field}: give its content with {argument}");
     }
     Ok(file)
 }

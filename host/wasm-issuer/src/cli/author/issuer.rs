@@ -114,7 +114,7 @@ fn kinds() -> impl TypedValueParser<Value = IssuerKind> {
 fn trusted_cas(folder: Option<&Path>, name: Option<&ObjectName>) -> anyhow::Result<Option<SecretValues>> {
     match (folder, name) {
         (None, Some(name)) => bail!(
-            "the Issuer names the Secret {name:?} in spec.verification.caSecretName: give its keys with \
+            "the Issuer names the Secret \"{name}\" in spec.verification.caSecretName: give its keys with \
              --ca-secret FOLDER"
         ),
         (folder, _) => folder.map(secret::read).transpose(),
@@ -134,7 +134,7 @@ fn lent_secret(
             quoted(issuer)
         ),
         (None, Some(name), _) => bail!(
-            "the Issuer names the Secret {name:?} in spec.authSecretName: give its keys with --secret FOLDER"
+            "the Issuer names the Secret \"{name}\" in spec.authSecretName: give its keys with --secret FOLDER"
         ),
         (None, None, _) => Ok(None),
         (Some(folder), name, _) => Ok(Some(SecretData {

@@ -32,7 +32,7 @@ pub struct Facts {
     pub policy: Policy,
     /// The Issuers of both kinds; none where they could not be listed.
     pub issuers: Option<Vec<Issuer>>,
-    /// Those of them to say something about; none: all.
+    /// Those of them to say something about; none: all of them.
     pub wanted: Option<Vec<IssuerKey>>,
     /// The requests that are not issued.
     pub requests: Vec<Request>,

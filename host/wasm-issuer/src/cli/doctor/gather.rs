@@ -23,8 +23,8 @@ use wasm_issuer_core::issuance::approval::signer_name;
 
 use super::facts::{Facts, Issuer, Operator, Policy};
 use super::needs::{Need, Scope, needs};
-use crate::api::IssuerKind;
 use crate::api::cert_manager::GROUP as CERT_MANAGER;
+use crate::api::{IssuerKey, IssuerKind};
 use crate::policy;
 
 /// For how many Issuers of a kind it is asked whether the approver may approve for each alone.
@@ -44,18 +44,24 @@ pub async fn gather(client: Client, look: &Look) -> anyhow::Result<Facts> {
     facts.rights = rights(&access, facts.operator.as_ref()).await;
 
     let Requests { mut requests, mut certificates, missing } = requests::read(&reader, look).await;
-    facts.wanted = look.object.is_some().then(|| {
-        let all =
-            requests.iter().chain(certificates.iter().filter_map(|certificate| certificate.request.as_ref()));
-        all.filter_map(|request| request.issuer.clone()).collect::<Vec<_>>()
-    });
+    let all =
+        requests.iter().chain(certificates.iter().filter_map(|certificate| certificate.request.as_ref()));
+    let asked: Vec<IssuerKey> = all.filter_map(|request| request.issuer.clone()).collect();
+    // Of a namespace, its own Issuers and those that its requests ask; of one object, the latter.
+    let is_wanted = |key: &IssuerKey| match (&look.object, &look.namespace) {
+        (Some(_), _) => asked.contains(key),
+        (None, Some(_)) => key.namespace.is_some() || asked.contains(key),
+        (None, None) => true,
+    };
     let plugins = Plugins::new(&reader, policy_of(&facts.policy));
     let home = facts
         .operator
         .as_ref()
         .map_or(&look.operator_namespace, |operator| &operator.cluster_resource_namespace);
     let issuers = Issuers { reader: &reader, access: &access, plugins: &plugins, home };
-    facts.issuers = issuers.read(look, facts.wanted.as_deref()).await;
+    facts.issuers = issuers.read(look, is_wanted).await;
+    let keys = facts.issuers.iter().flatten().map(|issuer| issuer.key.clone());
+    facts.wanted = Some(keys.filter(is_wanted).collect());
     let approver = Access::new(&reader, look.approver.clone());
     facts.approvals = approvals(&approver, facts.issuers.as_deref().unwrap_or_default()).await;
     facts.requests.append(&mut requests);

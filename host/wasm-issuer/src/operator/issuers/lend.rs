@@ -48,13 +48,25 @@ pub async fn lend(
             continue;
         }
         let began = secrets.now();
-        let (data, version) = sources.secret(field.field(), name, place, turn).await?;
+        let (data, version) = match sources.secret(field.field(), name, place, turn).await {
+            Ok(found) => found,
+            Err(error) => {
+                kept.push(Err(error.into()));
+                continue;
+            }
+        };
         read.insert(field, version.clone());
         // At once: the others may be long in coming. What is wrong with it is told when all were read.
         kept.push(secrets.keep(secret, data, (version, began), &place.owner).await);
     }
     let allowed = Grant::parse(&spec.http.allowed_hosts).map_err(CheckFailure::permanent)?;
-    let kept = kept.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // All that is wrong at once.
+    let mut failures = Vec::new();
+    let kept: Vec<_> =
+        kept.into_iter().filter_map(|kept| kept.map_err(|error| failures.push(error)).ok()).collect();
+    if let Some(failure) = failures.into_iter().reduce(CheckFailure::and) {
+        return Err(failure);
+    }
     let used = || kept.iter().map(|kept| &kept.used);
     Ok(Lent {
         secret: used().find_map(|used| used.secret.clone()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as MetaCondition, Time};
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::{self, Condition, READY};
-use wasm_issuer_core::issuance::issuer::{IssuerState, NewIssuerStatus, PluginFacts};
+use wasm_issuer_core::issuance::issuer::{self, IssuerState, NewIssuerStatus, PluginFacts};
 
 use super::config::ObservedConfig;
 use crate::api::{self, IssuerKey, IssuerKind, IssuerSpec};
@@ -93,6 +93,7 @@ impl ObservedIssuer {
 pub fn status(status: &NewIssuerStatus) -> api::IssuerStatus {
     api::IssuerStatus {
         conditions: status.conditions.iter().map(written_condition).collect(),
+        summary: condition::find(&status.conditions, READY).map(issuer::summary),
         plugin: status
             .plugin
             .as_ref()
@@ -101,17 +102,18 @@ pub fn status(status: &NewIssuerStatus) -> api::IssuerStatus {
     }
 }
 
-fn state(generation: i64, status: Option<&api::IssuerStatus>) -> IssuerState {
-    let conditions = status.map(|s| s.conditions.as_slice()).unwrap_or_default();
-    IssuerState {
-        generation,
-        conditions: conditions.iter().map(read_condition).collect(),
-        plugin: status.and_then(|s| s.plugin.as_ref()).map(|p| PluginFacts {
-            sha256: p.sha256.clone(),
-            source: p.source.clone(),
-            loaded_at: p.loaded_at.0,
-        }),
-    }
+fn state(generation: i64, observed: Option<&api::IssuerStatus>) -> IssuerState {
+    let conditions = observed.map(|s| s.conditions.as_slice()).unwrap_or_default();
+    let conditions: Vec<Condition> = conditions.iter().map(read_condition).collect();
+    let plugin = observed.and_then(|s| s.plugin.as_ref()).map(|p| PluginFacts {
+        sha256: p.sha256.clone(),
+        source: p.source.clone(),
+        loaded_at: p.loaded_at.0,
+    });
+    let known = NewIssuerStatus { conditions, plugin, observed_generation: generation };
+    let shown = status(&known);
+    let is_old = observed.is_some_and(|s| (&s.summary, &s.plugin) != (&shown.summary, &shown.plugin));
+    IssuerState { generation, conditions: known.conditions, plugin: known.plugin, is_old }
 }
 
 fn read_condition(condition: &MetaCondition) -> Condition {

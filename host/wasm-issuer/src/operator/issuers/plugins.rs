@@ -76,15 +76,25 @@ impl Plugins {
         loaded.map(|(plugin, _)| plugin)
     }
 
+    /// What is wrong with a plugin, as far as that is known without compiling it. Notes in `read` the same as
+    /// [`Plugins::load`].
+    pub async fn look(
+        &self,
+        spec: &PluginSpec,
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<(), CheckFailure> {
+        begin(spec, read);
+        self.read(spec, place, read).await.map(drop)
+    }
+
     async fn find_or_compile(
         &self,
         spec: &PluginSpec,
         place: &Place<'_>,
         read: &mut Versions,
     ) -> Result<(Plugin, PluginLoad), CheckFailure> {
-        if spec.config_map.is_some() {
-            read.insert(Dependency::Plugin, Version::Absent);
-        }
+        begin(spec, read);
         loop {
             let mut compiled = self.compiled.subscribe();
             let started = Instant::now();
@@ -163,6 +173,13 @@ impl Plugins {
         let policy = self.policy.borrow().clone();
         policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())?;
         self.refusals.get(&(kind, sha256.to_owned())).map_or(Ok(()), Err)
+    }
+}
+
+/// What is not found is absent.
+fn begin(spec: &PluginSpec, read: &mut Versions) {
+    if spec.config_map.is_some() {
+        read.insert(Dependency::Plugin, Version::Absent);
     }
 }
 

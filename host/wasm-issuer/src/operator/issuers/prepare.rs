@@ -209,11 +209,19 @@ impl Preparer {
         let spec = &object.spec;
         let kind = object.key.kind;
         let policy = self.policy.borrow().clone();
-        policy.check(kind, spec).map_err(CheckFailure::permanent)?;
-        object.config.check()?;
+        let refused = policy.check(kind, spec).map_err(CheckFailure::permanent).err();
+        if let Some(all) = refused.into_iter().chain(object.config.check().err()).reduce(CheckFailure::and) {
+            return Err(all);
+        }
         let bounds = policy.bounds(kind);
         let place = Place::of(&object.key, self.namespace_of(&object.key));
-        let lent = lend(&self.sources, &self.secrets, spec, &place, bounds, read).await?;
+        let lent = match lend(&self.sources, &self.secrets, spec, &place, bounds, read).await {
+            Ok(lent) => lent,
+            Err(failure) => {
+                let looked = self.plugins.look(&spec.plugin, &place, read).await;
+                return Err(looked.err().into_iter().fold(failure, CheckFailure::and));
+            }
+        };
         let (plugin, source) = self.plugins.load(&spec.plugin, &place, read).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation

@@ -2,27 +2,30 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::ObjectReference;
 use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
 use wasm_issuer_runtime::CallError;
 use wasm_issuer_runtime::egress::{Denial, HttpFailure, Observer};
 
-use crate::api::IssuerKey;
+use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::events::Events;
 use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
+use crate::policy::CurrentPolicy;
 
 /// Makes the observers of plugins' requests, and counts what else plugins do.
 pub struct Reporter {
     events: Events,
     leadership: Leadership,
+    policy: CurrentPolicy,
     pub metrics: Arc<Metrics>,
 }
 
 impl Reporter {
     /// One that publishes Events and counts.
-    pub fn new(events: Events, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
-        Self { events, leadership, metrics }
+    pub fn new(events: Events, leadership: Leadership, policy: CurrentPolicy, metrics: Arc<Metrics>) -> Self {
+        Self { events, leadership, policy, metrics }
     }
 
     /// A plugin broke off its check, which the Issuer's status tells.
@@ -36,6 +39,8 @@ impl Reporter {
     pub fn of_issuer(&self, key: &IssuerKey, issuer: &ObjectReference) -> Arc<dyn Observer> {
         Arc::new(IssuerReporter {
             name: key.to_string(),
+            kind: key.kind,
+            policy: self.policy.clone(),
             issuer: issuer.clone(),
             events: self.events.clone(),
             leadership: self.leadership.clone(),
@@ -46,6 +51,8 @@ impl Reporter {
 
 struct IssuerReporter {
     name: String,
+    kind: IssuerKind,
+    policy: CurrentPolicy,
     issuer: ObjectReference,
     events: Events,
     leadership: Leadership,
@@ -69,6 +76,10 @@ impl Observer for IssuerReporter {
             "a plugin's request got no response"
         );
     }
+
+    fn policy_for(&self, network: Option<IpNet>) -> String {
+        self.policy.borrow().reaching(self.kind, network).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -78,15 +89,15 @@ mod tests {
     use wasm_issuer_runtime::egress::DenialReason;
 
     use super::*;
-    use crate::api::IssuerKind;
     use crate::operator::testing::ScriptedApi;
+    use crate::policy::PolicyFile;
 
     #[tokio::test(start_paused = true)]
     async fn the_event_of_a_denial_names_no_resolved_address() {
         let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
         let key = IssuerKey { kind: IssuerKind::Cluster, namespace: None, name: "ca".to_owned() };
-        let reporter = Reporter::new(events, Leadership::alone(), metrics);
+        let reporter = Reporter::new(events, Leadership::alone(), PolicyFile::none().policy(), metrics);
         let observer = reporter.of_issuer(&key, &ObjectReference::default());
         observer.denied(&Denial {
             destination: "https://db.internal".to_owned(),

@@ -12,6 +12,7 @@ use kube::Resource;
 use kube::api::GetParams;
 use kube::core::Request;
 use serde::de::DeserializeOwned;
+use wasm_issuer_core::text;
 use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, SecretData, Turns};
 use zeroize::Zeroizing;
 
@@ -229,7 +230,7 @@ pub fn plugin_bytes(
         return Err(SourceError::TextKey { namespace, name, key });
     }
     let keys: Vec<&String> = map.binary_data.iter().flat_map(BTreeMap::keys).collect();
-    let found = if keys.is_empty() { "none".to_owned() } else { format!("{keys:?}") };
+    let found = text::list(keys.iter().map(|key| format!("\"{key}\"")), 500);
     Err(SourceError::NoKey { namespace, name, key, found })
 }
 
@@ -238,9 +239,10 @@ pub async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: Strin
         ReadError::Failed(kube::Error::Api(status))
             if (400..500).contains(&status.code) && status.code != 429 =>
         {
-            SourceError::Unreadable { what, error: status.to_string() }
+            let mend = if status.is_forbidden() { "; docs/rbac.md says how to grant it" } else { "" };
+            SourceError::Unreadable { what, error: format!("{}{mend}", status.message) }
         }
-        error => SourceError::Unanswered { what, error: error.to_string() },
+        error => SourceError::Unanswered { what, error: error.words() },
     })
 }
 

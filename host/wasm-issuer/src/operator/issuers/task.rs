@@ -157,15 +157,19 @@ impl IssuerTask {
         self.prepared = preparation.prepared;
         self.refused = preparation.refused.clone();
         self.dependencies.read = preparation.read;
+        let candidate = self.prepared.as_ref().map(|prepared| prepared.serving.clone());
+        let serves =
+            self.serving.as_ref().zip(candidate.as_ref()).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
+        if !serves {
+            self.complaints.forget_breaks();
+        }
         let attempt = Attempt {
             result: preparation.result,
             credence,
             plugin: self.prepared.as_ref().map(|prepared| prepared.plugin_facts()),
             refused_plugin: preparation.refused,
+            breaks: self.complaints.breaks(),
         };
-        let candidate = self.prepared.as_ref().map(|prepared| prepared.serving.clone());
-        let serves =
-            self.serving.as_ref().zip(candidate.as_ref()).is_some_and(|(old, new)| Arc::ptr_eq(old, new));
         let interval = self.current.spec.check_interval.0;
         let checked =
             issuer::checked(&self.current.state, &attempt, serves, self.history, interval, moment());
@@ -328,6 +332,8 @@ impl IssuerTask {
         current.target = target;
         current.state.conditions = status.conditions;
         current.state.plugin = status.plugin;
+        // An older CustomResourceDefinition may have no place for what is new.
+        current.state.is_old = false;
         true
     }
 

@@ -42,7 +42,12 @@ impl Signing {
             Ok(true) => Ok(None),
             Ok(false) => Ok(Some(denied(&issuer))),
             Err(error) => {
-                self.report(fence, current, "review whether the requester may refer to the Issuer", &error);
+                self.report(
+                    fence,
+                    current,
+                    "review whether the requester may refer to the Issuer",
+                    &error.words(),
+                );
                 let tries = Tries { failures: tries.failures.saturating_add(1), ..tries };
                 Err(Handled::again(tries, REVIEW_AGAIN.delay(tries.failures, rand::random(), None)))
             }

@@ -16,7 +16,7 @@ use wasm_issuer_core::issuance::outcome;
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Plan};
 use wasm_issuer_core::issuance::request::{self, Gate, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
-use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
+use wasm_issuer_core::issuance::signer::{FailureKind, SignRequest, Signed};
 use wasm_issuer_core::issuance::verify::{self, Mismatch, Verified};
 use wasm_issuer_runtime::{CallError, FairSlots, Turns};
 
@@ -175,7 +175,7 @@ impl Signing {
         let call =
             SignCall { issuer: issuer.as_ref(), took, is_retry: tries.failures > 0 || tries.refusals > 0 };
         let since = entry.ready_since();
-        let failure = match signed {
+        let error = match signed {
             Ok(signed) => {
                 let verified = self.verify(current, request, signed, serving).await;
                 let outcome = if verified.is_ok() { SignOutcome::Issued } else { SignOutcome::Refused };
@@ -191,17 +191,21 @@ impl Signing {
                 };
                 return Ok((plan, called));
             }
-            Err(failure) => failure,
+            Err(error) => error,
         };
+        let is_broken = matches!(&error, CallError::Broken(breakage) if breakage.is_the_plugins_fault());
+        let failure = error.into_failure();
         self.metrics.signed(&call, SignOutcome::from(&failure.kind));
+        let complaint = || Complaint {
+            serving: serving.clone(),
+            message: failure.message.clone(),
+            namespace: current.account().to_owned(),
+            request: current.uid().to_owned(),
+        };
         if failure.kind == FailureKind::Issuer {
-            let complaint = Complaint {
-                serving: serving.clone(),
-                message: failure.message.clone(),
-                namespace: current.account().to_owned(),
-                request: current.uid().to_owned(),
-            };
-            let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint)));
+            let _ = entry.feedback.try_send(Feedback::Failed(Box::new(complaint())));
+        } else if is_broken {
+            let _ = entry.feedback.try_send(Feedback::Broke(Box::new(complaint())));
         }
         Ok((outcome::failure(&current.view, &failure, &serving.retry, since, tries, moment()), called))
     }
@@ -235,7 +239,7 @@ impl Signing {
         serving: &Serving,
         fence: &Fence,
         request: &SignRequest,
-    ) -> Result<Signed, Failure> {
+    ) -> Result<Signed, CallError> {
         let mut call = serving.signer.sign(request);
         let answer = tokio::select! {
             answer = &mut call => answer,
@@ -244,12 +248,11 @@ impl Signing {
                 call.await
             }
         };
-        answer.map_err(|error| {
-            if let CallError::Broken(breakage) = &error {
+        answer.inspect_err(|error| {
+            if let CallError::Broken(breakage) = error {
                 self.metrics.broke(breakage);
                 warn!(kind = breakage.label(), %breakage, "the plugin broke");
             }
-            error.into_failure()
         })
     }
 }

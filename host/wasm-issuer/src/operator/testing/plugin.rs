@@ -65,6 +65,11 @@ impl Answer {
         Self { result: Err(Breakage::MemoryExhausted { limit: 1 }.into()), ..Self::good() }
     }
 
+    /// The plugin broke off.
+    pub fn broken() -> Self {
+        Self { result: Err(Breakage::StackOverflow.into()), ..Self::good() }
+    }
+
     /// The same after so long.
     pub fn after(self, delay: Duration) -> Self {
         Self { after: delay, ..self }

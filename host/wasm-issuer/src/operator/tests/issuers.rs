@@ -135,15 +135,26 @@ async fn a_plugin_that_is_refused_leaves_the_old_one_serving() {
     bench.until_says(READY, CHECKED).await;
     let (map, value) = config_map("plugin", "broken");
     bench.api.put(&map, value);
-    let refused = "False Refused: The new plugin was not taken into use, 3bfc269594ef goes on serving: ConfigMap \
-                   team-a/plugin plugin.wasm: the plugin is empty (0 bytes): put the component's bytes there";
-    bench.until_says(PLUGIN_CURRENT, refused).await;
+    let old = "The new plugin was not taken into use, 3bfc269594ef goes on serving: ConfigMap";
+    let empty = "team-a/plugin plugin.wasm: the plugin is empty (0 bytes): put the component's bytes there";
+    bench.until_says(PLUGIN_CURRENT, &format!("False Refused: {old} {empty}")).await;
     assert!(bench.serves());
-    assert_eq!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+    let ready = format!("True PluginRefused: Succeeded checking the issuer. {old} {empty}");
+    assert_eq!(bench.api.condition(&bench.ca, READY), Some(ready), "kubectl get shows no other condition");
+    let status = bench.api.get(&bench.ca).unwrap()["status"].clone();
+    assert!(status["summary"].as_str().unwrap().starts_with(old), "{status}");
+    assert_eq!(status["plugin"]["label"], "plugin@3bfc269594ef");
+
+    bench.api.delete(&map);
+    let gone = r#""team-a/plugin" not found (named by spec.plugin.configMap.name)"#;
+    bench.until_says(PLUGIN_CURRENT, &format!("False Refused: {old} {gone}")).await;
 
     let (map, value) = config_map("plugin", "v2");
     bench.api.put(&map, value);
     bench.until_says(PLUGIN_CURRENT, "True Loaded: The plugin of the spec is in use").await;
+    assert_eq!(bench.api.condition(&bench.ca, READY).as_deref(), Some(CHECKED));
+    let told = [format!("PluginRefused: {old} {empty}"), format!("PluginRefused: {old} {gone}")];
+    assert_eq!(bench.api.events()[1..3], told, "each new reason");
     assert_eq!(bench.plugins.plugin("v2").checked(), 1);
 }
 

@@ -126,7 +126,9 @@ impl Bench {
     }
 
     async fn until_ready_says(&self, object: &Object, what: &str) {
-        self.api.until(what, |api| api.condition(object, READY).as_deref() == Some(what)).await;
+        self.api
+            .until(what, |api| api.condition(object, READY).is_some_and(|ready| ready.starts_with(what)))
+            .await;
     }
 
     fn times_written(&self, object: &Object) -> usize {

@@ -28,7 +28,7 @@ fn wanted(situation: Situation, namespace: &str) -> Wanted {
         SpecTypo => (issuer, "comonName", edit),
         WrongSecret => (issuer, "tls.key", edit),
         MissingGrant => (issuer, "spec.http.allowedHosts", edit),
-        PrivateAddress => (issuer, "private address", edit),
+        PrivateAddress => (issuer, "wasmIssuers: {allowAddresses: ", edit),
         ExpiredToken => (issuer, "401", edit),
         SlowCa => (issuer, "https://localhost", edit),
         WrongTls => (issuer, "certificate", edit),
@@ -96,7 +96,7 @@ fn what_is_wrong_for_all_is_found_and_mended_by_what_is_said() {
         e2e_alone(async |t, _| {
             let made = situation.make(t).await;
             let ran = sees(situation, t).await;
-            let object = wanted(situation, &t.namespace).object;
+            let Wanted { object, cause, .. } = wanted(situation, &t.namespace);
             if situation != Situation::ApproverMissing || cert_manager_runs() {
                 mend(&ran.mend(&object)).await;
                 let began = Instant::now();
@@ -104,7 +104,7 @@ fn what_is_wrong_for_all_is_found_and_mended_by_what_is_said() {
                     .await
                     .findings()
                     .iter()
-                    .any(|finding| finding.starts_with(&object))
+                    .any(|finding| finding.starts_with(&object) && finding.contains(cause))
                 {
                     assert!(began.elapsed() < SOON, "{situation:?} is not mended");
                     sleep(Duration::from_millis(500)).await;

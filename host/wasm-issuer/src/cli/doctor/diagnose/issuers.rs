@@ -32,6 +32,10 @@ pub fn verdict(facts: &Facts, issuer: &Issuer) -> Verdict {
         let mend = mend(facts, issuer, spec).unwrap_or_else(|| package(issuer).unwrap_or_else(edit));
         return fault(&refused.message, mend);
     }
+    // It serves, and something is wrong all the same.
+    if ready.reason != "Checked" {
+        return fault(&ready.message, package(issuer).unwrap_or_else(|| otherwise(&object)));
+    }
     match (lacking(facts, issuer), &issuer.plugin) {
         (Some((source, mend)), _) => {
             let Source { kind, name, field, .. } = source;

@@ -163,6 +163,14 @@ fn an_issuer_that_is_not_ready_is_told_in_the_operators_words() {
 }
 
 #[test]
+fn an_issuer_that_serves_although_its_plugin_breaks_is_told() {
+    let mut breaking = issuer("ca");
+    let message = "Succeeded checking the issuer. Its plugin breaks off at every call to sign";
+    breaking.ready = Some(says(TRUE, "PluginBreaks", message).observing(1));
+    assert_eq!(only(&with_issuers(vec![breaking])).cause, message);
+}
+
+#[test]
 fn what_an_issuer_lacks_is_mended_there() {
     let lacking = |source| {
         let mut issuer = failing("ca", "no Secret");
@@ -189,7 +197,7 @@ fn what_an_issuer_lacks_is_mended_there() {
 fn an_issuer_that_wants_more_than_the_policy_allows_is_told_the_field() {
     let mut issuer = failing("ca", "the policy does not allow it");
     issuer.spec.as_mut().unwrap().secrets.reveal = vec!["token".to_owned()];
-    assert!(only(&with_issuers(vec![issuer.clone()])).mend.contains("wasmIssuers.reveal"));
+    assert!(only(&with_issuers(vec![issuer.clone()])).mend.contains("wasmIssuers: {reveal: true}"));
     let unknown = Facts { policy: Policy::Unknown, ..with_issuers(vec![issuer]) };
     assert!(only(&unknown).mend.starts_with("kubectl edit wasmissuer"));
 }
@@ -249,6 +257,14 @@ fn an_issuer_that_there_is_not_is_told_with_those_that_there_are() {
     let finding = only(&facts);
     assert!(finding.cause.contains("\"ca\" not found"), "{}", finding.cause);
     assert!(finding.mend.ends_with("one that is there: WasmIssuer team-a/other"), "{}", finding.mend);
+    // Approved or not, there can be none of such a kind.
+    let mut impossible = unapproved(vec![]);
+    (impossible.view.issuer.kind, impossible.view.issuer.signer, impossible.issuer) =
+        ("WasmIssuers".to_owned(), None, None);
+    let facts = Facts { requests: vec![impossible], ..healthy() };
+    let finding = only(&facts);
+    assert!(finding.cause.contains("has no kind \"WasmIssuers\""), "{}", finding.cause);
+    assert!(finding.mend.starts_with("name kind WasmIssuer in spec.issuerRef"), "{}", finding.mend);
     // The name is right and the kind is not.
     let mut cluster = issuer("ca");
     cluster.key = IssuerKey { kind: IssuerKind::Cluster, namespace: None, name: "ca".to_owned() };

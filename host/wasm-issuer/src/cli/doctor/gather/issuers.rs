@@ -32,8 +32,8 @@ pub struct Issuers<'a> {
 }
 
 impl Issuers<'_> {
-    /// All Issuers, looking into those that are wanted: all where none are named.
-    pub async fn read(&self, look: &Look, wanted: Option<&[IssuerKey]>) -> Option<Vec<Issuer>> {
+    /// All Issuers, looking into those that are wanted.
+    pub async fn read(&self, look: &Look, is_wanted: impl Fn(&IssuerKey) -> bool) -> Option<Vec<Issuer>> {
         let client = self.reader.client.clone();
         let namespaced = match &look.namespace {
             Some(namespace) => Api::<DeserializeGuard<WasmIssuer>>::namespaced(client.clone(), namespace),
@@ -43,7 +43,6 @@ impl Issuers<'_> {
         if let Some(mut cluster) = self.list(Api::<DeserializeGuard<WasmClusterIssuer>>::all(client)).await {
             all.append(&mut cluster);
         }
-        let is_wanted = |key: &IssuerKey| wanted.is_none_or(|wanted| wanted.contains(key));
         let (looked, others): (Vec<Issuer>, Vec<Issuer>) =
             all.into_iter().partition(|issuer| is_wanted(&issuer.key));
         if looked.len() > MAX {
