@@ -199,18 +199,19 @@ lint-tools: setup ## Build cargo-deny and typos, which `make lint` runs where th
 	@test/lint-tools.sh build
 
 .PHONY: generate
-generate: build setup-go ## Write the generated files: CRDs, the references of fields and metrics, the audit's schema, the chart's README and the manifests
+generate: build setup-go ## Write the generated files: CRDs, the references of fields, metrics and the CLI, the audit's schema, the chart's README and the manifests
 	"$(WASM_ISSUER_BINARY)" crds --dir crds
 	"$(WASM_ISSUER_BINARY)" api-reference > docs/api.md
 	"$(WASM_ISSUER_BINARY)" audit-schema > docs/audit.schema.json
 	"$(WASM_ISSUER_BINARY)" metrics > docs/metrics.md
+	"$(WASM_ISSUER_BINARY)" reference > docs/cli.md
 	deploy/render.sh deploy
 
 .PHONY: check-generated
 check-generated: build setup-go ## Fail if a generated file is not up to date
 	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp/crds" >/dev/null \
 	  && diff -ru --exclude=test crds "$$temp/crds" && "$(WASM_ISSUER_BINARY)" api-reference | diff -u docs/api.md - \
-	  && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - \
+	  && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - && "$(WASM_ISSUER_BINARY)" reference | diff -u docs/cli.md - \
 	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
 	  && cp -a deploy "$$temp" && deploy/render.sh "$$temp/deploy" && diff -ru deploy "$$temp/deploy" \
 	  || { echo 'Generated files differ: run `make generate` and commit the result.' >&2; exit 1; }

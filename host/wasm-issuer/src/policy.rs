@@ -4,22 +4,27 @@
 //! allows. A WasmIssuer belongs to a tenant, so its defaults are narrow; a WasmClusterIssuer belongs to an
 //! administrator, so its are wide.
 
+mod fault;
 mod file;
 mod host_bound;
 mod refusal;
+mod remark;
+mod written;
 
 use std::fmt;
 
+pub use fault::{Fault, Faults, Position};
 pub use file::{CurrentPolicy, PolicyFile};
 pub use host_bound::HostBound;
 use ipnet::IpNet;
 pub use refusal::{Refusal, Section, Violation};
 use refusal::{Wishes, list, quoted};
+pub use remark::Remark;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
 use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, Scheme};
+pub use written::Written;
 
 use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, VerificationSpec, ranges};
 
@@ -84,7 +89,7 @@ pub enum PolicyError {
     Read(String, std::io::Error),
     /// It has unknown fields, or values that cannot be.
     #[error("the policy {0} is not one: {1}")]
-    Invalid(String, String),
+    Invalid(String, Faults),
 }
 
 impl Default for Policy {
@@ -116,12 +121,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The defaults as a policy file with comments, to start one from.
+    pub const DEFAULT_FILE: &str = include_str!("policy/default.yaml");
+
     /// Puts what the text of a policy file says over the defaults.
-    fn parse(text: &str) -> Result<Self, String> {
-        let given: Option<Value> = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
-        let mut policy = serde_json::to_value(Self::default()).map_err(|e| e.to_string())?;
-        put_over(&mut policy, given.unwrap_or_default());
-        serde_json::from_value(policy).map_err(|e| e.to_string())
+    pub fn parse(text: &str) -> Result<Self, Faults> {
+        Written::read(text)?.policy()
     }
 
     /// The bounds of a kind.
@@ -225,19 +230,6 @@ impl Bounds {
             allow: self.allow_addresses.clone(),
             deny: self.deny_addresses.clone(),
         }
-    }
-}
-
-/// Objects are merged, everything else is replaced.
-fn put_over(base: &mut Value, given: Value) {
-    match (base, given) {
-        (Value::Object(base), Value::Object(given)) => {
-            for (key, value) in given {
-                put_over(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (_, Value::Null) => {}
-        (base, given) => *base = given,
     }
 }
 

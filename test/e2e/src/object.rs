@@ -13,10 +13,12 @@ pub enum Kind {
     Namespace,
     ConfigMap,
     Secret,
+    ServiceAccount,
     Event,
     CertificateRequest,
     CertificateSigningRequest,
     Certificate,
+    Deployment,
     WasmIssuer,
     WasmClusterIssuer,
     Role,
@@ -37,9 +39,10 @@ impl Kind {
     /// `apiVersion`.
     pub fn api_version(self) -> &'static str {
         match self {
-            Self::Namespace | Self::ConfigMap | Self::Secret => "v1",
+            Self::Namespace | Self::ConfigMap | Self::Secret | Self::ServiceAccount => "v1",
             Self::Event => "events.k8s.io/v1",
             Self::CertificateRequest | Self::Certificate => "cert-manager.io/v1",
+            Self::Deployment => "apps/v1",
             Self::CertificateSigningRequest => "certificates.k8s.io/v1",
             Self::Role | Self::RoleBinding | Self::ClusterRole | Self::ClusterRoleBinding => {
                 "rbac.authorization.k8s.io/v1"

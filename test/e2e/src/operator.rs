@@ -52,6 +52,11 @@ fn path_from(variable: &str, default: &str) -> PathBuf {
     root().join(std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from))
 }
 
+/// The program that is tested.
+pub fn binary() -> PathBuf {
+    path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer")
+}
+
 /// The file of a plugin.
 pub fn plugin_file(name: &str) -> PathBuf {
     path_from("WASM_ISSUER_PLUGINS", "target/wasm32-wasip2/plugin").join(name).with_extension("wasm")
@@ -159,7 +164,7 @@ impl Operator {
     fn spawn(&self, port: u16) -> Child {
         let log =
             OpenOptions::new().create(true).append(true).open(Self::log_file(&self.workdir)).expect("a log");
-        let binary = path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer");
+        let binary = binary();
         let launch = &self.launch;
         let usual = self.workdir.join("operator.kubeconfig");
         let mut line = launch.wrapper.iter().map(OsString::as_os_str).chain([binary.as_os_str()]);

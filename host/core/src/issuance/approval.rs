@@ -17,7 +17,7 @@ pub fn signer_name(plural: &str, namespace: Option<&str>, name: &str) -> String 
 }
 
 /// How to have requests of a kind approved for this signer, for people.
-pub(super) fn way_out(kind: RequestKind, signer: &str) -> String {
+pub fn way_out(kind: RequestKind, signer: &str) -> String {
     match kind {
         RequestKind::CertificateRequest => by_cert_manager(signer),
         RequestKind::CertificateSigningRequest => by_people(signer),
@@ -42,21 +42,26 @@ fn by_cert_manager(signer: &str) -> String {
     format!(
         "cert-manager's approver does so where it may: deploy/install.yaml allows it for all Issuers, this manifest \
          for this one: {} Otherwise run `cmctl approve`.",
-        manifest(signer)
+        for_cert_manager(signer)
     )
 }
 
-/// A manifest in one line of YAML, for `kubectl apply -f -`. A signer's name has no character that means something to YAML.
-fn manifest(signer: &str) -> String {
-    let name = format!("approve-{}", signer.replace('/', "-"));
-    let rbac = "rbac.authorization.k8s.io";
+/// What allows cert-manager's approver to approve for this signer.
+fn for_cert_manager(signer: &str) -> String {
+    manifest(&format!("approve-{}", signer.replace('/', "-")), &[signer], ("cert-manager", "cert-manager"))
+}
+
+/// A manifest in one line of YAML, for `kubectl apply -f -`, that allows a ServiceAccount, by its namespace and its name, to
+/// approve for these signers. `name` is that of its objects. A signer's name has no character that means something to YAML.
+pub fn manifest(name: &str, signers: &[&str], (namespace, account): (&str, &str)) -> String {
+    let (rbac, signers) = ("rbac.authorization.k8s.io", signers.join(", "));
     format!(
         "{{apiVersion: v1, kind: List, items: [\
          {{apiVersion: {rbac}/v1, kind: ClusterRole, metadata: {{name: {name}}}, rules: [{{apiGroups: [cert-manager.io], \
-         resources: [signers], verbs: [approve], resourceNames: [{signer}]}}]}}, \
+         resources: [signers], verbs: [approve], resourceNames: [{signers}]}}]}}, \
          {{apiVersion: {rbac}/v1, kind: ClusterRoleBinding, metadata: {{name: {name}}}, roleRef: {{apiGroup: {rbac}, \
-         kind: ClusterRole, name: {name}}}, subjects: [{{kind: ServiceAccount, name: cert-manager, \
-         namespace: cert-manager}}]}}]}}"
+         kind: ClusterRole, name: {name}}}, subjects: [{{kind: ServiceAccount, name: {account}, \
+         namespace: {namespace}}}]}}]}}"
     )
 }
 

@@ -11,13 +11,11 @@ mod csr;
 mod describe;
 mod host;
 mod http;
-mod input;
 mod inspect;
 mod issuer;
 mod issuer_file;
 mod key;
 mod new;
-mod output;
 mod package;
 mod problem;
 mod request;
@@ -29,6 +27,9 @@ mod verdict;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+
+use super::executor::block_on;
+use super::{input, output};
 
 #[derive(Args)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]

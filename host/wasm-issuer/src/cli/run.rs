@@ -1,7 +1,6 @@
 //! `wasm-issuer run`
 
 mod budgets;
-mod client;
 mod egress;
 mod metrics;
 mod replicas;
@@ -24,6 +23,7 @@ use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::redact_panics;
 
+use super::client;
 use super::logging::Logging;
 use crate::api::{GoDuration, IssuerKind, Quantity};
 use crate::operator::{self, AuditOutput, ControlPlane, Namespaces, Options, RequestLimits};
@@ -60,7 +60,6 @@ pub struct RunArgs {
     /// SIGHUP or when it was moved away, or - for stdout. Default: nowhere.
     #[arg(long, env = "WASM_ISSUER_AUDIT", value_name = "FILE|-")]
     audit: Option<PathBuf>,
-    /// Where /healthz, /readyz and /metrics are served.
     /// Where /healthz and /readyz are served, and /metrics unless --secure-metrics-address is given.
     #[arg(
         long,
@@ -120,7 +119,7 @@ pub fn run(args: RunArgs, logging: Logging) -> anyhow::Result<()> {
     runtime.block_on(async {
         // Two crates of the tree could each bring a provider; this makes the choice explicit.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let config = client::config().await?;
+        let config = client::config(None).await?;
         let api_server = config.cluster_url.clone();
         let client = client::client(config)?;
         let egress = args.budgets.egress().with_proxy_from_env();

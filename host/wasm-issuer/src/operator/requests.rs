@@ -23,6 +23,7 @@ use futures::{FutureExt as _, StreamExt};
 use handled::Handled;
 use kube::Client;
 use kube::runtime::watcher::Event;
+pub use observe::RequestObject;
 use observe::{Observed, RequestKey};
 use parking::{InParking, Parking};
 pub use queue::Limits;

@@ -86,7 +86,8 @@ impl PolicyFile {
     }
 
     fn take(&self, path: &Path, failed: impl Fn()) {
-        match self.seen.settled.as_ref().map_err(String::clone).and_then(|text| Policy::parse(text)) {
+        let policy = self.seen.settled.as_ref().map_err(String::clone);
+        match policy.and_then(|text| Policy::parse(text).map_err(|faults| faults.to_string())) {
             Ok(policy) => {
                 info!(path = %path.display(), "the policy has changed, and holds for all Issuers from now on");
                 self.policy.send_replace(Arc::new(policy));

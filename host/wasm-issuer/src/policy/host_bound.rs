@@ -27,6 +27,20 @@ impl HostBound {
         Self { scheme, hosts: None, port: None }
     }
 
+    /// Whether what is sent to it can be read on the way.
+    pub fn is_plain(&self) -> bool {
+        self.scheme == Scheme::Http
+    }
+
+    /// Whether its hosts are no organisation's own: any, or all below a top-level name.
+    pub fn is_boundless(&self) -> bool {
+        match &self.hosts {
+            None => true,
+            Some(Hosts::Below(name)) => !name.contains('.'),
+            Some(Hosts::Is(_)) => false,
+        }
+    }
+
     /// Whether everything that this entry of `spec.http.allowedHosts` grants is within the bound.
     pub fn covers(&self, entry: &GrantEntry) -> bool {
         let hosts = match (&self.hosts, &entry.hosts) {

@@ -101,7 +101,7 @@ impl Wishes {
 }
 
 /// The policy's field that bounds a kind.
-fn field_of(kind: IssuerKind) -> &'static str {
+pub fn field_of(kind: IssuerKind) -> &'static str {
     match kind {
         IssuerKind::Namespaced => "wasmIssuers",
         IssuerKind::Cluster => "wasmClusterIssuers",

@@ -176,19 +176,75 @@ fn a_file_changes_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn mistakes_in_the_file_are_found() {
+fn mistakes_in_the_file_are_found_with_their_places() {
     for (text, found) in [
-        ("wasmIssuer: {}", "wasmIssuer"),
-        ("wasmIssuers: {reveals: true}", "reveals"),
-        ("wasmIssuers: {allowedHosts: ['*']}", "scheme://host"),
-        ("wasmIssuers: {allowedHosts: ['https://a*.b']}", "scheme://host"),
-        ("wasmIssuers: {allowedHosts: ['https://a/b']}", "scheme://host"),
-        ("wasmIssuers: {allowAddresses: [10.0.0.0/33]}", "invalid"),
-        ("wasmIssuers: [", ""),
+        ("wasmIssuer: {}", "line 1, column 1: wasmIssuer: there is no such field; there are wasm"),
+        (
+            "wasmIssuers: {reveals: true}",
+            "line 1, column 15: wasmIssuers.reveals: there is no such field; there are allow",
+        ),
+        ("wasmIssuers: {reveals: ~}", "line 1, column 15: wasmIssuers.reveals: there is no such field"),
+        (
+            "wasmIssuers: {allowedHosts: ['*']}",
+            "line 1, column 30: wasmIssuers.allowedHosts[0]: \"*\" is not scheme://host",
+        ),
+        (
+            "wasmIssuers: {allowedHosts: ['https://a*.b']}",
+            "allowedHosts[0]: \"https://a*.b\" is not scheme://host",
+        ),
+        (
+            "wasmIssuers: {allowedHosts: ['https://a/b']}",
+            "allowedHosts[0]: \"https://a/b\" is not scheme://host",
+        ),
+        (
+            "wasmIssuers: {allowedHosts: 'https://a'}",
+            "wasmIssuers.allowedHosts: invalid type: string \"https://a\"",
+        ),
+        (
+            "wasmIssuers: {allowAddresses: [10.0.0.0/33]}",
+            "wasmIssuers.allowAddresses[0]: invalid IP address syntax",
+        ),
+        ("wasmIssuers: {reveal: [true]}", "wasmIssuers.reveal: invalid type: sequence, expected a boolean"),
+        (
+            "wasmIssuers: 5",
+            "line 1, column 14: wasmIssuers: invalid type: integer `5`, expected struct Bounds",
+        ),
+        ("[wasmIssuers]", "line 1, column 1: invalid type"),
+        ("wasmIssuers: [", "line "),
     ] {
         let error = Policy::parse(text).expect_err(text);
-        assert!(error.contains(found), "{text}: {error}");
+        assert!(error.0.len() == 1 && error.to_string().contains(found), "{text}: {error}");
     }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "wasmIssuers:\n  reveals: true\n  maxTimeout: soon\n  allowedHosts:\n    - https://a\n    - '*'\n    - ftp://b\n\
+                wasmClusterIssuers:\n  verification: Lax\n";
+    let faults = Policy::parse(text).unwrap_err();
+    let places: Vec<(u64, &str)> =
+        faults.0.iter().map(|fault| (fault.position.unwrap().line, fault.field.as_str())).collect();
+    assert_eq!(
+        places,
+        [
+            (2, "wasmIssuers.reveals"),
+            (3, "wasmIssuers.maxTimeout"),
+            (6, "wasmIssuers.allowedHosts[1]"),
+            (7, "wasmIssuers.allowedHosts[2]"),
+            (9, "wasmClusterIssuers.verification"),
+        ]
+    );
+}
+
+#[test]
+fn fields_are_found_in_the_file() {
+    let written =
+        Written::read("wasmIssuers:\n  reveal: true\n  allowAddresses: [10.0.0.0/8, 0.0.0.0/0]\n").unwrap();
+    let at = |field, item| written.position("wasmIssuers", field, item).map(|at| (at.line, at.column));
+    assert_eq!(
+        [at("reveal", None), at("allowAddresses", Some(1)), at("sha256", None)],
+        [Some((2, 11)), Some((3, 32)), None]
+    );
 }
 
 #[test]
@@ -226,7 +282,8 @@ fn a_bound_covers_a_grant_only_if_it_covers_all_of_it() {
 fn the_documentation_shows_the_defaults() {
     let text = include_str!("../../../../docs/policy.md");
     let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(block, Policy::DEFAULT_FILE);
     assert_eq!(Policy::parse(block), Ok(Policy::default()));
-    let given: Value = serde_saphyr::from_str(block).unwrap();
+    let given: serde_json::Value = serde_saphyr::from_str(block).unwrap();
     assert_eq!(given, serde_json::to_value(Policy::default()).unwrap(), "nothing is left out");
 }

@@ -1,9 +1,10 @@
-//! `wasm-issuer plugin` as its users run it: the built program, real plugins, files and exit codes.
+//! `wasm-issuer plugin`, and what else needs no cluster, as its users run it: the built program, real plugins, files and exit codes.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
 mod ca_secrets;
+mod commands;
 mod packaging;
 
 use std::fs;
@@ -51,8 +52,12 @@ impl Cli {
     }
 
     fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+        self.run_whole(&[&["plugin"], args].concat(), input)
+    }
+
+    /// `wasm-issuer` with these arguments.
+    fn run_whole(&self, args: &[&str], input: &[u8]) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wasm-issuer"))
-            .arg("plugin")
             .args(args.iter().map(|arg| match *arg {
                 "PLUGIN" => plugin("in_memory_ca"),
                 "HOSTILE" => plugin("hostile_plugin"),

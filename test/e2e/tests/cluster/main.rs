@@ -17,6 +17,7 @@ mod cert_manager;
 mod cfssl;
 mod conditions;
 mod crash;
+mod doctor;
 mod issuing;
 mod meanwhile;
 mod rbac;

@@ -52,7 +52,7 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
     let issuer = args.issuer.validate(&args.plugin)?;
     let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
     let mut timings = Timings::default();
-    let problem = host::block_on(async {
+    let problem = super::block_on(async {
         Ok(match prepare(file, issuer, &mut timings).await? {
             Ok(ready) => ready.check(&mut timings).await.err(),
             Err(problem) => Some(problem),

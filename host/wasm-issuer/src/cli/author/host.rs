@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use serde::Serialize;
 use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{Account, Budget, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
@@ -102,13 +101,4 @@ pub async fn load(
         }
     };
     (plugin, started.elapsed())
-}
-
-/// Run a command's asynchronous part.
-pub fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the executor")?
-        .block_on(future)
 }

@@ -120,7 +120,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
             let account = Account::administrators();
             // Not by the names alone: also the types of all functions have to be right.
             let (loaded, took) =
-                host::block_on(async { Ok(host::load(&runtime, &args.plugin, wasm, &account).await) })?;
+                super::block_on(async { Ok(host::load(&runtime, &args.plugin, wasm, &account).await) })?;
             timings.add("compile", took);
             (component, loaded.err().map(Box::from))
         }

@@ -14,7 +14,7 @@ use wasm_issuer_core::x509::{Certificate, pem};
 use super::chain::{self, Finding, Ruling};
 use super::check::prepare;
 use super::describe::Description;
-use super::host::{self, PluginFile, PluginIdentity};
+use super::host::{PluginFile, PluginIdentity};
 use super::input;
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
@@ -116,7 +116,7 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
     let Request { sign, made } = args.request.validate(issuer.request_namespace.clone(), &issuer.key.name)?;
     let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
     let mut timings = Timings::default();
-    let answer = host::block_on(ask(file, issuer, &sign, !args.no_check, &mut timings))?;
+    let answer = super::block_on(ask(file, issuer, &sign, !args.no_check, &mut timings))?;
     let is_kept = match &answer {
         Answer::Issued(_) => true,
         Answer::Failed(_, problem) => problem.verdict() == Verdict::Pending,

@@ -90,7 +90,7 @@ impl Sources {
         let (what, bytes) = (source.clone(), json.len());
         let read = move || {
             let map: ConfigMap = parse(&json, || what_is("ConfigMap", &namespace, &name))?;
-            Ok((Version::of(Some(&map)), value(map, namespace, name, key)))
+            Ok((Version::of(Some(&map)), plugin_bytes(map, namespace, name, key)))
         };
         let (version, packed) = self.turns.compute_of(bytes, &place.owner, read).await?;
         versions.insert(Dependency::Plugin, version);
@@ -217,7 +217,12 @@ fn parse<T: DeserializeOwned>(json: &[u8], what: impl FnOnce() -> String) -> Res
 }
 
 /// What a ConfigMap has under a key.
-fn value(mut map: ConfigMap, namespace: String, name: String, key: String) -> Result<Vec<u8>, SourceError> {
+pub fn plugin_bytes(
+    mut map: ConfigMap,
+    namespace: String,
+    name: String,
+    key: String,
+) -> Result<Vec<u8>, SourceError> {
     if let Some(value) = map.binary_data.as_mut().and_then(|data| data.remove(&key)) {
         return Ok(value.0);
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// How the result is written: for people, or as one JSON document on stdout.
-    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub output: Format,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kube::client::ClientBuilder;
 use kube::client::retry::RetryPolicy;
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
@@ -25,8 +26,14 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How many calls may wait to be sent: as many as in a client of kube's own.
 const WAITING: usize = 1024;
 
-/// Where the API server is: in this cluster, or as the kubeconfig says.
-pub async fn config() -> anyhow::Result<Config> {
+/// Where the API server is: as this context of the kubeconfig says, or, where none is named, as its current one does or in this
+/// cluster.
+pub async fn config(context: Option<&str>) -> anyhow::Result<Config> {
+    if let Some(context) = context {
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+        let config = Config::from_kubeconfig(&options).await;
+        return config.with_context(|| format!("no API server to talk to: --context {context}"));
+    }
     Config::infer()
         .await
         .context("no API server to talk to: neither in a cluster nor with a readable kubeconfig")
