@@ -49,7 +49,10 @@ async fn measure(t: &Test, operator: &mut Operator, pod: &Pod) -> bool {
     let neighbour = Neighbour::new(t, samples).await;
     let server = endless_server().await;
     neighbour.sign_some().await;
-    println!("Approval to certificate, {samples} certificates a row, thrice as many where all is quiet; the operator {}.\n", pod.describe());
+    println!(
+        "Approval to certificate, {samples} certificates a row, thrice as many where all is quiet; the operator {}.\n",
+        pod.describe()
+    );
     let mut table = Table::begin();
     for row in rows(pod.has_names()) {
         if let Attack::Elsewhere(test) = row.attack {
