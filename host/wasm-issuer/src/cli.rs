@@ -99,7 +99,9 @@ pub fn main() -> ExitCode {
         Command::Plugin(args) => Ok(author::run(args)),
         Command::Crds(args) => crds(args).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => completions::run(args, visible()).map(|()| ExitCode::SUCCESS),
-        Command::ApiReference => output::stdout(&crate::api::reference::reference()).map(|()| ExitCode::SUCCESS),
+        Command::ApiReference => {
+            output::stdout(&crate::api::reference::reference()).map(|()| ExitCode::SUCCESS)
+        }
         Command::AuditSchema => audit_schema().map(|()| ExitCode::SUCCESS),
         Command::Metrics => output::stdout(&crate::operator::metrics_reference()).map(|()| ExitCode::SUCCESS),
         Command::Reference => output::stdout(&reference::markdown(visible())).map(|()| ExitCode::SUCCESS),

@@ -16,11 +16,15 @@ use std::time::Duration;
 
 pub mod certificate;
 pub mod cluster;
+pub mod cluster_servers;
 pub mod component;
+pub mod counter;
 pub mod csr;
 pub mod der;
 pub mod issuance;
+pub mod judgement;
 pub mod keys;
+pub mod leases;
 pub mod object;
 pub mod operator;
 pub mod process;
@@ -34,6 +38,7 @@ pub mod wire;
 
 pub use certificate::Issued;
 pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster, skip};
+pub use counter::Counter;
 pub use csr::Csr;
 pub use issuance::{cluster_issuer_ref, issuer_ref};
 pub use keys::{Key, KeyKind};
