@@ -290,7 +290,7 @@ pub fn denial(view: &RequestView, remember: Tries, now: Timestamp) -> Option<Req
     if view.tells_waits() {
         return None;
     }
-    let ready = Condition::new(READY, FALSE, DENIED, &denied.message, now);
+    let ready = Condition::new(READY, FALSE, ConditionReason::Denied, &denied.message, now);
     let status = RequestStatus { conditions: vec![ready, denied.clone()], ..RequestStatus::default() };
     Some(Plan { status: Some(status), ..Plan::idle(Next::Settled, remember) })
 }

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_needed_is_what_the_manifests_grant() {
-        let granted = Rights::of(include_str!("../../../../../deploy/install/rbac.yaml"));
+        let granted = Rights::of(include_str!("../../../../../deploy/install.yaml"));
         let granted: BTreeSet<(String, String, String)> = granted
             .each()
             .iter()

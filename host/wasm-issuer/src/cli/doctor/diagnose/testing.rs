@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use wasm_issuer_core::issuance::approval::signer_name;
 use wasm_issuer_core::issuance::condition::{APPROVED, Condition, FALSE, READY, TRUE};
+use wasm_issuer_core::issuance::reason::ConditionReason;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 
@@ -76,12 +77,18 @@ pub fn failing(name: &str, message: &str) -> Issuer {
 
 /// What Ready says.
 pub fn says(status: &str, reason: &str, message: &str) -> Condition {
-    Condition::new(READY, status, reason, message, long_ago())
+    condition(READY, status, reason, message)
+}
+
+/// One whose reason may be anybody's.
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Condition {
+    let ours = Condition::new(type_, status, ConditionReason::Checked, message, long_ago());
+    Condition { reason: reason.to_owned(), ..ours }
 }
 
 /// A condition that an approver has set.
 pub fn decided(type_: &str, reason: &str, message: &str) -> Condition {
-    Condition::new(type_, TRUE, reason, message, long_ago())
+    condition(type_, TRUE, reason, message)
 }
 
 /// A Secret that an Issuer names.
