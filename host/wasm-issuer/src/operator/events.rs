@@ -8,6 +8,7 @@
 //! and keeps only the first note, and because each publication walks all Events of the last minutes.
 
 mod allowance;
+mod publication;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -15,29 +16,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use allowance::Allowances;
-use aws_lc_rs::digest::{SHA256, digest};
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::{Event, EventSeries};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::core::Request;
-use kube::{Client, Resource};
-use serde::de::IgnoredAny;
+use kube::Client;
+use publication::Publication;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tracing::{debug, warn};
-use wasm_issuer_core::issuance::FIELD_MANAGER;
+use tracing::warn;
 use wasm_issuer_core::issuance::plan::Notice;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
-use super::apply::{ApplyError, WRITTEN};
+use super::apply::ApplyError;
 use super::leadership::Fence;
 use super::metrics::Metrics;
 use super::shared::SharedMap;
-use crate::api::ObjectName;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
 const WAITING: usize = 8192;
@@ -46,7 +40,6 @@ const IN_FLIGHT: usize = 8;
 /// How long a warning that comes again is counted on its first Event instead of making another one.
 const SERIES: Duration = Duration::from_secs(600);
 const MAX_SERIES: usize = 4096;
-const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where Events are handed in.
 #[derive(Clone)]
@@ -202,12 +195,12 @@ impl Publisher {
     fn send(&mut self, owner: Owner, turn: FairSlot) {
         let next = self.lanes.get_mut(&owner).and_then(VecDeque::pop_front);
         let Some(HandedIn { object, notice, fence, place, .. }) = next else { return };
-        let request = self.request(&owner, &object, &notice);
+        let publication = self.publication(&owner, &object, &notice);
         let (client, metrics) = (self.client.clone(), self.metrics.clone());
         let sending = async move {
             let _held = (turn, place);
-            if let Some(request) = request {
-                let sent = fence.guard(send(client, request, &object)).await;
+            if let Some(publication) = publication {
+                let sent = fence.guard(publication.send(client, &object)).await;
                 metrics.wrote_event(sent.unwrap_or_else(|lost| ApplyError::from(lost).label()));
             }
             Step::Sent(owner)
@@ -215,50 +208,19 @@ impl Publisher {
         self.steps.push(sending.boxed());
     }
 
-    /// The call that publishes it: a new Event, or a count on the one before.
-    fn request(
+    /// How it is published: as a new Event, or as a count on the one before.
+    fn publication(
         &mut self,
         owner: &Owner,
         object: &ObjectReference,
         notice: &Notice,
-    ) -> Option<http::Request<Vec<u8>>> {
+    ) -> Option<Publication> {
         let now = Timestamp::now();
-        // The Events of cluster-scoped objects live in `default` (API conventions).
-        let namespace = object.namespace.as_deref().unwrap_or("default");
-        let requests = Request::new(Event::url_path(&(), Some(namespace)));
-        let regarded = object.name.as_deref().unwrap_or("issuer");
-        let name = match &object.uid {
-            Some(uid) if notice.once => only_event_name(regarded, uid, notice.reason),
-            _ => event_name(regarded, now),
-        };
-        if notice.warning
-            && !notice.once
-            && let Some((name, count)) = self.repeat(owner, object, notice, &name)
-        {
-            let event = Event {
-                series: Some(EventSeries { count, last_observed_time: MicroTime(now) }),
-                note: Some(notice.note.clone()),
-                ..Event::default()
-            };
-            return requests.patch(&name, &PatchParams::default(), &Patch::Merge(event)).ok();
-        }
-        let event = Event {
-            metadata: ObjectMeta {
-                name: Some(name),
-                namespace: Some(namespace.to_owned()),
-                ..ObjectMeta::default()
-            },
-            event_time: Some(MicroTime(now)),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
-            reason: Some(notice.reason.to_owned()),
-            action: Some(notice.action.to_owned()),
-            note: Some(notice.note.clone()),
-            regarding: Some(object.clone()),
-            reporting_controller: Some(FIELD_MANAGER.to_owned()),
-            reporting_instance: Some(self.instance.clone()),
-            ..Event::default()
-        };
-        requests.create(&PostParams::default(), serde_json::to_vec(&event).ok()?).ok()
+        let name = publication::name(object, notice, now);
+        let counts = notice.warning && !notice.once;
+        let repeat = if counts { self.repeat(owner, object, notice, &name) } else { None };
+        let (name, count) = repeat.map_or((name, None), |(name, count)| (name, Some(count)));
+        Publication::of(&self.instance, object, notice, (name, count), now)
     }
 
     /// The name and the count of the Event that this one repeats; remembers it if there is none.
@@ -286,64 +248,5 @@ impl Publisher {
             }
         }
         None
-    }
-}
-
-/// Returns what came of it, for metrics.
-async fn send(client: Client, request: http::Request<Vec<u8>>, object: &ObjectReference) -> &'static str {
-    let sending = tokio::time::timeout(SEND_TIMEOUT, client.request::<IgnoredAny>(request)).await;
-    let ObjectReference { kind, namespace, name, .. } = object;
-    if matches!(&sending, Ok(Err(kube::Error::Api(status))) if status.is_already_exists()) {
-        debug!(kind, namespace, name, "an earlier process has told that");
-        return WRITTEN;
-    }
-    let error = match sending.map(|sent| sent.map_err(ApplyError::from)) {
-        Ok(Ok(_)) => return WRITTEN,
-        Ok(Err(error)) => error,
-        Err(_elapsed) => ApplyError::TimedOut,
-    };
-    match &error {
-        ApplyError::Gone => debug!(kind, namespace, name, "the namespace or the Event is gone"),
-        ApplyError::TimedOut => warn!(kind, namespace, name, "publishing an Event took too long"),
-        _ => warn!(kind, namespace, name, %error, "could not publish an Event"),
-    }
-    error.label()
-}
-
-/// `<object>.<nanoseconds in hexadecimal>`, as client-go does it.
-fn event_name(object: &str, now: Timestamp) -> String {
-    name_of(object, &format!("{:x}", now.as_nanosecond()))
-}
-
-/// The name of the Event that an object has once: the API server keeps a second one of it from being made, for as long as
-/// it keeps the first (an hour by default). That takes no read, and no call at all while the process runs.
-fn only_event_name(object: &str, uid: &str, reason: &str) -> String {
-    let digest = digest(&SHA256, format!("{uid} {reason}").as_bytes());
-    name_of(object, &hex::encode(digest.as_ref().get(..8).unwrap_or_default()))
-}
-
-/// Within the 253 characters of a name.
-fn name_of(object: &str, suffix: &str) -> String {
-    let object = object.get(..220).unwrap_or(object).trim_end_matches(['.', '-']);
-    // That of a CertificateSigningRequest may be nearly any text.
-    let object = if object.parse::<ObjectName>().is_ok() { object } else { "request" };
-    format!("{object}.{suffix}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fit() {
-        let now = Timestamp::from_second(1_700_000_000).unwrap();
-        assert!(event_name(&"a".repeat(253), now).len() <= 253);
-        assert_eq!(event_name("web-1", now), "web-1.17979cfe362a0000");
-        let only = |uid, reason| only_event_name("web-1", uid, reason);
-        assert_eq!(only("a", "WaitingApproval"), only("a", "WaitingApproval"));
-        assert_ne!(only("a", "WaitingApproval"), only("b", "WaitingApproval"));
-        assert_ne!(only("a", "WaitingApproval"), only("a", "Other"));
-        assert_eq!(only("a", "WaitingApproval").len(), "web-1.".len() + 16);
-        assert_eq!(event_name("Web 1?", now), "request.17979cfe362a0000");
     }
 }

@@ -276,10 +276,12 @@ fn answer(
                 name.clone_into(&mut object.name);
             }
             let old = store.objects.get(&object).cloned();
-            if method == Method::POST && old.is_some() {
-                return refusal(409, "AlreadyExists");
-            }
-            let mut value = old.unwrap_or_else(|| json!({"metadata": {}}));
+            let mut value = match (method, old) {
+                (&Method::POST, Some(_)) => return refusal(409, "AlreadyExists"),
+                (&Method::POST, None) => json!({"metadata": {}}),
+                (_, Some(old)) => old,
+                (_, None) => return failure(404),
+            };
             for (field, given) in event.as_object().into_iter().flatten().filter(|(f, _)| *f != "metadata") {
                 value[field] = given.clone();
             }

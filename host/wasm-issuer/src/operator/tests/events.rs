@@ -50,6 +50,19 @@ async fn a_namespace_that_floods_neither_delays_nor_drops_the_events_of_others()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_warning_that_comes_again_is_told_although_its_first_event_was_never_made() {
+    let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+    api.next(Call::Event, Fault::Code(403));
+    let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics);
+    for _ in 0..3 {
+        events.publish(&Fence::alone(), &object("team-a", "ca"), notices(["down".to_owned()]));
+    }
+    drop(events);
+    publisher.await.unwrap();
+    assert_eq!((api.events(), api.told("Tested")), (vec!["Tested: down".to_owned()], 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_of_one_object_keep_their_order() {
     let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
     api.next(Call::Event, Fault::Late(Duration::from_secs(5)));
