@@ -49,7 +49,7 @@ pub use control_plane::ControlPlane;
 use events::Events;
 use futures::future::{BoxFuture, FutureExt as _};
 use health::Synced;
-use issuers::{Issuers, Settings};
+use issuers::{BadSelector, Issuers, Settings};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 pub use leadership::ElectionConfig;
@@ -139,6 +139,9 @@ pub enum OperatorError {
     /// The metrics' certificate is not there.
     #[error("--metrics-cert-dir: {0}")]
     Certificate(#[from] TlsError),
+    /// The Issuers cannot be selected.
+    #[error(transparent)]
+    Selector(#[from] BadSelector),
     /// A task ended that must not.
     #[error("the {0} task ended before its time")]
     Ended(&'static str),
@@ -269,7 +272,7 @@ fn secured(
 }
 
 struct Tasks {
-    issuers: JoinHandle<()>,
+    issuers: JoinHandle<Result<(), BadSelector>>,
     requests: JoinHandle<()>,
     health: JoinHandle<std::io::Result<()>>,
     metrics: JoinHandle<Result<(), OperatorError>>,
@@ -300,7 +303,10 @@ impl Tasks {
                 Ok(()) if *stop.borrow() => Ok(()),
                 _ => Err(OperatorError::Ended("requests")),
             },
-            _ = self.issuers => Err(OperatorError::Ended("issuers")),
+            ended = self.issuers => match ended {
+                Ok(Err(bad)) => Err(bad.into()),
+                _ => Err(OperatorError::Ended("issuers")),
+            },
             _ = self.policy => Err(OperatorError::Ended("policy")),
             _ = self.control_plane => Err(OperatorError::Ended("control_plane")),
             _ = &mut self.leadership => Err(OperatorError::Ended("leadership")),

@@ -29,7 +29,7 @@ use api_server::ApiServer;
 use futures::stream::select_all;
 use futures::{Stream, StreamExt};
 use kube::core::DeserializeGuard;
-use kube::runtime::watcher::Event;
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use object::ObservedIssuer;
 pub use place::account;
@@ -40,6 +40,7 @@ use shared::Shared;
 pub use source_error::SourceError;
 pub use sources::gunzip;
 use task::IssuerTask;
+use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
@@ -54,6 +55,14 @@ use super::registry::Registry;
 use super::signer::Loader;
 use super::watching;
 use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
+
+/// The API server cannot read the label selector by which the Issuers are selected: it never will.
+#[derive(Debug, Error)]
+#[error("--issuer-selector {selector:?} is no label selector, says the API server: {why}")]
+pub struct BadSelector {
+    selector: String,
+    why: String,
+}
 
 /// The Issuers' side, ready to run.
 pub struct Issuers {
@@ -94,7 +103,7 @@ impl Issuers {
     }
 
     /// Run the tasks of all Issuers that are served until the future is dropped.
-    pub async fn run(self, synced: Synced) {
+    pub async fn run(self, synced: Synced) -> Result<(), BadSelector> {
         let Self { shared, namespaces, selector } = self;
         let (client, metrics, selector) = (&shared.api.client, &shared.metrics, selector.as_deref());
         let namespaced = namespaces.apis(client);
@@ -108,8 +117,8 @@ impl Issuers {
         loop {
             let (kind, part, event) = tokio::select! {
                 event = events.next() => match event {
-                    Some(event) => event,
-                    None => return,
+                    Some(event) => event?,
+                    None => return Ok(()),
                 },
                 () = pulse.beat() => continue,
             };
@@ -126,13 +135,17 @@ fn events<K: api::IssuerObject>(
     kind: IssuerKind,
     selector: Option<&str>,
     metrics: Arc<Metrics>,
-) -> impl Stream<Item = (IssuerKind, Part, Event<ObservedIssuer>)> + use<K> {
+) -> impl Stream<Item = Result<(IssuerKind, Part, Event<ObservedIssuer>), BadSelector>> + use<K> {
     let config = || selector.into_iter().fold(watching::config(), |config, selector| config.labels(selector));
+    let selector = selector.map(str::to_owned);
     let all = apis.into_iter().map(|(part, api)| watching::follow(part, api, config()));
     select_all(all).filter_map(move |(part, event)| {
         std::future::ready(match event {
-            Ok(event) => convert(event, kind).map(|event| (kind, part, event)),
+            Ok(event) => convert(event, kind).map(|event| Ok((kind, part, event))),
             Err(error) => {
+                if let Some(bad) = BadSelector::of(selector.as_deref(), &error) {
+                    return std::future::ready(Some(Err(bad)));
+                }
                 metrics.watch_broke(kind.into());
                 error!(
                     kind = kind.as_str(),
@@ -144,6 +157,15 @@ fn events<K: api::IssuerObject>(
             }
         })
     })
+}
+
+impl BadSelector {
+    /// What a watch that broke says of its selector: nothing else of what it asks for could be malformed.
+    fn of(selector: Option<&str>, error: &watcher::Error) -> Option<Self> {
+        let watcher::Error::InitialListFailed(kube::Error::Api(status)) = error else { return None };
+        let selector = selector.filter(|_| status.code == 400)?.to_owned();
+        Some(Self { selector, why: status.message.clone() })
+    }
 }
 
 fn convert<K: api::IssuerObject>(

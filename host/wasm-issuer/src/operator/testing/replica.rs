@@ -17,7 +17,7 @@ use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
-use crate::operator::issuers::Issuers;
+use crate::operator::issuers::{BadSelector, Issuers};
 use crate::operator::leadership::{Election, ElectionConfig, Leadership};
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
@@ -34,7 +34,7 @@ pub struct Replica {
     registry: Weak<Registry>,
     stop: watch::Sender<bool>,
     end: watch::Sender<bool>,
-    issuers: JoinHandle<()>,
+    pub issuers: JoinHandle<Result<(), BadSelector>>,
     requests: JoinHandle<()>,
     publisher: JoinHandle<()>,
     election: JoinHandle<()>,
@@ -155,7 +155,8 @@ impl Replica {
 
     /// End it as a machine's failure would.
     pub fn kill(self) {
-        for task in [self.issuers, self.requests, self.publisher, self.election] {
+        self.issuers.abort();
+        for task in [self.requests, self.publisher, self.election] {
             task.abort();
         }
         self.line.cut();

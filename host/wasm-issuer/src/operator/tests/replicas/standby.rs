@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use wasm_issuer_core::issuance::condition::{READY, TRUE};
 
 use super::{LEASE, ask, asked, cluster, foreign_lease, lease, pair, the_lease, until_issued};
 use crate::operator::testing::{
-    Answer, Call, Object, Replica, ScriptedApi, Setup, config_map, issuer, request,
+    Answer, Call, Fault, Object, Replica, ScriptedApi, Setup, config_map, issuer, request,
 };
 use crate::operator::tests::bench::CHECKED;
 
@@ -142,6 +142,26 @@ async fn who_takes_over_checks_first_what_the_status_does_not_vouch_for() {
 }
 
 /// Operators for other Issuers have their own Lease, and leave alone what they do not select.
+#[tokio::test(start_paused = true)]
+async fn a_selector_that_the_api_server_cannot_read_ends_the_operator_and_no_other_refusal_does() {
+    for (selector, code, ends) in
+        [(Some("team in ("), 400, true), (Some("team=a"), 500, false), (None, 400, false)]
+    {
+        let api = cluster();
+        api.every(Call::List("wasmissuers".to_owned()), Fault::Code(code));
+        let replica = Replica::start(&api, "first", &Setup { selector, ..Setup::default() });
+        match timeout(LEASE, replica.issuers).await {
+            Ok(ended) => {
+                let error = ended.unwrap().unwrap_err().to_string();
+                let told =
+                    "--issuer-selector \"team in (\" is no label selector, says the API server: scripted 400";
+                assert!(ends && error == told, "{error}");
+            }
+            Err(_) => assert!(!ends, "{selector:?} {code}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_operator_works_for_what_its_selector_selects_and_nothing_else() {
     let api = cluster();
