@@ -86,7 +86,8 @@ pub fn record(plan: &RequestPlan, before: Tries, facts: Facts<'_>, now: Timestam
     let decision = decision(plan, before)?;
     let status = plan.status.as_ref()?;
     let ready = condition::find(&status.conditions, READY)?;
-    let said = condition::find(&status.conditions, FAILED).unwrap_or(ready);
+    let said = [FAILED, DENIED].into_iter().find_map(|type_| condition::find(&status.conditions, type_));
+    let said = said.unwrap_or(ready);
     let is_warning = |notice: &&super::plan::Notice| notice.warning && decision == Decision::Issued;
     Some(Box::new(Record {
         schema: SCHEMA,

@@ -268,6 +268,18 @@ fn denied(view: &RequestView, remember: Tries, now: Timestamp) -> RequestPlan {
     Plan { status: Some(status), events, next: Next::Settled, remember }
 }
 
+/// The end that an approver's denial puts to a CertificateSigningRequest, as a plan of which nothing is carried out: its object
+/// says so already. None where it is not denied, and for the other kind, where the end is written.
+pub fn denial(view: &RequestView, remember: Tries, now: Timestamp) -> Option<RequestPlan> {
+    let denied = condition::find(&view.conditions, DENIED).filter(|denied| denied.status == TRUE)?;
+    if view.tells_waits() {
+        return None;
+    }
+    let ready = Condition::new(READY, FALSE, DENIED, &denied.message, now);
+    let status = RequestStatus { conditions: vec![ready, denied.clone()], ..RequestStatus::default() };
+    Some(Plan { status: Some(status), ..Plan::idle(Next::Settled, remember) })
+}
+
 fn unapproved(view: &RequestView, tries: Tries, now: Timestamp) -> RequestPlan {
     let left = APPROVAL_PATIENCE - now.duration_since(view.created);
     if tries.told_unapproved {

@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, info, warn};
-use unfinished::{Change, Entry, Unfinished};
+use unfinished::{Change, Entry, Finished, Unfinished};
 use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next};
 use wasm_issuer_core::issuance::request::Tries;
 use wasm_issuer_core::issuance::request_issuer::{IssuerNews, is_woken_by_issuer};
@@ -228,9 +228,10 @@ impl Requests {
                 }
                 Change::Gone(key) => self.queue.forget(&key),
                 Change::Finished(finished) => {
-                    let (request, parked) = *finished;
+                    let Finished { request, before, parked } = *finished;
                     self.queue.forget(&request.key);
                     self.signing.tell_landed(&request, parked.as_ref());
+                    before.into_iter().for_each(|tries| self.signing.record_denial(&request, tries));
                 }
             }
         }

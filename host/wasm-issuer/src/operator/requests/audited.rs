@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::watcher::Event;
-use wasm_issuer_core::issuance::audit::{self, Facts, IssuerFacts, ObjectName};
+use wasm_issuer_core::issuance::audit::{self, Facts, IssuerFacts, ObjectName, Record};
 use wasm_issuer_core::issuance::condition::READY;
 use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{RequestPlan, Tries, is_final};
@@ -36,6 +36,16 @@ pub fn decided(
     issuer: Option<&AskedIssuer>,
 ) -> Option<Ticket> {
     let mark = objects::end(observed, plan.status.as_ref()?)?;
+    audit.decided(mark, record((observed, asked), (plan, before), called, issuer)?)
+}
+
+/// The record of a plan that decides something for good; none of one that does not.
+pub fn record(
+    (observed, asked): (&Observed, Option<&Asked>),
+    (plan, before): (&RequestPlan, Tries),
+    called: Option<&Called>,
+    issuer: Option<&AskedIssuer>,
+) -> Option<Box<Record>> {
     let reference = &observed.target.reference;
     let read = asked.filter(|_| called.is_none()).and_then(csr);
     let requester = asked.map(|asked| asked.spec.requester());
@@ -69,7 +79,7 @@ pub fn decided(
         plugin: called.map(|called| &called.serving.plugin),
         took: called.map(|called| called.took),
     };
-    audit.decided(mark, audit::record(plan, before, facts, now())?)
+    audit::record(plan, before, facts, now())
 }
 
 /// The CSR, if it can be accepted.

@@ -55,8 +55,17 @@ pub enum Change {
     News(RequestKey),
     /// This one was deleted.
     Gone(RequestKey),
-    /// This one is finished, perhaps by what was still to be written.
-    Finished(Box<(Observed, Option<Parked>)>),
+    /// This one is finished.
+    Finished(Box<Finished>),
+}
+
+/// A request that is finished.
+pub struct Finished {
+    pub request: Observed,
+    /// What was remembered of it; none of one that was not among the unfinished.
+    pub before: Option<Tries>,
+    /// What was still to be written: perhaps it is what finished the request.
+    pub parked: Option<Parked>,
 }
 
 /// All of them.
@@ -150,8 +159,10 @@ impl Unfinished {
         let key = observed.key.clone();
         if observed.view.is_finished() {
             // Nothing of a finished request stays in memory.
-            let parked = self.remove(&key).and_then(|old| old.parked).map(InParking::leave);
-            return Some(Change::Finished(Box::new((observed, parked))));
+            let old = self.remove(&key);
+            let before = old.as_ref().filter(|old| old.observed.uid() == observed.uid()).map(|old| old.tries);
+            let parked = old.and_then(|old| old.parked).map(InParking::leave);
+            return Some(Change::Finished(Box::new(Finished { request: observed, before, parked })));
         }
         let old = self.entries.get(&key);
         // A watch that is late must not undo what this process wrote: a plugin would be asked again without the token of

@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wasm_issuer_core::issuance::request::{RequestPlan, Tries};
+use wasm_issuer_core::issuance::request::{self, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
 use wasm_issuer_core::issuance::write::Found;
 
 use super::Signing;
+use crate::operator::audit::Ticket;
+use crate::operator::clock::now;
 use crate::operator::leadership::Fence;
 use crate::operator::requests::asked::Asked;
 use crate::operator::requests::audited::{self, Called};
 use crate::operator::requests::handled::{Handled, Parked};
 use crate::operator::requests::observe::Observed;
+
+/// Of a decision that is in its object already: no status has to be told from others.
+const NO_MARK: u64 = 0;
 
 impl Signing {
     /// Carry out a plan that was made just now, as long as the fence stands. `asked` is the Issuer whose plugin answered it,
@@ -41,6 +46,20 @@ impl Signing {
             None
         };
         self.execute(current, Parked { plan, asked, fence, ticket, since }, before).await
+    }
+
+    /// A CertificateSigningRequest that was not finished has been denied. Nobody writes to it, but it is a decision: it is
+    /// recorded by whom works for its Issuer at that moment.
+    pub fn record_denial(&self, request: &Observed, tries: Tries) {
+        if !self.audit.is_on() || self.fence_of(request).is_none() {
+            return;
+        }
+        let Some(plan) = request::denial(&request.view, tries, now()) else { return };
+        let (_, newest) = self.issuer_of(request);
+        let asked = request.asked.as_deref();
+        let record = audited::record((request, asked), (&plan, tries), None, newest.as_ref());
+        let ticket = record.and_then(|record| self.audit.decided(NO_MARK, record));
+        ticket.into_iter().for_each(Ticket::written);
     }
 
     /// What is asked for by a request whatever has become of it, if it is still there.

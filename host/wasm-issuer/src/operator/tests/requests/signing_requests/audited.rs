@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
 
-use super::super::{Bench, a_while, certificate};
+use super::super::{Bench, a_while, annotate, certificate};
 use super::{
     ISSUED, OF_CLUSTER, OF_TEAM, PLURAL, as_it_is, ask, decide, events, unapproved, until_issued, with,
 };
 use crate::operator::testing::{Answer, Call, Fault, Paper, ScriptedApi, ScriptedSigner};
 
 #[tokio::test(start_paused = true)]
-async fn each_decision_is_one_line_but_a_denial_which_is_none_of_ours() {
+async fn each_decision_is_one_line() {
     let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
     api.allow_reference("jane", "team-a/ca");
     signer.fails("failed", FailureKind::Permanent);
@@ -30,7 +30,12 @@ async fn each_decision_is_one_line_but_a_denial_which_is_none_of_ours() {
     let paper = Paper::default();
     let audit = paper.audit();
     let _bench = Bench::start_for(&RequestKind::ALL, &api, &signer, audit.clone());
+    a_while().await;
     decide(&api, &denied, "Denied");
+    a_while().await;
+    // Somebody labels it, and the watch begins anew: it was told.
+    annotate(&api, &denied, "later");
+    api.break_watches();
     a_while().await;
 
     let mut records = paper.records(&audit);
@@ -40,13 +45,17 @@ async fn each_decision_is_one_line_but_a_denial_which_is_none_of_ours() {
         fields.map(|field| record.pointer(field).unwrap().as_str().unwrap().to_owned()).join(" ")
     };
     let all = [
+        "denied denied yes AdminSaysSo",
         "failed failed yes Failed",
         "issued issued yes Issued",
         "short refused yes InvalidDuration",
         "stranger refused yes DeniedReference",
     ];
     assert_eq!(records.iter().map(told).collect::<Vec<_>>(), all);
-    let issued = &records[1];
+    let denied = &records[0];
+    assert_eq!((&denied["attempts"], &denied["requester"]["username"]), (&json!(0), &json!("jane")));
+    assert_eq!(denied["issuer"]["uid"], "issuer");
+    let issued = &records[2];
     let object = issued["object"].as_object().unwrap();
     assert_eq!((object.get("namespace"), &object["kind"]), (None, &json!("CertificateSigningRequest")));
     assert_eq!(issued["requester"], json!({"username": "jane", "uid": "u-1", "groups": ["dev"]}));
