@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command against a real Kubernetes API of its own, and stops everything when the command ends:
 #
-#   test/cluster/run.sh [--cert-manager] [--] COMMAND ARGS...
+#   test/cluster/run.sh [--cert-manager] [--restart] [--] COMMAND ARGS...
 #
 # README.md beside this file says what the command finds there.
 set -euo pipefail

@@ -11,12 +11,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const usage = "usage: run.sh [--cert-manager] [--] COMMAND ARGS..."
+const usage = "usage: run.sh [--cert-manager] [--restart] [--] COMMAND ARGS..."
 
 func init() {
 	// The kernel ties "kill the child when its parent dies" to the thread that started the child. Everything is started
@@ -42,6 +44,7 @@ type cluster struct {
 	bin         string
 	crds        string
 	certManager string // the executable, or nothing
+	restart     bool   // a component that ends while the command runs is started again
 	workdir     string
 	kubeconfig  string
 	signals     chan os.Signal
@@ -55,6 +58,7 @@ func run() int {
 	bin := flags.String("bin", "", "folder with etcd, kube-apiserver and kubectl")
 	crds := flags.String("crds", "", "file or folder with CustomResourceDefinitions to apply")
 	certManager := flags.String("cert-manager", "", "cert-manager's controller, to be run too as: EXECUTABLE --kubeconfig=FILE")
+	restart := flags.Bool("restart", false, "start a component again that ends while the command runs")
 	if err := flags.Parse(os.Args[1:]); err != nil {
 		return 2
 	}
@@ -63,7 +67,9 @@ func run() int {
 		flags.Usage()
 		return 2
 	}
-	c := &cluster{bin: *bin, crds: *crds, certManager: *certManager, signals: make(chan os.Signal, 8)}
+	c := &cluster{
+		bin: *bin, crds: *crds, certManager: *certManager, restart: *restart, signals: make(chan os.Signal, 8),
+	}
 	signal.Notify(c.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer c.stop()
 
@@ -166,11 +172,12 @@ func (c *cluster) runCommand(command []string) int {
 	}
 
 	died := make(chan *process, len(c.components))
+	tell := func(component *process) {
+		<-component.done
+		died <- component
+	}
 	for _, component := range c.components {
-		go func() {
-			<-component.done
-			died <- component
-		}()
+		go tell(component)
 	}
 	for {
 		select {
@@ -179,10 +186,31 @@ func (c *cluster) runCommand(command []string) int {
 		case s := <-c.signals:
 			p.signal(s.(syscall.Signal))
 		case component := <-died:
-			say("%v", component.failure("ended while the command was running"))
-			return 1
+			again, err := c.startAgain(component)
+			if err != nil {
+				say("%v", err)
+				return 1
+			}
+			go tell(again)
 		}
 	}
+}
+
+// startAgain starts a component that has ended as it was started before, where that is asked for: on the same port, with the
+// same data, and with what it says at the end of the same log. One that does not live for a second will not do so next time.
+func (c *cluster) startAgain(ended *process) (*process, error) {
+	if !c.restart || time.Since(ended.began) < time.Second {
+		return nil, ended.failure("ended while the command was running")
+	}
+	ended.stop(0) // what it has left behind
+	cmd := exec.Command(ended.cmd.Path, ended.cmd.Args[1:]...)
+	p, err := c.run(ended.name, cmd, os.O_APPEND)
+	if err != nil {
+		return nil, err
+	}
+	c.components[slices.Index(c.components, ended)] = p
+	say("%s ended and was started again", p.name)
+	return p, nil
 }
 
 // stop ends everything in reverse order and removes the work folder.
@@ -203,7 +231,17 @@ func (c *cluster) stop() {
 
 // launch starts a component whose output goes to a log file in the work folder.
 func (c *cluster) launch(name string, cmd *exec.Cmd) (*process, error) {
-	log, err := os.Create(filepath.Join(c.workdir, name+".log"))
+	p, err := c.run(name, cmd, os.O_TRUNC)
+	if err != nil {
+		return nil, err
+	}
+	c.components = append(c.components, p)
+	return p, nil
+}
+
+// run starts a component, and writes the number of its process beside its log.
+func (c *cluster) run(name string, cmd *exec.Cmd, logMode int) (*process, error) {
+	log, err := os.OpenFile(filepath.Join(c.workdir, name+".log"), os.O_CREATE|os.O_WRONLY|logMode, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -215,8 +253,12 @@ func (c *cluster) launch(name string, cmd *exec.Cmd) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	p.name, p.log = name, log.Name()
-	c.components = append(c.components, p)
-	return p, nil
+	// Written aside and renamed: whoever reads it never finds half a number.
+	file := filepath.Join(c.workdir, name+".pid")
+	if err := os.WriteFile(file+".new", []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+		return nil, err
+	}
+	return p, os.Rename(file+".new", file)
 }
 
 // waitFor returns when probe says yes. An end of the component, a signal, or no yes in time is an error. Without a

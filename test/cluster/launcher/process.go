@@ -18,6 +18,7 @@ type process struct {
 	name  string
 	log   string
 	cmd   *exec.Cmd
+	began time.Time
 	done  chan struct{} // closed when it has ended
 	guard *guardian
 }
@@ -32,7 +33,7 @@ func startProcess(g *guardian, cmd *exec.Cmd, foreground bool) (*process, error)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, done: make(chan struct{}), guard: g}
+	p := &process{cmd: cmd, began: time.Now(), done: make(chan struct{}), guard: g}
 	g.add(cmd.Process.Pid)
 	go func() {
 		defer close(p.done)
