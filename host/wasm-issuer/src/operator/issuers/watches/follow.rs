@@ -22,8 +22,9 @@ use crate::operator::watching::{self, Delays};
 
 /// How long others that follow are waited for: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Rights change seldom.
-const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
+/// Rights change seldom. But an API server that has just started refuses everything until it has read its roles, and then
+/// what is watched must not be unknown for a minute.
+const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(600) };
 
 /// What a watch is about, and whom it tells.
 pub struct Followed {
@@ -60,7 +61,7 @@ impl Followed {
             Scope::Namespace => Owner::new(namespace, "*"),
         };
         sleep(SETTLE).await;
-        let (mut failures, mut delays) = (0_u32, Delays::default());
+        let (mut failures, mut refusals, mut delays) = (0_u32, 0_u32, Delays::default());
         loop {
             let turn = self.open.acquire(&owner).await;
             // Whoever waits for a turn needs no room for what comes after it.
@@ -70,6 +71,7 @@ impl Followed {
             self.metrics.watch_broke(what.resource());
             failures = if worked { 1 } else { failures.saturating_add(1) };
             let forbidden = is_forbidden(&error);
+            refusals = if forbidden && !worked { refusals.saturating_add(1) } else { forbidden.into() };
             match (failures, scope) {
                 (1, Scope::Name(_)) if forbidden => {
                     info!(kind = what.as_str(), %namespace, ?scope, %error, "may not watch what Issuers name; it is read with each check");
@@ -84,7 +86,7 @@ impl Followed {
             }
             (self.hear)(Heard::Broken { forbidden });
             sleep(match forbidden {
-                true => FORBIDDEN.delay(failures, rand::random(), None),
+                true => FORBIDDEN.delay(refusals, rand::random(), None),
                 false => delays.after_failure(),
             })
             .await;

@@ -184,6 +184,33 @@ async fn a_broken_watch_knows_nothing_and_comes_back() {
     }
 }
 
+/// As it answers whatever it is asked until it has read its roles.
+#[tokio::test(start_paused = true)]
+async fn what_an_api_server_refuses_that_has_just_started_is_known_again_soon() {
+    for names in [1, 6] {
+        let api = ScriptedApi::new();
+        let object = put(&api, "0");
+        let watches = watches(&api, 256);
+        let subscriptions: Vec<_> = (0..names).map(|n| subscribe(&watches, &n.to_string())).collect();
+        a_moment().await;
+        let calls = [
+            Call::Watch("secrets".to_owned()),
+            Call::List("secrets".to_owned()),
+            Call::ListNamespace("secrets".to_owned(), NAMESPACE.to_owned()),
+        ];
+        calls.iter().for_each(|call| api.every(call.clone(), Fault::Code(500)));
+        api.break_watches();
+        sleep(Duration::from_secs(30)).await;
+        api.heal();
+        calls.iter().for_each(|call| api.every(call.clone(), Fault::Code(403)));
+        sleep(Duration::from_secs(5)).await;
+        api.heal();
+        api.edit(&object, |value| value["data"]["token"] = "bmV3".into());
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(version(&subscriptions[0]), current(&api, &object), "{names}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_namespace_takes_all_watches() {
     let api = ScriptedApi::new();
