@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 PLUGINS := in-memory-ca cfssl
-TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin
+TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin counted-ca-plugin
 # Whatever CARGO_TARGET_DIR or the user's configuration says, all of this finds what it built.
 override CARGO_TARGET_DIR := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 WASM_ISSUER_BINARY ?= $(CARGO_TARGET_DIR)/debug/wasm-issuer
@@ -135,11 +135,22 @@ bench-issuers: plugins test-plugins cluster ## Measure a start with 10,000 Issue
 	$(CARGO) build $(HOST) --example many-issuers
 	@WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/many-issuers"
 
+.PHONY: bench-shards
+bench-shards: build plugins test-plugins cluster ## Measure what a second process adds to one, and what limits them (five minutes; REQUESTS)
+	$(CARGO) build $(HOST) --example shards
+	@test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/shards"
+
 .PHONY: bench-load
 bench-load: plugins ## Measure a start with fifty plugins, with an empty cache folder and with a warm one
 	$(CARGO) build --locked --release -p wasm-issuer
 	$(CARGO) run --locked --release -p wasm-issuer --example warm-start -- \
 	  "$(CARGO_TARGET_DIR)/release/wasm-issuer" "$(WASM_ISSUER_PLUGINS)/in_memory_ca.wasm"
+
+.PHONY: chaos
+chaos: build plugins test-plugins cluster ## Kill, stop and swap what works while 1,000 requests are signed (ten minutes; REQUESTS, ISSUERS)
+	$(CARGO) build $(HOST) --example chaos
+	$(call say,chaos: two replicas and whatever may happen to them)
+	@test/cluster/run.sh --restart -- "$(CARGO_TARGET_DIR)/debug/examples/chaos"
 
 .PHONY: lint
 lint: setup ## Check formatting, lints, licences, spelling, scripts and generated files

@@ -14,8 +14,8 @@ import (
 	"os"
 )
 
-// question is one of the four: a CSR with the rest of its request, a certificate, a CA Secret that is to sign, or a chain
-// that a client is to believe.
+// question is one of the five: a CSR with the rest of its request, a certificate, a CA Secret that is to sign, a chain that a
+// client is to believe, or a CertificateSigningRequest that is signed.
 type question struct {
 	CSR    []byte   `json:"csr"` // PEM
 	IsCA   bool     `json:"isCA"`
@@ -27,6 +27,8 @@ type question struct {
 
 	Chain []byte `json:"chain"` // PEM, leaf first
 	CA    []byte `json:"ca"`    // PEM, all that the client trusts
+
+	Signed json.RawMessage `json:"signed"` // certificates.k8s.io/v1
 }
 
 // answer: the error is empty where the input is accepted. SAN is the value of the subjectAltName extension that a CSR asks
@@ -73,6 +75,8 @@ func judge(asked question) (given answer) {
 		given.Chain, given.CA, err = signWith(asked.Secret)
 	case asked.Chain != nil:
 		err = verify(asked.Chain, asked.CA)
+	case asked.Signed != nil:
+		err = signed(asked.Signed)
 	case asked.Certificate != nil:
 		_, err = x509.ParseCertificate(asked.Certificate)
 	default:

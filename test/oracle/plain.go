@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"math/big"
@@ -55,4 +56,8 @@ func sign(asked question) ([]byte, error) {
 
 func signWith(map[string][]byte) (chain, ca []byte, err error) {
 	return nil, nil, errors.New("only cert-manager can tell")
+}
+
+func signed(json.RawMessage) error {
+	return errors.New("only cert-manager can tell")
 }

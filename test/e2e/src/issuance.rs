@@ -42,6 +42,20 @@ impl Test {
 
     /// A CertificateRequest with whatever it has as its CSR.
     pub async fn raw_request(&self, name: &str, issuer: Value, base64: &str, more: Value) -> Object {
+        let made = self.try_request(name, &issuer, base64, &more).await;
+        made.unwrap_or_else(|error| {
+            panic!("cannot create CertificateRequest {}/{name}: {error}", self.namespace)
+        })
+    }
+
+    /// The same, or why the API server has not made it.
+    pub async fn try_request(
+        &self,
+        name: &str,
+        issuer: &Value,
+        base64: &str,
+        more: &Value,
+    ) -> kube::Result<Object> {
         let mut spec =
             json!({"issuerRef": issuer, "request": base64, "usages": ["digital signature", "server auth"]});
         for (field, value) in more.as_object().into_iter().flatten() {
@@ -55,10 +69,7 @@ impl Test {
         });
         let request = Request::new(Kind::CertificateRequest.collection(&self.namespace))
             .create(&PostParams::default(), serde_json::to_vec(&object).expect("JSON"));
-        match self.client.request(request.expect("a request")).await {
-            Ok(object) => Object(object),
-            Err(error) => panic!("cannot create CertificateRequest {}/{name}: {error}", self.namespace),
-        }
+        self.client.request(request.expect("a request")).await.map(Object)
     }
 
     /// Approve a request, as cert-manager's approver does; where that runs too, it does so a moment sooner or later.
@@ -72,6 +83,12 @@ impl Test {
     }
 
     async fn decide(&self, name: &str, decision: &str) -> Object {
+        let decided = self.try_decide(name, decision).await;
+        decided.unwrap_or_else(|error| panic!("cannot decide over {}/{name}: {error}", self.namespace))
+    }
+
+    /// Decide over a request (`Approved`, `Denied`), or say why that was not written.
+    pub async fn try_decide(&self, name: &str, decision: &str) -> kube::Result<Object> {
         let condition = json!({
             "type": decision, "status": "True", "reason": "Test", "message": "decided by the test",
             "lastTransitionTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -89,10 +106,7 @@ impl Test {
                 &Patch::Apply(&body),
             )
             .expect("a request");
-        match self.client.request(request).await {
-            Ok(object) => Object(object),
-            Err(error) => panic!("cannot decide over {}/{name}: {error}", self.namespace),
-        }
+        self.client.request(request).await.map(Object)
     }
 
     /// A CertificateRequest that is approved.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::SOON;
+use crate::{Process, SOON, leases};
 
 /// The operator. It ends with the process of the tests, however that ends.
 pub struct Operator {
@@ -33,6 +33,19 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// How it reaches the API server, in place of `operator.kubeconfig`.
     pub kubeconfig: Option<PathBuf>,
+}
+
+impl Launch {
+    /// With these arguments.
+    pub fn with(args: &[&str]) -> Self {
+        Self { args: args.iter().map(OsString::from).collect(), ..Self::default() }
+    }
+
+    /// As one of several replicas, with these arguments besides.
+    pub fn replica(more: &[&str]) -> Self {
+        let all = ["--leader-elect", "--lease-namespace", leases::NAMESPACE];
+        Self::with(&[all.as_slice(), more].concat())
+    }
 }
 
 struct Running {
@@ -64,9 +77,9 @@ pub fn plugin(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}; run `make test-cluster`", file.display()))
 }
 
-/// The servers of the tests are on this machine.
+/// The servers of the tests are on this machine, some without TLS.
 const POLICY: &str = "
-wasmIssuers: {allowAddresses: [127.0.0.0/8]}
+wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ['https://*', 'http://127.0.0.1']}
 wasmClusterIssuers: {allowAddresses: [127.0.0.0/8]}
 ";
 
@@ -99,6 +112,7 @@ impl Operator {
             ("hostile", "hostile_plugin"),
             ("hostile-http", "hostile_http_plugin"),
             ("minimal", "minimal_plugin"),
+            ("counted-ca", "counted_ca_plugin"),
         ] {
             std::fs::write(folder.join(name).with_extension("wasm"), plugin(file)).expect("a copy");
         }
@@ -225,11 +239,10 @@ impl Operator {
 
     /// End it as Kubernetes does, and wait for the end. None if it has not ended in time.
     pub async fn terminate(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let pid = self.pid().to_string();
+        let process = Process::new(self.pid());
         let mut running = self.running.take().expect("the operator runs");
         running.guard.kill().await.expect("the guard runs");
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
-        assert!(sent.expect("kill").success(), "SIGTERM was not sent");
+        process.signal("TERM");
         match timeout(patience, running.operator.wait()).await {
             Ok(status) => Some(status.expect("it is our child")),
             Err(_) => {

@@ -1,6 +1,8 @@
-//! What the kernel says of a process.
+//! What the kernel says of a process, and what a process is told.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A process of this machine. What is asked of one that has ended is not a number.
 #[derive(Clone, Debug)]
@@ -16,12 +18,47 @@ impl Process {
         Self { pid, folder: PathBuf::from(format!("/proc/{pid}")) }
     }
 
+    /// Those that this process has started and that have not ended.
+    pub fn children() -> Vec<Self> {
+        let Ok(all) = std::fs::read_dir("/proc") else { return vec![] };
+        let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let me = std::process::id().to_string();
+        pids.map(Self::new).filter(|process| process.stat(1).as_ref() == Some(&me)).collect()
+    }
+
+    /// The child whose end of a TCP connection (IPv4) between two addresses of this machine is `its`; none if there is no
+    /// such connection any more.
+    pub fn of_connection(its: SocketAddr, ours: SocketAddr) -> Option<Self> {
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        let ports = |line: &str| -> Option<(u16, u16, String)> {
+            let mut fields = line.split_whitespace().skip(1);
+            let port = |address: &str| u16::from_str_radix(address.rsplit(':').next()?, 16).ok();
+            let (local, remote) = (port(fields.next()?)?, port(fields.next()?)?);
+            Some((local, remote, fields.nth(6)?.to_owned()))
+        };
+        let mut rows = table.lines().filter_map(ports);
+        let (.., inode) = rows.find(|(local, remote, _)| (*local, *remote) == (its.port(), ours.port()))?;
+        let socket = PathBuf::from(format!("socket:[{inode}]"));
+        Self::children().into_iter().find(|process| process.open().contains(&socket))
+    }
+
+    /// Send it a signal, `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+        assert!(sent.expect("kill").success(), "SIG{name} was not sent to {}", self.pid);
+    }
+
     /// The seconds that it has computed, in itself and in the kernel, to a hundredth.
     pub fn cpu(&self) -> f64 {
-        let Ok(stat) = std::fs::read_to_string(self.folder.join("stat")) else { return f64::NAN };
-        // In hundredths, after the name, which is in parentheses.
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+        // In hundredths.
+        let ticks = |field| self.stat(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(f64::NAN);
+        (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// A field of its state, counted from behind its name, which is in parentheses.
+    fn stat(&self, field: usize) -> Option<String> {
+        let stat = std::fs::read_to_string(self.folder.join("stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(field).map(str::to_owned)
     }
 
     /// The bytes of memory that it has.

@@ -90,6 +90,12 @@ impl Oracle {
         self.ask(json!({"chain": chain, "ca": ca})).map(|_| ())
     }
 
+    /// Whether a CertificateSigningRequest, as it is in the API, has the certificate that cert-manager's own CA signer would
+    /// have made of it, but for who signed it and when.
+    pub fn signed(&mut self, object: &Value) -> Result<(), String> {
+        self.ask(json!({"signed": object})).map(|_| ())
+    }
+
     fn ask(&mut self, question: Value) -> Result<Value, String> {
         let pipe = self.questions.as_mut().expect("it is open until the drop");
         pipe.write_all(format!("{question}\n").as_bytes()).expect("the oracle reads");

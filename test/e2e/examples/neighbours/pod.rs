@@ -137,9 +137,6 @@ impl Pod {
     pub fn new(workdir: &Path) -> Self {
         let folder = workdir.join("pod");
         fs::create_dir_all(folder.join("etc")).expect("a folder");
-        let policy =
-            "wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ['https://*', 'http://127.0.0.1']}\n";
-        fs::write(workdir.join("policy.yaml"), policy).expect("a file");
         let names = Names::start().filter(|_| can_mount(&folder));
         if let Some(names) = &names {
             let servers = format!("nameserver {}\n{SEARCH}", names.address.ip());

@@ -34,7 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn launch(file: &Path) -> Launch {
-    Launch { args: vec!["--audit".into(), file.into()], ..Launch::default() }
+    Launch::with(&["--audit", file.to_str().expect("a path in text")])
 }
 
 fn file(t: &Test) -> PathBuf {

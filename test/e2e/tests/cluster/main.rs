@@ -20,5 +20,6 @@ mod issuing;
 mod meanwhile;
 mod rbac;
 mod replicas;
+mod shards;
 mod signing_requests;
 mod team;

@@ -1,24 +1,23 @@
 //! Two processes of the operator, of which one works.
 
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use serde_json::json;
+use oracle_fixture::Oracle;
+use serde_json::{Value, json};
 use tokio::time::sleep;
-use wasm_issuer_e2e::{Csr, Kind, Launch, Operator, SOON, Test, e2e_alone, issuer_ref};
+use wasm_issuer_e2e::keys::Ca;
+use wasm_issuer_e2e::{
+    Counter, Csr, Issued, KeyKind, Kind, Launch, Operator, SOON, Test, e2e_alone, issuer_ref,
+};
 
 /// As the operator has it by default.
 const LEASE: Duration = Duration::from_secs(15);
 /// A machine that is busy, or a build that runs beside, may take so much of a test's time.
 const SLACK: Duration = Duration::from_secs(30);
+const SIGNED: &str = "Normal Issued Synced: Succeeded signing the CertificateSigningRequest";
 const ISSUED: &str = "Normal Issued Synced: Succeeded signing the CertificateRequest";
-
-fn launch() -> Launch {
-    let args = ["--leader-elect", "--lease-namespace", "wasm-issuer"];
-    Launch { args: args.into_iter().map(OsString::from).collect(), ..Launch::default() }
-}
 
 /// Whether an operator works.
 async fn leads(operator: &Operator) -> bool {
@@ -68,9 +67,9 @@ async fn handover(t: &Test, name: &str) -> Duration {
 #[test]
 fn whether_the_leader_stops_or_dies_the_other_goes_on() {
     e2e_alone(async |t, first| {
-        first.relaunch(launch()).await;
+        first.relaunch(Launch::replica(&[])).await;
         until_leads(first).await;
-        let mut second = Operator::another(&t.workdir, launch());
+        let mut second = Operator::another(&t.workdir, Launch::replica(&[]));
         second.start().await;
         t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
         assert!(!leads(&second).await, "both lead");
@@ -96,5 +95,65 @@ fn whether_the_leader_stops_or_dies_the_other_goes_on() {
         report("the leader was killed", took);
         assert!(took < LEASE + SLACK, "{took:?}");
         assert!(leads(first).await);
+    });
+}
+
+/// What Kubernetes asks of a signer, and cert-manager of a certificate, while the one that signs dies in the middle.
+#[test]
+fn kubernetes_own_requests_are_signed_by_one_replica_and_by_the_other_when_it_dies() {
+    e2e_alone(async |t, first| {
+        let counter = Counter::start(|_| Duration::from_secs(2)).await;
+        first.relaunch(Launch::replica(&[])).await;
+        until_leads(first).await;
+        let mut second = Operator::another(&t.workdir, Launch::replica(&[]));
+        second.start().await;
+        let root = Ca::root("root", KeyKind::P256);
+        t.tls_secret("keys", &root.certificate, &root.key.pem()).await;
+        t.ready_issuer("ca", counter.issuer(&json!({"builtin": "counted-ca"}), "keys")).await;
+        let mut oracle = Oracle::start();
+        let ask = async |name: String, more: Value| {
+            let csr = Csr::for_host("web.example");
+            let name = t.signing_request(&name, &t.signer("ca"), &csr, more).await;
+            t.approve_signing(&name).await;
+            (name, csr)
+        };
+        let mut check = async |name: &str, csr: &Csr| {
+            let (object, chain) = t.signed(name).await;
+            if oracle.is_cert_manager() {
+                assert_eq!(oracle.signed(&object), Ok(()), "what cert-manager says of {name}");
+            }
+            let issued = Issued::new(object, &chain, root.certificate.as_bytes());
+            issued.verify(csr);
+            t.wait_event(Kind::CertificateSigningRequest, name, SIGNED).await;
+            assert_eq!(t.events(Kind::CertificateSigningRequest, name).await, [SIGNED], "{name}");
+        };
+        let annotations = json!({"experimental.cert-manager.io/request-duration": "26h"});
+        let before = [
+            json!({"spec": {"expirationSeconds": 7200}}),
+            json!({"metadata": {"annotations": annotations}, "spec": {"usages": ["client auth", "digital signature"]}}),
+            json!({"metadata": {"annotations": {"experimental.cert-manager.io/request-is-ca": "true"}},
+                   "spec": {"usages": ["cert sign", "crl sign"]}}),
+        ];
+        let before = before.into_iter().enumerate().map(|(n, more)| ask(format!("before-{n}"), more));
+        for (name, csr) in join_all(before).await {
+            check(&name, &csr).await;
+        }
+        let asked = counter.signs();
+        assert!(asked.len() == 3 && asked.iter().all(|call| call.pid == Some(first.pid())), "{asked:?}");
+
+        let middle = join_all((0..5).map(|n| ask(format!("middle-{n}"), json!({})))).await;
+        let began = Instant::now();
+        while counter.in_flight() < middle.len() {
+            assert!(began.elapsed() < SOON, "they are not asked for at once");
+            sleep(Duration::from_millis(10)).await;
+        }
+        first.kill().await;
+        for (name, csr) in &middle {
+            check(name, csr).await;
+        }
+        // Once by the one that died in the middle, and once by the other.
+        let asked: Vec<_> =
+            counter.signs().iter().skip(3).map(|call| call.pid == Some(second.pid())).collect();
+        assert_eq!(asked, [[false; 5], [true; 5]].concat());
     });
 }

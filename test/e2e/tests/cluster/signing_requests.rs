@@ -1,6 +1,5 @@
 //! Kubernetes' own CertificateSigningRequests: what the API server takes, and what a user sees.
 
-use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -253,8 +252,7 @@ fn a_signing_requests_name_may_be_nearly_any_text() {
 #[test]
 fn where_signing_requests_are_switched_off_they_are_left_alone() {
     e2e_alone(async |t, operator| {
-        let args = vec![OsString::from("--kubernetes-csrs=false")];
-        operator.relaunch(Launch { args, ..Launch::default() }).await;
+        operator.relaunch(Launch::with(&["--kubernetes-csrs=false"])).await;
         ca(t).await;
         let csr = Csr::for_host("web.example");
         let name = t.signing_request("web", &t.signer("ca"), &csr, json!({})).await;
