@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
         let began = Instant::now();
         loop {
             let leads = |replica: &&mut Operator| self.terms.leader() == Some(replica.pid());
-            if let Some(leader) = self.replicas.iter().position(|replica| leads(&replica)) {
+            if let Some(leader) = self.replicas.iter().position(leads) {
                 return leader;
             }
             assert!(began.elapsed() < SOON, "nobody leads");

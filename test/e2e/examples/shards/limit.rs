@@ -1,11 +1,10 @@
 //! What there is too little of.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wasm_issuer_e2e::{KeyKind, Launch};
+use wasm_issuer_e2e::{KeyKind, Process};
 
 /// What limits a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +18,9 @@ pub enum Limit {
 }
 
 /// Of a processor, in thousandths.
-const MILLICORES: u32 = 400;
+const MILLICORES: u32 = 60;
+/// Few, so that no machine is too slow for them.
+const CALLS: usize = 16;
 
 impl Limit {
     pub const ALL: [Self; 3] = [Self::Calls, Self::Processor, Self::Machine];
@@ -28,11 +29,16 @@ impl Limit {
     pub fn describe(self) -> String {
         match self {
             Self::Calls => {
-                "a CA that takes 2 s, and 128 calls at a time in a process (`--max-in-flight`)".to_owned()
+                format!("a CA that takes 2 s, and `--max-in-flight {CALLS}` for each process")
             }
             Self::Processor => format!("{MILLICORES}m of a processor for each process, an RSA-4096 CA"),
             Self::Machine => "the machine, a P-256 CA".to_owned(),
         }
+    }
+
+    /// More of the arguments of each process.
+    pub fn args(self) -> Vec<String> {
+        if self == Self::Calls { vec!["--max-in-flight".to_owned(), CALLS.to_string()] } else { vec![] }
     }
 
     /// How long the CA takes.
@@ -57,8 +63,6 @@ pub struct Quota {
     millicores: u32,
 }
 
-/// Enters it and becomes what follows.
-const ENTER: &str = r#"echo $$ >"$1/cgroup.procs"; shift; exec "$@""#;
 /// In microseconds: what a quota is counted in.
 const PERIOD: u32 = 100_000;
 
@@ -83,11 +87,9 @@ impl Quota {
         fs::write(self.folder.join("cpu.max"), format!("{quota} {PERIOD}")).is_ok()
     }
 
-    /// Started in it.
-    pub fn wrap(&self, launch: Launch) -> Launch {
-        let mut wrapper: Vec<OsString> = ["sh", "-ec", ENTER, "sh"].iter().map(OsString::from).collect();
-        wrapper.push(self.folder.clone().into_os_string());
-        Launch { wrapper, ..launch }
+    /// A process has no more from now on.
+    pub fn hold(&self, process: &Process) {
+        fs::write(self.folder.join("cgroup.procs"), process.pid.to_string()).expect("it is moved there");
     }
 }
 

@@ -1,7 +1,7 @@
 //! `make bench-shards`: what a second process adds to one that has both shards, where the CA, the processor or the machine
 //! is the limit. The same requests each time, of Issuers in four namespaces, all approved when it begins.
 //!
-//! Prints a table in Markdown; fails where it cannot measure. `REQUESTS` (640) is how many there are. The build that is
+//! Prints a table in Markdown; fails where it cannot measure. `REQUESTS` (240) is how many there are. The build that is
 //! measured is a debug one unless `WASM_ISSUER_BINARY` names another: it is about the ratio.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
@@ -15,7 +15,7 @@ use crate::limit::{Limit, Quota};
 use crate::run::{Run, Stage};
 
 fn main() {
-    let requests = std::env::var("REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(640);
+    let requests = std::env::var("REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(240);
     e2e_alone(async |t, operator| {
         operator.kill().await;
         println!(

@@ -1,6 +1,7 @@
 //! One run: so many processes, one limit.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -20,6 +21,8 @@ const NAMESPACES: usize = 4;
 const ISSUERS: usize = 12;
 /// Writes at a time, of what is prepared.
 const WRITERS: usize = 16;
+/// They are stopped for a moment, and short of the processor afterwards: no Lease is to be lost by that.
+const RENEW_DEADLINE: Duration = Duration::from_secs(50);
 const ISSUED_BY: &str = r#"wasm_issuer_signs_total{outcome="issued"}"#;
 const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
 
@@ -30,7 +33,7 @@ pub struct Stage {
     operators: Vec<Operator>,
     servers: Vec<Process>,
     requests: usize,
-    _quotas: Vec<Quota>,
+    quotas: Vec<Quota>,
 }
 
 /// What was measured.
@@ -39,7 +42,7 @@ pub struct Run {
     took: Duration,
     requests: usize,
     /// How many certificates each process had issued.
-    pub by_process: Vec<usize>,
+    pub by_process: Vec<u64>,
     /// How many calls of the CA there were beyond one for each request: a Lease was lost.
     pub repeats: usize,
     /// Of one processor, by each process.
@@ -63,9 +66,11 @@ impl Stage {
         let quotas: Vec<Quota> =
             limit.quota().into_iter().flat_map(|_| (1..=processes).filter_map(Quota::new)).collect();
         let mut operators = Vec::new();
-        for n in 0..processes {
-            let launch = Launch::replica(&["--shards", "2"]);
-            let launch = quotas.get(n).map_or_else(|| launch.clone(), |quota| quota.wrap(launch.clone()));
+        for _ in 0..processes {
+            let deadline = format!("{}s", RENEW_DEADLINE.as_secs());
+            let mut launch =
+                Launch::replica(&["--shards", "2", "--lease-duration", "60s", "--renew-deadline", &deadline]);
+            launch.args.extend(limit.args().into_iter().map(OsString::from));
             let mut operator = Operator::another(&t.workdir, launch);
             operator.start().await;
             operators.push(operator);
@@ -91,7 +96,7 @@ impl Stage {
             }
         }
         let servers = ["kube-apiserver", "etcd"].map(|name| Server::new(&t.workdir, name).process()).into();
-        let stage = Self { spaces, counter, operators, servers, requests, _quotas: quotas };
+        let stage = Self { spaces, counter, operators, servers, requests, quotas };
         let csr = &Csr::for_host("a.example");
         let make = async |space: &Test, n: usize| {
             let issuer = issuer_ref(&issuer_name(n / NAMESPACES % ISSUERS));
@@ -114,20 +119,17 @@ impl Stage {
         let began = Instant::now();
         processes.iter().for_each(|process| process.signal("STOP"));
         self.each_request(async |space, n| drop(space.approve(&request_name(n)).await)).await;
+        // A start takes more: plugins are compiled.
+        self.quotas.iter().zip(&processes).for_each(|(quota, process)| quota.hold(process));
         let stopped = began.elapsed();
-        // Or the Leases would be lost.
-        assert!(
-            stopped < Duration::from_secs(8),
-            "approving took too long: {stopped:?}; take fewer REQUESTS"
-        );
+        assert!(stopped < RENEW_DEADLINE / 2, "approving took too long: {stopped:?}; take fewer REQUESTS");
         let cpu = |all: &[Process]| all.iter().map(Process::cpu).collect::<Vec<_>>();
         let (before, servers_before) = (cpu(&processes), cpu(&self.servers));
         let began = Instant::now();
         processes.iter().for_each(|process| process.signal("CONT"));
-        let issued = self.issued().await;
         while self.answered().len() < self.requests {
             assert!(began.elapsed() < SOON, "not all were asked for");
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(50)).await;
         }
         let over = began.elapsed().as_secs_f64();
         let (after, servers_after) = (cpu(&processes), cpu(&self.servers));
@@ -137,12 +139,11 @@ impl Stage {
         let signs = self.counter.signs();
         let first: Timestamp = signs.iter().map(|call| call.asked).min().expect("there are some");
         let last = self.answered().into_values().max().expect("there are some");
-        let by_process =
-            self.issued().await.into_iter().zip(issued).map(|(now, before)| (now - before) as usize);
+        self.until_issued().await;
         let run = Run {
             requests: self.requests,
             took: last.duration_since(first).unsigned_abs(),
-            by_process: by_process.collect(),
+            by_process: join_all(self.operators.iter().map(|operator| operator.metric(ISSUED_BY))).await,
             repeats: signs.len() - self.requests,
             cpu: share(&after, &before),
             servers_cpu: share(&servers_after, &servers_before).iter().sum(),
@@ -157,20 +158,20 @@ impl Stage {
         answered.filter_map(|call| Some((call.request?, call.answered?))).collect()
     }
 
-    /// How many certificates each process has issued.
-    async fn issued(&self) -> Vec<u64> {
-        join_all(self.operators.iter().map(|operator| operator.metric(ISSUED_BY))).await
-    }
-
-    /// Wait until all are issued, and take everything away.
-    async fn clean_up(&mut self) {
+    /// Wait until all are issued.
+    async fn until_issued(&self) {
+        let began = Instant::now();
         for space in &self.spaces {
-            let began = Instant::now();
             while !space.list(Kind::CertificateRequest).await.iter().all(|request| request.ready() == ISSUED)
             {
                 assert!(began.elapsed() < SOON, "not all are issued");
                 sleep(Duration::from_millis(200)).await;
             }
+        }
+    }
+
+    async fn clean_up(&mut self) {
+        for space in &self.spaces {
             space.clean_up().await;
         }
         for operator in &mut self.operators {

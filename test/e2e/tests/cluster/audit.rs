@@ -18,8 +18,14 @@ async fn records(t: &Test, file: &Path, count: usize) -> Vec<Value> {
         let text = fs::read_to_string(file).unwrap_or_default();
         if file.exists() && (text.is_empty() || text.ends_with('\n')) {
             let all = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-            let ours: Vec<_> =
-                all.filter(|record| record["object"]["namespace"] == t.namespace.as_str()).collect();
+            // A CertificateSigningRequest has no namespace, and a name that begins with the test's.
+            let is_ours = |object: &Value| {
+                object["namespace"]
+                    .as_str()
+                    .or(object["name"].as_str())
+                    .is_some_and(|of| of.starts_with(&t.namespace))
+            };
+            let ours: Vec<_> = all.filter(|record| is_ours(&record["object"])).collect();
             if ours.len() >= count {
                 return ours;
             }
@@ -98,5 +104,26 @@ fn a_file_that_was_moved_away_is_made_anew_and_a_restart_repeats_nothing() {
             records(t, &file, 2).await.iter().map(|it| it["object"]["name"].clone()).collect();
         assert_eq!(names, ["two", "three"]);
         assert_eq!(records(t, &old, 1).await.len(), 1);
+    });
+}
+
+#[test]
+fn a_denial_of_either_kind_of_request_is_recorded_once() {
+    e2e_alone(async |t, operator| {
+        let file = file(t);
+        operator.relaunch(launch(&file)).await;
+        t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
+        let csr = Csr::for_host("a.example");
+        t.request("web", issuer_ref("ca"), &csr, json!({})).await;
+        t.deny("web").await;
+        let web = t.signing_request("web", &t.signer("ca"), &csr, json!({})).await;
+        t.deny_signing(&web).await;
+        records(t, &file, 2).await;
+        operator.kill().await;
+        operator.start().await;
+        t.issue("late", issuer_ref("ca"), &csr, json!({})).await;
+        let told: Vec<_> =
+            records(t, &file, 3).await.iter().map(|record| record["decision"].clone()).collect();
+        assert_eq!(told, ["denied", "denied", "issued"]);
     });
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_runtime::{FairSlots, Owner};
@@ -22,9 +22,13 @@ use crate::operator::watching::{self, Delays};
 
 /// How long others that follow are waited for: a folder of manifests is applied in one go.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Rights change seldom. But an API server that has just started refuses everything until it has read its roles, and then
-/// what is watched must not be unknown for a minute.
-const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(600) };
+/// Rights change seldom.
+const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
+/// But an API server that has just started refuses everything until it has read its roles: what was allowed before is not
+/// forbidden until it has been refused for so long.
+const STARTING: Duration = Duration::from_secs(60);
+/// A watch that has lasted for so long was allowed. One that may list and not watch ends at once.
+const ALLOWED: Duration = Duration::from_secs(5);
 
 /// What a watch is about, and whom it tells.
 pub struct Followed {
@@ -61,17 +65,21 @@ impl Followed {
             Scope::Namespace => Owner::new(namespace, "*"),
         };
         sleep(SETTLE).await;
-        let (mut failures, mut refusals, mut delays) = (0_u32, 0_u32, Delays::default());
+        let (mut failures, mut delays) = (0_u32, Delays::default());
+        let (mut was_allowed, mut refused_since) = (false, None);
         loop {
             let turn = self.open.acquire(&owner).await;
             // Whoever waits for a turn needs no room for what comes after it.
-            let (worked, error) = Box::pin(self.listen::<K>()).await;
+            let (worked_for, error) = Box::pin(self.listen::<K>()).await;
             // Nobody is kept from watching by what cannot be watched.
             drop(turn);
             self.metrics.watch_broke(what.resource());
-            failures = if worked { 1 } else { failures.saturating_add(1) };
+            failures = if worked_for.is_some() { 1 } else { failures.saturating_add(1) };
+            was_allowed |= worked_for.is_some_and(|time| time >= ALLOWED);
             let forbidden = is_forbidden(&error);
-            refusals = if forbidden && !worked { refusals.saturating_add(1) } else { forbidden.into() };
+            refused_since = refused_since.filter(|_| forbidden).or(forbidden.then(Instant::now));
+            was_allowed &= refused_since.is_none_or(|since: Instant| since.elapsed() < STARTING);
+            let forbidden = forbidden && !was_allowed;
             match (failures, scope) {
                 (1, Scope::Name(_)) if forbidden => {
                     info!(kind = what.as_str(), %namespace, ?scope, %error, "may not watch what Issuers name; it is read with each check");
@@ -86,15 +94,15 @@ impl Followed {
             }
             (self.hear)(Heard::Broken { forbidden });
             sleep(match forbidden {
-                true => FORBIDDEN.delay(refusals, rand::random(), None),
+                true => FORBIDDEN.delay(failures, rand::random(), None),
                 false => delays.after_failure(),
             })
             .await;
         }
     }
 
-    /// List and watch until that fails. Returns whether it had worked, and why it does not any more.
-    async fn listen<K>(&self) -> (bool, watcher::Error)
+    /// List and watch until that fails. Returns for how long it had worked, if it had, and why it does not any more.
+    async fn listen<K>(&self) -> (Option<Duration>, watcher::Error)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Send + 'static,
         PartialObjectMeta<K>: Debug,
@@ -102,11 +110,14 @@ impl Followed {
         let api: Api<PartialObjectMeta<K>> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut events = std::pin::pin!(watcher(api, config(&self.scope)));
         let mut missing = HashSet::new();
-        let mut worked = false;
+        let mut since: Option<Instant> = None;
+        let worked_for = |since: Option<Instant>| since.map(|since| since.elapsed());
         let tell = &self.hear;
         loop {
             // The stream has no end.
-            let Some(event) = events.next().await else { return (worked, watcher::Error::NoResourceVersion) };
+            let Some(event) = events.next().await else {
+                return (worked_for(since), watcher::Error::NoResourceVersion);
+            };
             match event {
                 Ok(Event::Init) => missing = (self.names)().into_iter().collect(),
                 Ok(Event::InitApply(object)) => {
@@ -115,14 +126,14 @@ impl Followed {
                     tell(Heard::Is(name, Version::of(Some(&object))));
                 }
                 Ok(Event::InitDone) => {
-                    worked = true;
+                    since.get_or_insert_with(Instant::now);
                     tell(Heard::Listed { absent: std::mem::take(&mut missing) });
                 }
                 Ok(Event::Apply(object)) => {
                     tell(Heard::Is(object.name_any().into(), Version::of(Some(&object))));
                 }
                 Ok(Event::Delete(object)) => tell(Heard::Is(object.name_any().into(), Version::Absent)),
-                Err(error) => return (worked, error),
+                Err(error) => return (worked_for(since), error),
             }
         }
     }

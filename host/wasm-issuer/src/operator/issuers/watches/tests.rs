@@ -192,7 +192,7 @@ async fn what_an_api_server_refuses_that_has_just_started_is_known_again_soon() 
         let object = put(&api, "0");
         let watches = watches(&api, 256);
         let subscriptions: Vec<_> = (0..names).map(|n| subscribe(&watches, &n.to_string())).collect();
-        a_moment().await;
+        sleep(Duration::from_secs(10)).await;
         let calls = [
             Call::Watch("secrets".to_owned()),
             Call::List("secrets".to_owned()),
@@ -208,6 +208,14 @@ async fn what_an_api_server_refuses_that_has_just_started_is_known_again_soon() 
         api.edit(&object, |value| value["data"]["token"] = "bmV3".into());
         sleep(Duration::from_secs(10)).await;
         assert_eq!(version(&subscriptions[0]), current(&api, &object), "{names}");
+        // If the right is taken away for good, that is not asked for all the time.
+        calls.iter().for_each(|call| api.every(call.clone(), Fault::Code(403)));
+        api.break_watches();
+        let asked = || calls.iter().map(|call| api.count(call)).sum::<usize>();
+        sleep(Duration::from_secs(300)).await;
+        let before = asked();
+        sleep(Duration::from_secs(3600)).await;
+        assert!(asked() - before < 100, "{names}: {}", asked() - before);
     }
 }
 
