@@ -36,6 +36,14 @@ pub struct Interruption {
     pub ended: Timestamp,
 }
 
+impl Interruption {
+    /// Whether it happened to who asked, at that time.
+    fn holds_up(&self, call: &Call) -> bool {
+        let is_of_its_own = call.pid.is_some_and(|pid| self.victim == Victim::Replica(pid));
+        is_of_its_own && self.began <= call.asked && call.asked <= self.ended
+    }
+}
+
 /// A request that was asked for once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repeat {
@@ -56,6 +64,9 @@ pub struct Judgement {
     pub repeats: Vec<Repeat>,
     /// Calls of processes that did not lead when they asked, or of which nobody knows who asked.
     pub strangers: Vec<Call>,
+    /// Calls of a process that was stopped while they were on their way to the socket, and that went out when it went on: it
+    /// did not wait for the answers. No look at a clock helps against that.
+    pub on_their_way: Vec<Call>,
     /// Calls for a request while another process's call for it was under way.
     pub at_once: Vec<Call>,
     /// Calls for a request whose certificate was there already.
@@ -76,7 +87,9 @@ impl Judgement {
         for call in calls {
             let leader = terms.iter().rfind(|term| term.began <= call.asked).and_then(|term| term.pid);
             if call.pid.is_none() || call.pid != leader {
-                judgement.strangers.push(call.clone());
+                let was_stopped = call.answered.is_none() && interruptions.iter().any(|it| it.holds_up(call));
+                let calls = if was_stopped { &mut judgement.on_their_way } else { &mut judgement.strangers };
+                calls.push(call.clone());
             }
             if let Some(request) = &call.request {
                 by_request.entry(request).or_default().push(call);
@@ -192,6 +205,20 @@ mod tests {
         for stranger in [call(2, 5), call(1, 21), unknown, Call { request: None, ..call(2, 19) }] {
             assert_eq!(judge(std::slice::from_ref(&stranger), &[]).strangers, [stranger]);
         }
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_who_asked_was_stopped_is_told_from_what_is_asked_afterwards() {
+        let stopped = Interruption { victim: Victim::Replica(1), began: at(4), ended: at(23) };
+        let gone = Call { answered: None, ..call(1, 22) };
+        let told = |call: &Call| {
+            let judgement = judge(std::slice::from_ref(call), std::slice::from_ref(&stopped));
+            (judgement.on_their_way.len(), judgement.strangers.len())
+        };
+        assert_eq!(told(&gone), (1, 0));
+        assert_eq!(told(&call(1, 22)), (0, 1), "it waits for the answer");
+        assert_eq!(told(&Call { asked: at(24), ..gone }), (0, 1), "later");
+        assert_eq!(told(&Call { pid: Some(3), answered: None, ..call(1, 22) }), (0, 1), "another process");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn print(rows: &[Row], outcome: &Outcome, judgement: &Judgement, terms: usiz
     );
     println!("requests the CA was asked once more because of it.\n");
     let Outcome { made, issued, others, fitting } = outcome;
-    let repeats = judgement.repeats.len();
+    let (repeats, on_their_way) = (judgement.repeats.len(), judgement.on_their_way.len());
     let promises = [
         (format!("{made} requests are issued"), issued.len().abs_diff(*made)),
         (
@@ -62,7 +62,10 @@ pub fn print(rows: &[Row], outcome: &Outcome, judgement: &Judgement, terms: usiz
         ),
         ("the CA was never asked for what was issued already".to_owned(), judgement.needless.len()),
         (
-            "it was asked by nobody but the leader of that moment, checks too".to_owned(),
+            format!(
+                "it was asked by nobody but the leader of that moment, checks too, but for {on_their_way} calls that were on \
+                 their way when who asked was stopped"
+            ),
             judgement.strangers.len(),
         ),
         ("no request was under way at two replicas at once".to_owned(), judgement.at_once.len()),
