@@ -188,7 +188,7 @@ bench-load: plugins ## Measure a start with fifty plugins, with an empty cache f
 	  "$(CARGO_TARGET_DIR)/release/wasm-issuer" "$(WASM_ISSUER_PLUGINS)/in_memory_ca.wasm"
 
 .PHONY: chaos
-chaos: build plugins test-plugins cluster ## Kill, stop and swap what works while 1,000 requests are signed (ten minutes; REQUESTS, ISSUERS)
+chaos: build plugins test-plugins cluster ## Kill, stop and swap what works while 1,000 requests are signed (three minutes; REQUESTS, ISSUERS)
 	$(CARGO) build $(HOST) --example chaos
 	$(call say,chaos: two replicas and whatever may happen to them)
 	@test/cluster/run.sh --restart -- "$(CARGO_TARGET_DIR)/debug/examples/chaos"
