@@ -24,10 +24,10 @@ use wasm_issuer_e2e::{Operator, Test, e2e_alone};
 
 use crate::arena::Arena;
 use crate::attack::Attack;
-use crate::cluster_servers::endless_server;
 use crate::neighbour::Neighbour;
 use crate::pod::{Pod, Usage};
 use crate::rows::{Row, rows};
+use crate::servers::endless_server;
 use crate::table::{Figures, Table};
 
 fn main() -> ExitCode {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wasm_issuer_e2e::{Launch, Operator, Process};
 
-use crate::cluster_servers::Names;
+use crate::servers::Names;
 
 /// As deploy/install.yaml has it.
 const MEMORY: u64 = 1536 << 20;

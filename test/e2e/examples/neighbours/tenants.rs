@@ -11,7 +11,7 @@ use wasm_issuer_e2e::component::{edited, gzip, unlike, with};
 use wasm_issuer_e2e::{Kind, SOON, cluster_issuer_ref};
 
 use crate::arena::{Arena, eager, names, referred};
-use crate::cluster_servers::SILENT;
+use crate::servers::SILENT;
 
 /// In `sign`: tried again and again.
 const TRAP: (&str, &str) = (";; SIGN", "unreachable");

@@ -61,7 +61,7 @@ async fn a_warning_that_comes_again_is_told_although_its_first_event_was_never_m
     }
     drop(events);
     publisher.await.unwrap();
-    assert_eq!((api.events(), api.told("Tested")), (vec!["Tested: down".to_owned()], 3));
+    assert_eq!((api.events(), api.told("RetryableError")), (vec!["RetryableError: down".to_owned()], 3));
 }
 
 #[tokio::test(start_paused = true)]
