@@ -6,16 +6,19 @@
 
 mod file;
 mod host_bound;
+mod registry_bound;
 
 use std::fmt;
 
 pub use file::{CurrentPolicy, PolicyFile};
 pub use host_bound::HostBound;
 use ipnet::IpNet;
+pub use registry_bound::RegistryBound;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
+use wasm_issuer_oci::Reference;
 use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, GrantError, Scheme};
 
 use crate::api::{GoDuration, IssuerKind, IssuerSpec, PluginSource, Quantity, VerificationSpec, ranges};
@@ -38,6 +41,9 @@ pub struct Bounds {
     pub sources: Vec<SourceKind>,
     /// The SHA-256 digests of the plugins that may run; empty means any.
     pub sha256: Vec<String>,
+    /// The registries that `spec.plugin.image` may name: `host[:port]`, where `*` is any, `*.suffix` every host below it,
+    /// and a missing port any port. They are spoken to by https; with `http://` in front, in clear text.
+    pub registries: Vec<RegistryBound>,
     /// What `spec.http.allowedHosts` may name: `scheme://host[:port]`, where `*` is any host, `*.suffix` every host below
     /// it, and a missing port any port.
     pub allowed_hosts: Vec<HostBound>,
@@ -109,6 +115,7 @@ impl Default for Policy {
         let tenant = Bounds {
             sources: vec![SourceKind::ConfigMap, SourceKind::Image, SourceKind::Builtin],
             sha256: vec![],
+            registries: vec![RegistryBound::any()],
             allowed_hosts: vec![HostBound::any(Scheme::Https)],
             private_addresses: false,
             allow_addresses: vec![],
@@ -160,6 +167,12 @@ impl Policy {
             let wish = format!("spec.plugin.{source}");
             return refuse("sources", wish, list(&bounds.sources));
         }
+        // What is no reference is nowhere, and says so when it is to be read.
+        let reference = spec.plugin.image.as_ref().and_then(|image| image.reference().ok());
+        if let Some(reference) = reference.filter(|it| bounds.registry_scheme(it).is_none()) {
+            let wish = format!("the registry {} in spec.plugin.image.reference", reference.registry);
+            return refuse("registries", wish, list(&bounds.registries));
+        }
         for entry in &spec.http.allowed_hosts {
             let granted: GrantEntry = entry.parse()?;
             if !bounds.allowed_hosts.iter().any(|bound| bound.covers(&granted)) {
@@ -209,6 +222,13 @@ impl Bounds {
     /// How the certificates of an Issuer are compared with their requests: as its spec says, or more strictly.
     pub fn verification(&self, spec: &VerificationSpec) -> Verification {
         Verification { mode: spec.mode.max(self.verification), allow: spec.allow.clone() }
+    }
+
+    /// How the registry of a reference is spoken to; none where it may not be named. In clear text where an entry says so,
+    /// whatever the others say.
+    pub fn registry_scheme(&self, reference: &Reference) -> Option<Scheme> {
+        let of = |scheme| self.registries.iter().any(|bound| bound.covers(scheme, &reference.registry));
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| of(*scheme))
     }
 
     /// Which addresses plugins may reach.

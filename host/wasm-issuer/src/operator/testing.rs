@@ -12,6 +12,7 @@ mod line;
 pub mod log;
 mod objects;
 mod plugin;
+mod registry;
 mod replica;
 mod rights;
 mod store;
@@ -23,5 +24,6 @@ pub use objects::{
     NAMESPACE, Object, SIGNING_REQUESTS, config_map, issuer, request, secret, signing_request,
 };
 pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use registry::{INSIDE, Mood, ScriptedRegistry};
 pub use replica::{Replica, Setup};
 pub use rights::{Right, Rights};

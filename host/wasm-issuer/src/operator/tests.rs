@@ -4,6 +4,7 @@ mod bench;
 mod crowds;
 mod events;
 mod health;
+mod images;
 mod issuers;
 mod memory;
 mod metrics;

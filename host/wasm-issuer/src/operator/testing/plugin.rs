@@ -18,7 +18,7 @@ use wasm_issuer_runtime::{
 };
 
 use super::objects::{KEY, params};
-use crate::operator::signer::{Found, Loaded, Loader, Signer};
+use crate::operator::signer::{Found, InUse, Loaded, Loader, Signer};
 
 /// One answer of `sign` or `check`.
 pub struct Answer {
@@ -214,7 +214,7 @@ impl ScriptedLoader {
         if self.0.uncompiled.lock().unwrap().contains_key(&name) {
             return None;
         }
-        let sha256 = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
+        let sha256 = ComponentBytes::new(name.clone().into()).sha256().to_owned();
         Some(Arc::new(ScriptedPlugin { sha256, signer: self.plugin(&name) }))
     }
 }
@@ -232,6 +232,12 @@ struct ScriptedPlugin {
 }
 
 impl Loader for ScriptedLoader {
+    fn in_use(self: Arc<Self>, sha256: String, _: Account) -> BoxFuture<'static, InUse> {
+        let is_it = |name: &String| ComponentBytes::new(name.clone().into()).sha256() == sha256;
+        let name = self.0.signers.lock().unwrap().keys().find(|name| is_it(name)).cloned();
+        async move { Ok(name.and_then(|name| self.found(name))) }.boxed()
+    }
+
     fn find(self: Arc<Self>, component: ComponentBytes, _: Account) -> BoxFuture<'static, Found> {
         async move { Ok(self.found(name(&component)?).map(|plugin| (plugin, Cache::Memory))) }.boxed()
     }
