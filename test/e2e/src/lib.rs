@@ -25,6 +25,7 @@ pub mod object;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod samples;
 pub mod signing_request;
 pub mod test;

@@ -52,6 +52,11 @@ fn path_from(variable: &str, default: &str) -> PathBuf {
     root().join(std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from))
 }
 
+/// The program that is tested.
+pub fn binary() -> PathBuf {
+    path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer")
+}
+
 /// The file of a plugin.
 pub fn plugin_file(name: &str) -> PathBuf {
     path_from("WASM_ISSUER_PLUGINS", "target/wasm32-wasip2/plugin").join(name).with_extension("wasm")
@@ -65,10 +70,10 @@ pub fn plugin(name: &str) -> Vec<u8> {
 }
 
 /// The servers of the tests are on this machine.
-const POLICY: &str = "
-wasmIssuers: {allowAddresses: [127.0.0.0/8]}
-wasmClusterIssuers: {allowAddresses: [127.0.0.0/8]}
-";
+const POLICY: &str = r#"
+wasmIssuers: {allowAddresses: [127.0.0.0/8], registries: ["*", "http://127.0.0.1"]}
+wasmClusterIssuers: {allowAddresses: [127.0.0.0/8], registries: ["*", "http://127.0.0.1"]}
+"#;
 
 impl Operator {
     /// Install what deploy/ has for it, and start it.
@@ -159,7 +164,7 @@ impl Operator {
     fn spawn(&self, port: u16) -> Child {
         let log =
             OpenOptions::new().create(true).append(true).open(Self::log_file(&self.workdir)).expect("a log");
-        let binary = path_from("WASM_ISSUER_BINARY", "target/debug/wasm-issuer");
+        let binary = binary();
         let launch = &self.launch;
         let usual = self.workdir.join("operator.kubeconfig");
         let mut line = launch.wrapper.iter().map(OsString::as_os_str).chain([binary.as_os_str()]);

@@ -16,6 +16,7 @@ mod cert_manager;
 mod cfssl;
 mod conditions;
 mod crash;
+mod images;
 mod issuing;
 mod meanwhile;
 mod rbac;
