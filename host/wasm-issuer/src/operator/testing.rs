@@ -6,6 +6,7 @@
 
 mod api_server;
 mod audit;
+mod certificates;
 mod http;
 mod issuers;
 mod line;
@@ -19,11 +20,12 @@ mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use audit::Paper;
+pub use certificates::ANOTHER_CA;
 pub use issuers::{settings, start_issuers};
 pub use objects::{
     NAMESPACE, Object, SIGNING_REQUESTS, config_map, issuer, request, secret, signing_request,
 };
-pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};
 pub use registry::{INSIDE, Mood, ScriptedRegistry};
 pub use replica::{Replica, Setup};
 pub use rights::{Right, Rights};
