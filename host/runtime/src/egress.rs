@@ -1,4 +1,5 @@
-//! Outgoing HTTP of plugins: stock `wasi:http`, as far as the Issuer grants it and the operator lets it.
+//! Outgoing HTTP of plugins: stock `wasi:http`, as far as the Issuer grants it and the operator lets it. What the host
+//! sends for an Issuer goes the same way ([`HostClient`]).
 //!
 //! A request passes these points, and each holds by itself:
 //! 1. [`Grant`]: scheme, host and port must be granted. The request that is sent is made anew from what was judged, so no
@@ -22,6 +23,7 @@ mod grant;
 mod net;
 mod observer;
 mod origin;
+mod own;
 mod placeholder;
 mod proxy;
 mod session;
@@ -39,6 +41,7 @@ pub use hyper_util::client::proxy::matcher::Matcher;
 pub use net::{Connector, EgressConfig, Resolver, Stream, SystemResolver, TcpConnector};
 pub use observer::{Denial, DenialReason, HttpFailure, Observer};
 pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
+pub use own::{HostBody, HostClient, HostError, HostTimes};
 pub use placeholder::Placeholders;
 pub use session::{HttpGrant, HttpLimits, HttpSession};
 pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};

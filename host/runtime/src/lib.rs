@@ -11,7 +11,7 @@
 //!
 //! | modules | what they are |
 //! |---|---|
-//! | `background`, `lock`, `engine`, `error`, `fair`, `fair_bytes`, `panic`, `redact`, [`egress`] | what needs none of the others |
+//! | `background`, `lock`, `engine`, `error`, `fair`, `fair_bytes`, `folder`, `panic`, `redact`, [`egress`] | what needs none of the others |
 //! | `budget`, `code`, `memory`, `issuer_memory` | what plugins may take of the host: in their bytes, loaded, in a call, and between calls |
 //! | `component`, `compile` | from bytes to machine code |
 //! | `allowance`, `thread`, `turns` | who computes when processors are short |
@@ -37,6 +37,7 @@ mod engine;
 mod error;
 mod fair;
 mod fair_bytes;
+mod folder;
 mod imports;
 mod issuer_memory;
 mod link;
@@ -67,6 +68,7 @@ pub use component::{ComponentBytes, Inspection};
 pub use error::{Breakage, CallError, Doing, LoadError, NoIssuerMemory, Phase, RuntimeError};
 pub use fair::{FairSlot, FairSlots, Owner};
 pub use fair_bytes::{FairBytes, Share, Shortage};
+pub use folder::Folder;
 pub use issuer_memory::{IssuerMemory, IssuerShare};
 pub use log::PLUGIN_RECORDS;
 pub use panic::redact_panics;

@@ -160,6 +160,14 @@ impl Runtime {
         self.turns.compute(&Owner::new(&account.owner, ""), inspect).await
     }
 
+    /// The plugin with this digest, if somebody uses it now. Whoever asks knows its bytes, or has shown that they may:
+    /// a digest alone proves nothing.
+    pub async fn in_use(&self, sha256: &str, account: &Account) -> Result<Option<Arc<Plugin>>, LoadError> {
+        let place = self.place(sha256);
+        let place = place.lock().await;
+        in_use(&place, account)
+    }
+
     /// The plugin with these bytes, if nothing has to be compiled for it, and where it was found.
     /// Whoever uses it already, the bytes must be within this account's budget.
     pub async fn find(
@@ -217,8 +225,7 @@ impl Runtime {
     ) -> Result<Found, LoadError> {
         let place = self.place(component.sha256());
         let mut place = place.lock().await;
-        if let Some(plugin) = place.upgrade() {
-            plugin.inspection.within(&account.budget)?;
+        if let Some(plugin) = in_use(&place, account)? {
             return Ok(Found::Plugin(plugin, Cache::Memory));
         }
         let inspection = self.inspect_for(component, account).await?;
@@ -247,6 +254,13 @@ impl Runtime {
         *place = Arc::downgrade(&plugin);
         Ok(plugin)
     }
+}
+
+/// The plugin in a place, if it is within this account's budget.
+fn in_use(place: &Weak<Plugin>, account: &Account) -> Result<Option<Arc<Plugin>>, LoadError> {
+    let plugin = place.upgrade();
+    plugin.as_ref().map_or(Ok(()), |plugin| plugin.inspection.within(&account.budget))?;
+    Ok(plugin)
 }
 
 impl Plugin {

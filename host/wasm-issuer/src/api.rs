@@ -45,7 +45,9 @@ pub use issuer::{
 };
 pub use kind::{IssuerKey, IssuerKind, UnknownKind};
 pub use name::{ObjectName, is_data_key};
-pub use plugin::{ConfigMapSource, ImageSource, NotOneSource, PinMismatch, PluginSource, PluginSpec};
+pub use plugin::{
+    ConfigMapSource, ImageSource, NotOneSource, PinMismatch, PluginSource, PluginSpec, ReferenceError,
+};
 pub use quantity::Quantity;
 pub use spec::{HttpSpec, IssuerSpec, LimitsSpec, RetrySpec, SecretsSpec, VerificationSpec};
 

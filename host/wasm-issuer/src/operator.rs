@@ -68,7 +68,7 @@ use tokio::task::JoinHandle;
 use tracing::info;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
-use wasm_issuer_runtime::{FairBytes, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
+use wasm_issuer_runtime::{FairBytes, Folder, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
 use web::{Access, Scrape, ServingCertificate, TlsError};
 
 use crate::policy::PolicyFile;
@@ -85,6 +85,8 @@ pub struct Options {
     pub issuer_memory: usize,
     /// What plugins run in, and what they may take of this process.
     pub runtime: RuntimeConfig,
+    /// How many bytes of components from registries are kept in the runtime's cache folder.
+    pub image_cache: u64,
     /// Where probes are answered, and metrics are served to anybody if nothing else is said.
     pub health_address: SocketAddr,
     /// How many Issuers have metrics of their own.
@@ -156,6 +158,14 @@ const RELEASE: Duration = Duration::from_secs(3);
 
 /// Run until `stop` says so, then finish what is in flight.
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
+    let images = options.runtime.cache_dir.as_ref().map(|dir| dir.join("images"));
+    let image_folder = images.map(|dir| {
+        Folder::open(dir.clone(), options.image_cache).map_err(|error| RuntimeError::CacheDir {
+            path: dir.display().to_string(),
+            error: error.to_string(),
+        })
+    });
+    let egress = options.runtime.egress.clone();
     let runtime = Runtime::new(options.runtime)?;
     let turns = runtime.turns();
     let namespaces = options.namespaces;
@@ -167,6 +177,8 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         policy: options.policy.policy(),
         memory: IssuerMemory::new(options.issuer_memory),
         turns: turns.clone(),
+        egress,
+        image_folder: image_folder.transpose()?,
     };
     let (registry, issuer_changes) = Registry::new();
     let metrics = Arc::new(Metrics::for_issuers(options.issuers_with_metrics));

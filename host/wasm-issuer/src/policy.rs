@@ -8,6 +8,7 @@ mod fault;
 mod file;
 mod host_bound;
 mod refusal;
+mod registry_bound;
 mod remark;
 mod written;
 
@@ -19,10 +20,12 @@ pub use host_bound::HostBound;
 use ipnet::IpNet;
 pub use refusal::{Refusal, Section, Violation};
 use refusal::{Wishes, list, quoted};
+pub use registry_bound::RegistryBound;
 pub use remark::Remark;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
+use wasm_issuer_oci::Reference;
 use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, Scheme};
 pub use written::Written;
 
@@ -46,6 +49,9 @@ pub struct Bounds {
     pub sources: Vec<SourceKind>,
     /// The SHA-256 digests of the plugins that may run; empty means any.
     pub sha256: Vec<String>,
+    /// The registries that `spec.plugin.image` may name: `host[:port]`, where `*` is any, `*.suffix` every host below it,
+    /// and a missing port any port. They are spoken to by https; with `http://` in front, in clear text.
+    pub registries: Vec<RegistryBound>,
     /// What `spec.http.allowedHosts` may name: `scheme://host[:port]`, where `*` is any host, `*.suffix` every host below
     /// it, and a missing port any port.
     pub allowed_hosts: Vec<HostBound>,
@@ -97,6 +103,7 @@ impl Default for Policy {
         let tenant = Bounds {
             sources: vec![SourceKind::ConfigMap, SourceKind::Image, SourceKind::Builtin],
             sha256: vec![],
+            registries: vec![RegistryBound::any()],
             allowed_hosts: vec![HostBound::any(Scheme::Https)],
             private_addresses: false,
             allow_addresses: vec![],
@@ -144,6 +151,17 @@ impl Policy {
         let source = spec.plugin.source().ok().map(SourceKind::of);
         if let Some(source) = source.filter(|source| !bounds.sources.contains(source)) {
             wishes.more(format!("spec.plugin.{source}"), "sources", &bounds.sources, [source]);
+        }
+        // What is no reference is nowhere, and says so when it is to be read.
+        let reference = spec.plugin.image.as_ref().and_then(|image| image.reference().ok());
+        if let Some(reference) = reference.filter(|it| bounds.registry_scheme(it).is_none()) {
+            let wish = format!("the registry {} in spec.plugin.image.reference", reference.registry);
+            wishes.more(
+                wish,
+                "registries",
+                &bounds.registries,
+                reference.registry.parse::<RegistryBound>().ok(),
+            );
         }
         let (mut beyond, mut unreadable) = (vec![], vec![]);
         for entry in &spec.http.allowed_hosts {
@@ -221,6 +239,13 @@ impl Bounds {
     /// How the certificates of an Issuer are compared with their requests: as its spec says, or more strictly.
     pub fn verification(&self, spec: &VerificationSpec) -> Verification {
         Verification { mode: spec.mode.max(self.verification), allow: spec.allow.clone() }
+    }
+
+    /// How the registry of a reference is spoken to; none where it may not be named. In clear text where an entry says so,
+    /// whatever the others say.
+    pub fn registry_scheme(&self, reference: &Reference) -> Option<Scheme> {
+        let of = |scheme| self.registries.iter().any(|bound| bound.covers(scheme, &reference.registry));
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| of(*scheme))
     }
 
     /// Which addresses plugins may reach.

@@ -29,6 +29,7 @@ pub mod object;
 pub mod operator;
 pub mod process;
 pub mod proxy;
+pub mod registry;
 pub mod samples;
 pub mod server;
 pub mod signing_request;

@@ -83,10 +83,13 @@ pub fn plugin(name: &str) -> Vec<u8> {
 }
 
 /// The servers of the tests are on this machine, some without TLS.
-const POLICY: &str = "
-wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ['https://*', 'http://127.0.0.1']}
-wasmClusterIssuers: {allowAddresses: [127.0.0.0/8]}
-";
+const POLICY: &str = r#"
+wasmIssuers:
+  allowAddresses: [127.0.0.0/8]
+  allowedHosts: ["https://*", "http://127.0.0.1"]
+  registries: ["*", "http://127.0.0.1"]
+wasmClusterIssuers: {allowAddresses: [127.0.0.0/8], registries: ["*", "http://127.0.0.1"]}
+"#;
 
 impl Operator {
     /// Install what deploy/ has for it, and start it.

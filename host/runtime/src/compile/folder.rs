@@ -3,143 +3,66 @@
 //! What is read back is run as native code. So the folder is for this user alone, a file's name says for which exact
 //! build of which engine it is, and a file's digest says that it is whole.
 
-use std::fs::{self, DirBuilder, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::SystemTime;
+use std::path::Path;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use wasmtime::Engine;
 
 use super::artifact::Artifact;
 use crate::error::RuntimeError;
-use crate::lock::lock;
-
-const DIGEST: usize = 32;
+use crate::folder::Folder;
 
 /// A folder of artifacts, by the digest of their component.
 pub struct ArtifactFolder {
-    dir: PathBuf,
-    /// The bytes that it may hold.
-    limit: u64,
-    /// Held while there is made room for a file and it is written.
-    writing: Mutex<()>,
+    folder: Folder,
     engine: u64,
 }
 
 impl ArtifactFolder {
-    /// Make a folder within `parent`, which may be a mounted volume with a mode of its own.
+    /// Make a folder within `parent` that holds so many bytes.
     pub fn open(parent: &Path, limit: u64, engine: &Engine) -> Result<Self, RuntimeError> {
         let dir = parent.join("plugins");
-        let unusable = |error: &dyn std::fmt::Display| RuntimeError::CacheDir {
+        let folder = Folder::open(dir.clone(), limit).map_err(|error| RuntimeError::CacheDir {
             path: dir.display().to_string(),
             error: error.to_string(),
-        };
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| unusable(&error))?;
-        let metadata = fs::symlink_metadata(&dir).map_err(|error| unusable(&error))?;
-        if !metadata.is_dir() || metadata.permissions().mode() & 0o077 != 0 {
-            return Err(unusable(&"it is not a folder that only its owner can use (mode 0700)"));
-        }
-        // In a folder of that mode only its owner (or root) can make a file.
-        let probe = dir.join("probe");
-        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(|error| unusable(&error))?;
-
+        })?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher); // with wasmtime's full version
         env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        let engine = hasher.finish();
-        let artifacts = Self { dir: dir.clone(), limit, writing: Mutex::default(), engine };
-        artifacts.tidy().map_err(|error| unusable(&error))?;
-        Ok(artifacts)
+        Ok(Self { folder, engine: hasher.finish() })
     }
 
-    /// What an earlier run left half written, or kept under a larger limit.
-    fn tidy(&self) -> std::io::Result<()> {
-        for (_, _, path) in self.files()? {
-            if path.extension().is_some() {
-                fs::remove_file(path)?;
-            }
-        }
-        self.make_room(0)
-    }
-
-    fn path(&self, sha256: &str) -> PathBuf {
-        self.dir.join(format!("{sha256}-{:016x}", self.engine))
+    fn name(&self, sha256: &str) -> String {
+        format!("{sha256}-{:016x}", self.engine)
     }
 
     /// What was kept for a component, if it is whole.
     pub fn get(&self, sha256: &str) -> Option<Artifact> {
-        let path = self.path(sha256);
-        let mut bytes = fs::read(&path).ok()?;
-        let code = bytes.split_off(DIGEST.min(bytes.len()));
-        if digest(&SHA256, &code).as_ref() != bytes {
-            let _ = fs::remove_file(&path);
-            return None;
-        }
-        // The least recently used go first.
-        let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(Artifact(code))
+        self.folder.get(&self.name(sha256)).map(Artifact)
     }
 
     /// Keep one. That it cannot be kept is no reason not to use it.
     pub fn put(&self, sha256: &str, artifact: &Artifact) {
-        if let Err(error) = self.try_put(sha256, &artifact.0) {
-            tracing::warn!(folder = %self.dir.display(), %error, "a compiled plugin could not be kept");
+        if let Err(error) = self.folder.put(&self.name(sha256), &artifact.0) {
+            tracing::warn!(folder = %self.folder.dir().display(), %error, "a compiled plugin could not be kept");
         }
-    }
-
-    fn try_put(&self, sha256: &str, code: &[u8]) -> std::io::Result<()> {
-        let _writing = lock(&self.writing);
-        let bytes = (DIGEST + code.len()) as u64;
-        if bytes > self.limit {
-            return Ok(()); // all others would have to go, and it would still be too large
-        }
-        self.make_room(bytes)?;
-        let path = self.path(sha256);
-        let unfinished = path.with_extension(format!("{:016x}", rand::random::<u64>()));
-        let mut file = File::create_new(&unfinished)?;
-        let written = file
-            .write_all(digest(&SHA256, code).as_ref())
-            .and_then(|()| file.write_all(code))
-            .and_then(|()| fs::rename(&unfinished, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
-    }
-
-    /// Remove the least recently used until so many more bytes fit.
-    fn make_room(&self, bytes: u64) -> std::io::Result<()> {
-        let mut files = self.files()?;
-        files.sort();
-        let mut held = files.iter().map(|(_, size, _)| size).sum::<u64>();
-        for (_, size, path) in files {
-            if held.saturating_add(bytes) <= self.limit {
-                break;
-            }
-            fs::remove_file(path)?;
-            held = held.saturating_sub(size);
-        }
-        Ok(())
-    }
-
-    /// When each was used last, and its size.
-    fn files(&self) -> std::io::Result<Vec<(SystemTime, u64, PathBuf)>> {
-        let file = |entry: std::io::Result<fs::DirEntry>| {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            Ok((metadata.modified()?, metadata.len(), entry.path()))
-        };
-        fs::read_dir(&self.dir)?.map(file).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::PathBuf;
+    use std::time::SystemTime;
+
     use super::*;
+
+    impl ArtifactFolder {
+        fn path(&self, sha256: &str) -> PathBuf {
+            self.folder.path(&self.name(sha256))
+        }
+    }
 
     fn open(dir: &Path) -> Result<ArtifactFolder, RuntimeError> {
         bounded(dir, 1 << 20)

@@ -84,6 +84,12 @@ impl Grant {
         Ok(Self { entries: entries.collect::<Result<_, _>>()? })
     }
 
+    /// One server, and no other.
+    pub(super) fn of(origin: &Origin) -> Self {
+        let Origin { scheme, host, port } = origin.clone();
+        Self { entries: vec![GrantEntry { scheme, hosts: Hosts::Is(host), port: Some(port) }] }
+    }
+
     /// Whether requests to there are granted.
     pub fn allows(&self, origin: &Origin) -> bool {
         self.entries.iter().any(|entry| entry.allows(origin))

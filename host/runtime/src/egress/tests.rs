@@ -5,6 +5,7 @@ mod caps;
 mod ends;
 mod grant;
 mod headers;
+mod own;
 mod placeholder;
 mod proxy;
 mod reach;

@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wasm_issuer_core::text::clean;
+use wasm_issuer_oci::{InvalidReference, Reference};
 
 use super::ObjectName;
 use super::name::{DATA_KEY_PATTERN, MAX_DATA_KEY};
@@ -18,7 +20,8 @@ pub struct PluginSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
 
-    /// The component is an OCI artifact with one layer of type application/wasm. Not supported by this version.
+    /// The component is an artifact in an OCI registry, with one layer of the type application/wasm:
+    /// `wasm-issuer plugin push` makes such, and so do other tools (docs/oci.md).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
 
@@ -50,15 +53,41 @@ pub struct ConfigMapSource {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSource {
-    /// The reference, such as `registry.example/cfssl:1.2@sha256:...`. With a digest the registry cannot exchange the
-    /// component; a tag alone is resolved again with every check.
+    /// The reference, such as `registry.example/cfssl:1.2@sha256:...`. With a digest, which is the manifest's, nobody can
+    /// exchange the component, and one that was pulled before needs no registry; a tag alone is resolved again with every
+    /// check. The operator's policy says which registries may be named.
     #[schemars(length(min = 1, max = 512), regex(pattern = "^[a-zA-Z0-9][-._:/@a-zA-Z0-9]*$"))]
     pub reference: String,
 
     /// A Secret of type `kubernetes.io/dockerconfigjson` with the registry's credentials, in the namespace in which the
-    /// other Secrets of this Issuer are. Default: none, the artifact is public.
+    /// other Secrets of this Issuer are. Of several entries the one that fits the reference best is used, as Kubernetes
+    /// matches them. Default: none, the artifact is public.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_secret_name: Option<ObjectName>,
+
+    /// A Secret whose key `ca.crt` holds the PEM certificates of the CAs that the registry's certificate must chain to,
+    /// instead of the public ones. Default: the public CAs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_secret_name: Option<ObjectName>,
+}
+
+impl ImageSource {
+    /// The reference, read as container tools read it.
+    pub fn reference(&self) -> Result<Reference, ReferenceError> {
+        self.reference
+            .parse()
+            .map_err(|problem| ReferenceError { reference: clean(&self.reference, 300), problem })
+    }
+}
+
+/// `spec.plugin.image.reference` cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "spec.plugin.image.reference {reference:?}: {problem}; write registry.example/name:tag or registry.example/name@sha256:..."
+)]
+pub struct ReferenceError {
+    reference: String,
+    problem: InvalidReference,
 }
 
 /// The one source that a [`PluginSpec`] names.
@@ -66,7 +95,7 @@ pub struct ImageSource {
 pub enum PluginSource<'a> {
     /// A key of a ConfigMap.
     ConfigMap(&'a ConfigMapSource),
-    /// A component in an OCI registry, which this version does not read.
+    /// A component in an OCI registry.
     Image(&'a ImageSource),
     /// A component in the operator's image.
     Builtin(&'a str),
@@ -104,6 +133,11 @@ impl PluginSpec {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether another component may take the place of this one with no object changing: a tag may move.
+    pub fn may_move(&self) -> bool {
+        self.image.as_ref().is_some_and(|image| !image.reference.contains('@'))
     }
 
     /// The plugin of that name in the operator's image.

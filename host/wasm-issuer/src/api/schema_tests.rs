@@ -111,7 +111,7 @@ fn valid_specs_are_accepted() {
         json!({"builtin": "in-memory-ca"}),
         json!({"configMap": {"name": "cfssl-plugin"}, "sha256": hex()}),
         json!({"configMap": {"name": "cfssl-plugin", "key": "a_B.wasm"}}),
-        json!({"image": {"reference": image, "pullSecretName": "regcred"}}),
+        json!({"image": {"reference": image, "pullSecretName": "regcred", "caBundleSecretName": "root"}}),
         json!({"builtin": "in-memory-ca", "configMap": null, "image": null}),
     ] {
         accepted(json!({"plugin": plugin}));

@@ -18,6 +18,7 @@ mod key;
 mod new;
 mod package;
 mod problem;
+mod registry;
 mod request;
 mod secret;
 mod sign;
@@ -52,6 +53,10 @@ enum Command {
     Certificate(certificate::CertificateArgs),
     /// Print a ConfigMap that holds a plugin.
     Package(package::PackageArgs),
+    /// Write a plugin into an OCI registry.
+    Push(registry::PushArgs),
+    /// Read a plugin from an OCI registry.
+    Pull(registry::PullArgs),
 }
 
 /// At the end of each command's help.
@@ -70,6 +75,8 @@ pub fn run(args: PluginArgs) -> ExitCode {
         Command::Sign(args) => sign::run(*args),
         Command::Certificate(args) => certificate::run(args),
         Command::Package(args) => package::run(args),
+        Command::Push(args) => registry::push(args),
+        Command::Pull(args) => registry::pull(args),
     };
     match result {
         Ok(verdict) => verdict.into(),

@@ -4,6 +4,7 @@ mod api_server;
 mod complaints;
 mod config;
 mod dependency;
+mod images;
 mod kept;
 mod lend;
 mod object;

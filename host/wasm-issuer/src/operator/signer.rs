@@ -14,8 +14,14 @@ use wasm_issuer_runtime::{
 /// A plugin that need not be compiled and where it was found, if there is one.
 pub type Found = Result<Option<(Arc<dyn Loaded>, Cache)>, LoadError>;
 
+/// A plugin that is in use already, if there is one.
+pub type InUse = Result<Option<Arc<dyn Loaded>>, LoadError>;
+
 /// Turns the bytes of components into plugins, on somebody's account. The bytes come from anybody.
 pub trait Loader: Send + Sync {
+    /// The plugin with this SHA-256 (64 hexadecimal digits), if somebody uses it now.
+    fn in_use(self: Arc<Self>, sha256: String, account: Account) -> BoxFuture<'static, InUse>;
+
     /// The plugin with these bytes, if nothing has to be compiled for it, and where it was found.
     fn find(self: Arc<Self>, component: ComponentBytes, account: Account) -> BoxFuture<'static, Found>;
 
@@ -55,6 +61,14 @@ struct PluginSession {
 }
 
 impl Loader for Runtime {
+    fn in_use(self: Arc<Self>, sha256: String, account: Account) -> BoxFuture<'static, InUse> {
+        async move {
+            let plugin = Runtime::in_use(&self, &sha256, &account).await?;
+            Ok(plugin.map(|plugin| plugin as Arc<dyn Loaded>))
+        }
+        .boxed()
+    }
+
     fn find(self: Arc<Self>, component: ComponentBytes, account: Account) -> BoxFuture<'static, Found> {
         async move {
             let found = Runtime::find(&self, &component, &account).await?;

@@ -6,22 +6,26 @@
 
 mod api_server;
 mod audit;
+mod certificates;
 mod http;
 mod issuers;
 mod line;
 pub mod log;
 mod objects;
 mod plugin;
+mod registry;
 mod replica;
 mod rights;
 mod store;
 
 pub use api_server::{Call, Fault, ScriptedApi};
 pub use audit::Paper;
+pub use certificates::ANOTHER_CA;
 pub use issuers::{settings, start_issuers};
 pub use objects::{
     NAMESPACE, Object, SIGNING_REQUESTS, config_map, issuer, request, secret, signing_request,
 };
-pub use plugin::{ANOTHER_CA, Answer, ScriptedLoader, ScriptedSigner};
+pub use plugin::{Answer, ScriptedLoader, ScriptedSigner};
+pub use registry::{INSIDE, Mood, ScriptedRegistry};
 pub use replica::{Replica, Setup};
 pub use rights::{Right, Rights};

@@ -5,6 +5,7 @@ mod causes;
 mod crowds;
 mod events;
 mod health;
+mod images;
 mod issuers;
 mod memory;
 mod metrics;

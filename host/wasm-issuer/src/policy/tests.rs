@@ -46,6 +46,29 @@ fn tenants_may_not_reveal_nor_speak_plain_http_and_admins_may() {
 }
 
 #[test]
+fn registries_are_the_policys_to_allow() {
+    let mut policy = Policy::default();
+    let image = |reference: &str| {
+        let plugin = serde_json::json!({"image": {"reference": reference}});
+        IssuerSpec::new(serde_json::from_value(plugin).unwrap())
+    };
+    assert_eq!(policy.check(Namespaced, &image("r.example:5000/ca:1")), Ok(()));
+    policy.wasm_issuers.registries =
+        ["*.example", "http://localhost:5000"].map(|bound| bound.parse().unwrap()).to_vec();
+    for reference in ["r.example/ca:1", "localhost:5000/ca:1", "no reference"] {
+        assert_eq!(policy.check(Namespaced, &image(reference)), Ok(()), "{reference}");
+    }
+    assert_eq!(
+        refusal(&policy, Namespaced, &image("team/ca:1")),
+        "the operator's policy does not allow the registry docker.io in spec.plugin.image.reference; it allows \
+         *.example, http://localhost:5000 (wasmIssuers.registries in the policy)"
+    );
+    let scheme = |reference: &str| policy.wasm_issuers.registry_scheme(&reference.parse().unwrap());
+    assert_eq!(scheme("r.example/ca:1"), Some(Scheme::Https));
+    assert_eq!(scheme("localhost:5000/ca:1"), Some(Scheme::Http));
+}
+
+#[test]
 fn tenants_may_allow_no_difference_and_admins_may() {
     let mut policy = Policy::default();
     let mut allowing = spec();

@@ -18,6 +18,7 @@ mod cfssl;
 mod conditions;
 mod crash;
 mod doctor;
+mod images;
 mod issuing;
 mod meanwhile;
 mod rbac;

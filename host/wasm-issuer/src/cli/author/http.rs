@@ -69,7 +69,8 @@ fn given(
     Ok(file)
 }
 
-fn read_roots(path: &Path) -> anyhow::Result<Roots> {
+/// The CAs of a PEM file.
+pub fn read_roots(path: &Path) -> anyhow::Result<Roots> {
     let pem = input::read(path, "the CA bundle", input::MAX_TEXT)?;
     Roots::from_pem(&pem, &stand_in("ca-bundle", "ca.crt")).with_context(|| quoted(path).to_string())
 }

@@ -25,6 +25,10 @@ pub struct Budgets {
     /// How much the folder of compiled plugins may hold; the least recently used go. Less than its volume does.
     #[arg(long, default_value = "256Mi", value_name = "QUANTITY")]
     cache_size: Quantity,
+    /// How much the components that were pulled from registries may have in the cache folder, beside the compiled ones; the
+    /// least recently used go.
+    #[arg(long, default_value = "128Mi", value_name = "QUANTITY")]
+    image_cache_size: Quantity,
     /// How much memory the plugins that run may have, beyond 2Mi of their own for each call. The pod's limit must leave room
     /// for it.
     #[arg(long, default_value = "384Mi", value_name = "QUANTITY")]
@@ -56,6 +60,11 @@ impl Budgets {
     /// How much Issuers may keep in memory, in bytes.
     pub fn issuer_memory(&self) -> usize {
         self.issuer_memory.in_memory()
+    }
+
+    /// How much of what was pulled from registries may be kept, in bytes.
+    pub fn image_cache(&self) -> u64 {
+        self.image_cache_size.bytes
     }
 
     /// A runtime within these budgets.

@@ -20,6 +20,10 @@ pub enum Dependency {
     ClientCert,
     /// `spec.verification.caSecretName`
     TrustedCas,
+    /// `spec.plugin.image.pullSecretName`
+    PullSecret,
+    /// `spec.plugin.image.caBundleSecretName`
+    RegistryCa,
 }
 
 /// The versions in which the objects were read. One that could not be read counts as absent.
@@ -29,15 +33,18 @@ impl Dependency {
     /// All that a spec names.
     pub fn of(spec: &IssuerSpec) -> impl Iterator<Item = (Self, Watched, &ObjectName)> {
         let map = spec.plugin.config_map.as_ref().map(|map| (Self::Plugin, Watched::ConfigMap, &map.name));
+        let image = spec.plugin.image.as_ref();
+        // The plugin's last: where they are missing, what it uses was read.
         let secrets = [
-            (Self::AuthSecret, &spec.auth_secret_name),
-            (Self::CaBundle, &spec.http.ca_bundle_secret_name),
-            (Self::ClientCert, &spec.http.client_cert_secret_name),
-            (Self::TrustedCas, &spec.verification.ca_secret_name),
+            (Self::AuthSecret, spec.auth_secret_name.as_ref()),
+            (Self::CaBundle, spec.http.ca_bundle_secret_name.as_ref()),
+            (Self::ClientCert, spec.http.client_cert_secret_name.as_ref()),
+            (Self::TrustedCas, spec.verification.ca_secret_name.as_ref()),
+            (Self::PullSecret, image.and_then(|image| image.pull_secret_name.as_ref())),
+            (Self::RegistryCa, image.and_then(|image| image.ca_bundle_secret_name.as_ref())),
         ];
-        let secrets = secrets
-            .into_iter()
-            .filter_map(|(dependency, name)| Some((dependency, Watched::Secret, name.as_ref()?)));
+        let secrets =
+            secrets.into_iter().filter_map(|(dependency, name)| Some((dependency, Watched::Secret, name?)));
         map.into_iter().chain(secrets)
     }
 
@@ -49,11 +56,13 @@ impl Dependency {
             Self::CaBundle => "spec.http.caBundleSecretName",
             Self::ClientCert => "spec.http.clientCertSecretName",
             Self::TrustedCas => "spec.verification.caSecretName",
+            Self::PullSecret => "spec.plugin.image.pullSecretName",
+            Self::RegistryCa => "spec.plugin.image.caBundleSecretName",
         }
     }
 }
 
-/// Whether all Secrets were read in the same versions.
+/// Whether all Secrets that the plugin uses were read in the same versions. Those that it is pulled with are not among them.
 pub fn same_secrets(old: &Versions, new: &Versions) -> bool {
     let secrets =
         [Dependency::AuthSecret, Dependency::CaBundle, Dependency::ClientCert, Dependency::TrustedCas];

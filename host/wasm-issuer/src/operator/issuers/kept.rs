@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::verify::TrustedCas;
+use wasm_issuer_oci::DockerConfig;
 use wasm_issuer_runtime::egress::{ClientIdentity, Roots, ValueLocation};
 use wasm_issuer_runtime::{IssuerMemory, IssuerShare, Owner, Secret, SecretData, Turns};
 
@@ -58,6 +59,10 @@ pub struct Used {
     pub roots: Option<Roots>,
     /// Who the plugin is to servers.
     pub client_identity: Option<ClientIdentity>,
+    /// The credentials for registries.
+    pub pull: Option<DockerConfig>,
+    /// The CAs of the registry.
+    pub registry_roots: Option<Roots>,
 }
 
 impl KeptSecrets {
@@ -142,9 +147,18 @@ fn used(field: Dependency, secret: SecretData) -> Result<(Used, usize), CheckFai
             (Used { trusted, ..Used::default() }, size)
         }
         Dependency::CaBundle => {
-            let (pem, location) = value(&secret, "ca.crt", field)?;
-            let roots = Roots::from_pem(pem, &location).map_err(CheckFailure::passing)?;
-            (Used { roots: Some(roots), ..Used::default() }, 2 * pem.len())
+            let (roots, size) = roots(&secret, field)?;
+            (Used { roots: Some(roots), ..Used::default() }, size)
+        }
+        Dependency::PullSecret => {
+            let (json, location) = value(&secret, ".dockerconfigjson", field)?;
+            let config = DockerConfig::parse(json);
+            let config = config.map_err(|error| CheckFailure::passing(format!("{location}: {error}")))?;
+            (Used { pull: Some(config), ..Used::default() }, 2 * json.len())
+        }
+        Dependency::RegistryCa => {
+            let (roots, size) = roots(&secret, field)?;
+            (Used { registry_roots: Some(roots), ..Used::default() }, size)
         }
         Dependency::ClientCert => {
             let (chain, chain_location) = value(&secret, "tls.crt", field)?;
@@ -155,6 +169,11 @@ fn used(field: Dependency, secret: SecretData) -> Result<(Used, usize), CheckFai
             (Used { client_identity: Some(identity), ..Used::default() }, size)
         }
     })
+}
+
+fn roots(secret: &SecretData, field: Dependency) -> Result<(Roots, usize), CheckFailure> {
+    let (pem, location) = value(secret, "ca.crt", field)?;
+    Ok((Roots::from_pem(pem, &location).map_err(CheckFailure::passing)?, 2 * pem.len()))
 }
 
 fn value<'a>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::verify::TrustedCas;
 use wasm_issuer_runtime::Secret;
-use wasm_issuer_runtime::egress::{Grant, HttpGrant};
+use wasm_issuer_runtime::egress::{Grant, HttpGrant, Roots};
 
 use super::dependency::{Dependency, Versions};
 use super::kept::{KeptSecret, KeptSecrets, Named};
@@ -22,8 +22,22 @@ pub struct Lent {
     pub trusted: TrustedCas,
     /// What the plugin may reach over HTTP, and as whom.
     pub http: HttpGrant,
+    /// How the plugin's registry is reached, where it is in one.
+    pub registry: RegistryAccess,
     /// Where all of it is from, which is to be kept as long as it is used.
     pub kept: Vec<Arc<KeptSecret>>,
+}
+
+/// How a registry is reached on behalf of an Issuer.
+pub struct RegistryAccess {
+    /// The namespace and the name of the Secret with the credentials, where one is named.
+    pub pull_secret: Option<String>,
+    /// What is kept of it.
+    pub pull: Option<Arc<KeptSecret>>,
+    /// The CAs in place of the public ones.
+    pub roots: Option<Roots>,
+    /// What the policy allows.
+    pub bounds: Bounds,
 }
 
 /// Read what a spec names besides the plugin. Notes in `read` the versions of what it read.
@@ -68,7 +82,15 @@ pub async fn lend(
         return Err(failure);
     }
     let used = || kept.iter().map(|kept| &kept.used);
+    let pull_secret = spec.plugin.image.as_ref().and_then(|image| image.pull_secret_name.as_ref());
+    let registry = RegistryAccess {
+        pull_secret: pull_secret.map(|name| format!("{}/{name}", place.namespace)),
+        pull: kept.iter().find(|kept| kept.used.pull.is_some()).cloned(),
+        roots: used().find_map(|used| used.registry_roots.clone()),
+        bounds: bounds.clone(),
+    };
     Ok(Lent {
+        registry,
         secret: used().find_map(|used| used.secret.clone()),
         trusted: used().fold(TrustedCas::default(), |all, used| all.and(&used.trusted)),
         http: HttpGrant {

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Span, info, instrument};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_runtime::{Cache, ComponentBytes, FairSlot};
+use wasm_issuer_runtime::{Cache, FairSlot};
 
 use super::dependency::{Dependency, Versions};
+use super::images::Images;
+use super::lend::RegistryAccess;
 use super::place::Place;
 use super::refusals::Refusals;
-use super::sources::Sources;
+use super::sources::{FoundComponent, Sources};
 use super::watches::Version;
 use crate::api::{IssuerKind, PluginSource, PluginSpec};
 use crate::operator::metrics::{Metrics, PluginLoad};
@@ -27,6 +29,7 @@ use crate::policy::CurrentPolicy;
 pub struct Plugins {
     loader: Arc<dyn Loader>,
     sources: Sources,
+    images: Images,
     policy: CurrentPolicy,
     /// The digest whose turn to compile was the last one to end.
     compiled: watch::Sender<String>,
@@ -34,11 +37,12 @@ pub struct Plugins {
     metrics: Arc<Metrics>,
 }
 
-/// A plugin's bytes that are as pinned and allowed, and their source as people call it.
-struct Candidate {
-    component: ComponentBytes,
-    source: String,
-    room: FairSlot,
+/// What is read of a plugin.
+enum Content {
+    /// It is in use, so that its bytes are of no interest.
+    InUse(Plugin),
+    /// Its bytes, which are as pinned and allowed.
+    Bytes(FoundComponent),
 }
 
 /// A plugin, and its source as people call it.
@@ -55,11 +59,12 @@ impl Plugins {
     pub fn new(
         loader: Arc<dyn Loader>,
         sources: Sources,
+        images: Images,
         policy: CurrentPolicy,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (compiled, refusals) = (watch::channel(String::new()).0, Refusals::default());
-        Self { loader, sources, policy, compiled, refusals, metrics }
+        Self { loader, sources, images, policy, compiled, refusals, metrics }
     }
 
     /// Load what a spec asks for. Returns it with its source as people call it; notes in `read` the version of what it
@@ -69,15 +74,16 @@ impl Plugins {
         &self,
         spec: &PluginSpec,
         place: &Place<'_>,
+        access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Plugin, CheckFailure> {
-        let loaded = self.find_or_compile(spec, place, read).await;
+        let loaded = self.find_or_compile(spec, place, access, read).await;
         self.metrics.loaded_plugin(loaded.as_ref().map_or(PluginLoad::Failed, |(_, load)| *load));
         loaded.map(|(plugin, _)| plugin)
     }
 
-    /// What is wrong with a plugin, as far as that is known without compiling it. Notes in `read` the same as
-    /// [`Plugins::load`].
+    /// What is wrong with a plugin, as far as that is known without compiling it, and without a registry: for that the
+    /// Secrets must be there. Notes in `read` the same as [`Plugins::load`].
     pub async fn look(
         &self,
         spec: &PluginSpec,
@@ -85,20 +91,26 @@ impl Plugins {
         read: &mut Versions,
     ) -> Result<(), CheckFailure> {
         begin(spec, read);
-        self.read(spec, place, read).await.map(drop)
+        let found = match spec.source().map_err(CheckFailure::permanent)? {
+            PluginSource::ConfigMap(source) => self.sources.config_map(source, place, read).await?,
+            PluginSource::Builtin(name) => self.sources.builtin(name, place).await?,
+            PluginSource::Image(_) => return Ok(()),
+        };
+        self.admit_found(spec, place, &found)
     }
 
     async fn find_or_compile(
         &self,
         spec: &PluginSpec,
         place: &Place<'_>,
+        access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<(Plugin, PluginLoad), CheckFailure> {
         begin(spec, read);
         loop {
             let mut compiled = self.compiled.subscribe();
             let started = Instant::now();
-            let found = self.find(spec, place, read).await;
+            let found = self.find(spec, place, access, read).await;
             self.metrics.looked_for_plugin(started.elapsed());
             let sha256 = match found? {
                 Found::Plugin(plugin, cache) => return Ok((plugin, PluginLoad::Found(cache))),
@@ -106,7 +118,7 @@ impl Plugins {
             };
             tokio::select! {
                 turn = self.loader.clone().turn(place.owner.clone()) => {
-                    let plugin = self.compile(turn, spec, place, read).await?;
+                    let plugin = self.compile(turn, spec, place, access, read).await?;
                     return Ok((plugin, PluginLoad::Compiled));
                 }
                 // By somebody else: it may be found now, or is known to be of no use.
@@ -120,9 +132,14 @@ impl Plugins {
         &self,
         spec: &PluginSpec,
         place: &Place<'_>,
+        access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Found, CheckFailure> {
-        let Candidate { component, source, room: _room } = self.read(spec, place, read).await?;
+        let FoundComponent { component, source, room: _room } =
+            match self.read(spec, place, access, read).await? {
+                Content::InUse(plugin) => return Ok(Found::Plugin(plugin, Cache::Memory)),
+                Content::Bytes(found) => found,
+            };
         let sha256 = component.sha256().to_owned();
         match self.loader.clone().find(component, place.account()).await {
             Ok(Some((plugin, cache))) => Ok(Found::Plugin((plugin, source), cache)),
@@ -137,10 +154,14 @@ impl Plugins {
         turn: FairSlot,
         spec: &PluginSpec,
         place: &Place<'_>,
+        access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Plugin, CheckFailure> {
         // What is being compiled is one component at a time, and needs no room among those that wait.
-        let Candidate { component, source, .. } = self.read(spec, place, read).await?;
+        let FoundComponent { component, source, .. } = match self.read(spec, place, access, read).await? {
+            Content::InUse(plugin) => return Ok(plugin),
+            Content::Bytes(found) => found,
+        };
         let sha256 = component.sha256().to_owned();
         let began = Instant::now();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
@@ -157,14 +178,40 @@ impl Plugins {
         &self,
         spec: &PluginSpec,
         place: &Place<'_>,
+        access: &RegistryAccess,
         read: &mut Versions,
-    ) -> Result<Candidate, CheckFailure> {
-        let source: PluginSource<'_> = spec.source().map_err(CheckFailure::permanent)?;
-        let found = self.sources.component(source, place, read).await?;
+    ) -> Result<Content, CheckFailure> {
+        let found = match spec.source().map_err(CheckFailure::permanent)? {
+            PluginSource::ConfigMap(source) => self.sources.config_map(source, place, read).await?,
+            PluginSource::Builtin(name) => self.sources.builtin(name, place).await?,
+            PluginSource::Image(source) => {
+                let located = self.images.locate(source, place, access).await?;
+                let (name, sha256) = (located.to_string(), located.sha256());
+                // By what its manifest says, before it is pulled.
+                self.admit(spec, place.kind, sha256).map_err(|error| refused(&name, &error))?;
+                if located.is_known {
+                    let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;
+                    if let Some(plugin) = in_use.map_err(|error| refused(&name, &error))? {
+                        Span::current().record("plugin", &name);
+                        return Ok(Content::InUse((plugin, name)));
+                    }
+                }
+                self.images.component(&located, place, access).await?
+            }
+        };
+        self.admit_found(spec, place, &found)?;
+        Ok(Content::Bytes(found))
+    }
+
+    fn admit_found(
+        &self,
+        spec: &PluginSpec,
+        place: &Place<'_>,
+        found: &FoundComponent,
+    ) -> Result<(), CheckFailure> {
         Span::current().record("plugin", &found.source);
-        self.admit(spec, place.kind, found.component.sha256())
-            .map_err(|error| refused(&found.source, &error))?;
-        Ok(Candidate { component: found.component, source: found.source, room: found.room })
+        let admitted = self.admit(spec, place.kind, found.component.sha256());
+        admitted.map_err(|error| refused(&found.source, &error))
     }
 
     /// Before it is compiled: what may not run is not even looked into.

@@ -14,13 +14,15 @@ use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginF
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::verify::Verification;
 use wasm_issuer_core::keys::EphemeralKeys;
+use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{
-    Breakage, CallError, CallLimits, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit, Turns,
+    Breakage, CallError, CallLimits, Folder, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit, Turns,
 };
 
 use super::api_server::ApiServer;
 use super::config::ObservedConfig;
 use super::dependency::{Versions, same_secrets};
+use super::images::Images;
 use super::kept::KeptSecrets;
 use super::lend::{Lent, lend};
 use super::object::ObservedIssuer;
@@ -50,6 +52,10 @@ pub struct Settings {
     pub memory: IssuerMemory,
     /// For what takes long to read.
     pub turns: Turns,
+    /// The way to registries.
+    pub egress: EgressConfig,
+    /// Where what is pulled from them is kept, if anywhere.
+    pub image_folder: Option<Folder>,
 }
 
 /// Turns the specs of all Issuers into something that can sign.
@@ -112,8 +118,10 @@ pub struct Preparation {
 impl Preparer {
     pub fn new(api: ApiServer, loader: Arc<dyn Loader>, settings: Settings, reporter: Reporter) -> Self {
         let sources = Sources::new(api.clone(), settings.builtin_dir, settings.turns.clone());
+        let images = Images::new(settings.egress, settings.image_folder, settings.turns.clone());
+        let (policy, metrics) = (settings.policy.clone(), reporter.metrics.clone());
         Self {
-            plugins: Plugins::new(loader, sources.clone(), settings.policy.clone(), reporter.metrics.clone()),
+            plugins: Plugins::new(loader, sources.clone(), images, policy, metrics),
             api,
             sources,
             secrets: KeptSecrets::new(settings.memory.clone(), settings.turns),
@@ -222,7 +230,7 @@ impl Preparer {
                 return Err(looked.err().into_iter().fold(failure, CheckFailure::and));
             }
         };
-        let (plugin, source) = self.plugins.load(&spec.plugin, &place, read).await?;
+        let (plugin, source) = self.plugins.load(&spec.plugin, &place, &lent.registry, read).await?;
         let unchanged = before.filter(|old| {
             old.generation == object.state.generation
                 && old.bounds == *bounds

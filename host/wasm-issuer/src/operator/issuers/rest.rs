@@ -2,7 +2,7 @@
 //!
 //! A call costs half a millisecond, whatever the plugin does in it: ten thousand Issuers of the default `checkInterval`
 //! would keep a tenth of a processor busy. What a plugin without a server to ask says of an Issuer depends on what the
-//! Issuer names, all of which is watched, and on the time: a CA's certificate expires. Its requests say so at once, and
+//! Issuer names, all of which is watched (but for a tag in a registry), and on the time: a CA's certificate expires. Its requests say so at once, and
 //! have it checked.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Rest {
 impl Rest {
     /// After a check that passed. `jitter`, a number from 0 to 1, spreads the checks of Issuers made together.
     pub fn after_check(spec: &IssuerSpec, jitter: f64) -> Self {
-        let reaches_a_server = !spec.http.allowed_hosts.is_empty();
+        let reaches_a_server = !spec.http.allowed_hosts.is_empty() || spec.plugin.may_move();
         let until = || Instant::now() + LONGEST.mul_f64(0.5 + 0.5 * jitter);
         Self { until: (!reaches_a_server).then(until) }
     }

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
+use wasm_issuer_oci::IdentityToken;
+
+use crate::api::ReferenceError;
 
 /// How many keys a Secret may have: their values are looked for in all that plugins write, one after the other.
 pub const MAX_KEYS: usize = 256;
@@ -83,9 +86,30 @@ pub enum SourceError {
         /// The names that there are.
         found: String,
     },
-    /// A source that this version does not read.
-    #[error("spec.plugin.image is not supported by this version: use configMap or builtin")]
-    ImageUnsupported,
+    /// A reference that is none.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The registry, or what is in it.
+    #[error("image {reference} (spec.plugin.image.reference): {error}{fix}")]
+    Image {
+        /// In full.
+        reference: String,
+        /// What went wrong there.
+        error: wasm_issuer_oci::Error,
+        /// What would mend it, with `; ` in front, where that can be told.
+        fix: String,
+    },
+    /// An entry of the pull Secret that is of no use.
+    #[error(r#"Secret "{secret}" (named by spec.plugin.image.pullSecretName): {error}"#)]
+    PullSecret {
+        /// Its namespace and name.
+        secret: String,
+        /// What is wrong with the entry.
+        error: IdentityToken,
+    },
+    /// A policy that has changed since the spec was judged.
+    #[error("the operator's policy does not allow the registry {0}")]
+    RegistryForbidden(String),
     /// The API server did not answer, or has trouble of its own.
     #[error("could not read {what}: {error}")]
     Unanswered {
@@ -109,6 +133,7 @@ impl From<SourceError> for CheckFailure {
     fn from(error: SourceError) -> Self {
         match error {
             SourceError::Unanswered { .. } => Self::unknown(error),
+            SourceError::Reference(error) => Self::permanent(error),
             _ => Self::passing(error),
         }
     }

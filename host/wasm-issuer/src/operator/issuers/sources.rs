@@ -21,7 +21,7 @@ use super::dependency::{Dependency, Versions};
 use super::place::Place;
 use super::source_error::{MAX_KEYS, SourceError};
 use super::watches::Version;
-use crate::api::{ConfigMapSource, PluginSource};
+use crate::api::ConfigMapSource;
 use crate::operator::read::{ReadError, in_time};
 
 /// How many components are in memory at a time before they are compiled or found: what is gzip may be large.
@@ -58,21 +58,9 @@ impl Sources {
         Self { api, builtins, turns, rooms: FairSlots::new(ROOMS) }
     }
 
-    /// Read a plugin, when there is room for its bytes. Notes in `read` the version of what it read, also of a ConfigMap that turns out to be of no use.
-    pub async fn component(
-        &self,
-        source: PluginSource<'_>,
-        place: &Place<'_>,
-        read: &mut Versions,
-    ) -> Result<FoundComponent, SourceError> {
-        match source {
-            PluginSource::ConfigMap(source) => self.config_map(source, place, read).await,
-            PluginSource::Builtin(name) => self.builtin(name, place).await,
-            PluginSource::Image(_) => Err(SourceError::ImageUnsupported),
-        }
-    }
-
-    async fn config_map(
+    /// Read a plugin in a ConfigMap, when there is room for its bytes. Notes in `versions` which version it read, also of one
+    /// that turns out to be of no use.
+    pub async fn config_map(
         &self,
         source: &ConfigMapSource,
         place: &Place<'_>,
@@ -90,7 +78,7 @@ impl Sources {
         let (what, bytes) = (source.clone(), json.len());
         let read = move || {
             let map: ConfigMap = parse(&json, || what_is("ConfigMap", &namespace, &name))?;
-            Ok((Version::of(Some(&map)), plugin_bytes(map, namespace, name, key)))
+            Ok::<_, SourceError>((Version::of(Some(&map)), plugin_bytes(map, namespace, name, key)))
         };
         let (version, packed) = self.turns.compute_of(bytes, &place.owner, read).await?;
         versions.insert(Dependency::Plugin, version);
@@ -122,7 +110,8 @@ impl Sources {
         Ok(Some((bytes, room)))
     }
 
-    async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
+    /// Read a plugin in the folder of builtin ones, when there is room for its bytes.
+    pub async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
         let room = self.rooms.acquire(&place.owner).await;
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();

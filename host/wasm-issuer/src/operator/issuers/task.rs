@@ -188,7 +188,8 @@ impl IssuerTask {
         let observed = self.current.clone();
         let before = self.prepared.clone();
         let was_refused = self.refused.is_some();
-        let due = due && self.dependencies.are_known();
+        // What serves is checked as it is only where nothing else can have changed.
+        let due = due && self.dependencies.are_known() && !observed.spec.plugin.may_move();
         let mut newer = self.object.clone();
         let preparation = Box::pin(async {
             match before {

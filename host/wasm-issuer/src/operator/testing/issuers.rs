@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
+use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use super::api_server::ScriptedApi;
@@ -33,6 +34,8 @@ pub fn settings(policy: CurrentPolicy, memory: IssuerMemory) -> Settings {
         policy,
         memory,
         turns: Turns::at_a_time(1).unwrap(),
+        egress: EgressConfig::default(),
+        image_folder: None,
     }
 }
 

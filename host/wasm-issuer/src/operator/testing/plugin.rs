@@ -1,15 +1,10 @@
 //! Plugins that answer as a test says.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
-};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
@@ -17,8 +12,8 @@ use wasm_issuer_runtime::{
     Account, Breakage, Cache, CallError, ComponentBytes, FairSlot, FairSlots, LoadError, Owner, SessionInit,
 };
 
-use super::objects::{KEY, params};
-use crate::operator::signer::{Found, Loaded, Loader, Signer};
+use super::certificates::{certificate, certificate_in_text, certificate_with_another_ca, forgery};
+use crate::operator::signer::{Found, InUse, Loaded, Loader, Signer};
 
 /// One answer of `sign` or `check`.
 pub struct Answer {
@@ -219,7 +214,7 @@ impl ScriptedLoader {
         if self.0.uncompiled.lock().unwrap().contains_key(&name) {
             return None;
         }
-        let sha256 = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes()));
+        let sha256 = ComponentBytes::new(name.clone().into()).sha256().to_owned();
         Some(Arc::new(ScriptedPlugin { sha256, signer: self.plugin(&name) }))
     }
 }
@@ -237,6 +232,12 @@ struct ScriptedPlugin {
 }
 
 impl Loader for ScriptedLoader {
+    fn in_use(self: Arc<Self>, sha256: String, _: Account) -> BoxFuture<'static, InUse> {
+        let is_it = |name: &String| ComponentBytes::new(name.clone().into()).sha256() == sha256;
+        let name = self.0.signers.lock().unwrap().keys().find(|name| is_it(name)).cloned();
+        async move { Ok(name.and_then(|name| self.found(name))) }.boxed()
+    }
+
     fn find(self: Arc<Self>, component: ComponentBytes, _: Account) -> BoxFuture<'static, Found> {
         async move { Ok(self.found(name(&component)?).map(|plugin| (plugin, Cache::Memory))) }.boxed()
     }
@@ -293,58 +294,4 @@ impl Signer for ScriptedSession {
     fn sign<'a>(&'a self, request: &'a SignRequest) -> BoxFuture<'a, Result<Signed, CallError>> {
         self.signer.sign(request)
     }
-}
-
-struct Ca {
-    certificate: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-static CA: LazyLock<Ca> = LazyLock::new(|| {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "Scripted CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap().pem();
-    Ca { certificate, issuer: Issuer::new(params, key) }
-});
-
-/// A new certificate for the tests' requests.
-fn certificate() -> Signed {
-    signed(params())
-}
-
-fn forgery() -> Signed {
-    let mut params = params();
-    params.subject_alt_names.push(SanType::DnsName("evil.example.com".try_into().unwrap()));
-    signed(params)
-}
-
-fn certificate_with_another_ca() -> Signed {
-    let Signed { chain, ca } = certificate();
-    Signed { chain, ca: ca.map(|ca| ANOTHER_CA.clone() + &ca) }
-}
-
-fn certificate_in_text() -> Signed {
-    let Signed { chain, ca } = certificate();
-    Signed { chain: "Text is ignored.\n".repeat(2_000) + &chain, ca }
-}
-
-/// A CA certificate, PEM, that has signed nothing.
-pub static ANOTHER_CA: LazyLock<String> = LazyLock::new(|| {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Another CA");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.serial_number = Some(7.into());
-    params.self_signed(&*KEY).unwrap().pem()
-});
-
-/// A certificate with a serial number of its own.
-fn signed(mut params: CertificateParams) -> Signed {
-    static SERIALS: AtomicU64 = AtomicU64::new(1);
-    params.serial_number = Some(SERIALS.fetch_add(1, Ordering::Relaxed).into());
-    let leaf = params.signed_by(&*KEY, &CA.issuer).unwrap().pem();
-    Signed { chain: leaf, ca: Some(CA.certificate.clone()) }
 }

@@ -7,7 +7,7 @@ use wasm_issuer_core::issuance::condition::READY;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{IssuerMemory, Turns};
 
-use wasm_issuer_runtime::FairBytes;
+use wasm_issuer_runtime::{FairBytes, Folder};
 
 use crate::api::{IssuerKey, IssuerKind};
 use crate::operator::audit::Audit;
@@ -20,9 +20,10 @@ use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::{IssuerEntry, Registry};
 use crate::operator::requests::{Limits, Requests, Signing};
 use crate::operator::testing::{
-    Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, config_map, issuer, request, settings,
+    Call, NAMESPACE, Object, ScriptedApi, ScriptedLoader, ScriptedRegistry, config_map, issuer, request,
+    settings,
 };
-use crate::policy::Policy;
+use crate::policy::{Policy, RegistryBound};
 
 pub const CHECKED: &str = "True Checked: Succeeded checking the issuer";
 pub const ISSUED: &str = "True Issued: Succeeded signing the CertificateRequest";
@@ -47,6 +48,20 @@ impl Bench {
     /// The Issuers' side alone.
     pub fn start(prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader)) -> Self {
         Self::run(prepare, false, IssuerMemory::unlimited(), Namespaces::All)
+    }
+
+    /// The Issuers' side alone, with this registry in clear text, and a folder for what is pulled.
+    pub fn pulling(
+        registry: &ScriptedRegistry,
+        folder: Option<Folder>,
+        prepare: impl FnOnce(&ScriptedApi, &Object),
+    ) -> Self {
+        let mut policy = Policy::default();
+        let anywhere: RegistryBound = "http://*".parse().unwrap();
+        policy.wasm_issuers.registries = vec![anywhere];
+        let egress = registry.egress();
+        let edit = |settings: Settings| Settings { egress, image_folder: folder, ..settings };
+        Self::run_with(|api, ca, _| prepare(api, ca), false, IssuerMemory::unlimited(), policy, edit)
     }
 
     /// Both sides.
@@ -76,6 +91,17 @@ impl Bench {
         memory: IssuerMemory,
         namespaces: Namespaces,
     ) -> Self {
+        let edit = |settings: Settings| Settings { namespaces, ..settings };
+        Self::run_with(prepare, with_requests, memory, Policy::default(), edit)
+    }
+
+    fn run_with(
+        prepare: impl FnOnce(&ScriptedApi, &Object, &ScriptedLoader),
+        with_requests: bool,
+        memory: IssuerMemory,
+        policy: Policy,
+        edit: impl FnOnce(Settings) -> Settings,
+    ) -> Self {
         let (api, plugins) = (ScriptedApi::new(), ScriptedLoader::default());
         let (ca, value) = issuer("ca");
         api.put(&ca, value);
@@ -85,8 +111,9 @@ impl Bench {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
-        let (policy, current) = watch::channel(Arc::new(Policy::default()));
-        let settings = Settings { namespaces: namespaces.clone(), ..settings(current, memory) };
+        let (policy, current) = watch::channel(Arc::new(policy));
+        let settings = edit(settings(current, memory));
+        let namespaces = settings.namespaces.clone();
         let (loader, turns) = (Arc::new(plugins.clone()), settings.turns.clone());
         let leadership = Leadership::alone();
         let issuers = Issuers::new(

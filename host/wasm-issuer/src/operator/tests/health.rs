@@ -7,21 +7,19 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use wasm_issuer_core::issuance::backoff::Backoff;
-use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
-use wasm_issuer_runtime::{FairBytes, IssuerMemory, Turns};
+use wasm_issuer_runtime::{FairBytes, IssuerMemory};
 
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::{Synced, alive};
-use crate::operator::issuers::{Issuers, Settings};
+use crate::operator::issuers::Issuers;
 use crate::operator::leadership::Leadership;
 use crate::operator::metrics::Metrics;
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Registry;
 use crate::operator::requests::{Limits, Requests, Signing};
-use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader};
+use crate::operator::testing::{Call, Fault, ScriptedApi, ScriptedLoader, settings};
 use crate::policy::PolicyFile;
 
 /// Whatever the API server does. A loop without a beat would be taken for one that stands still.
@@ -33,18 +31,7 @@ async fn loops_with_nothing_to_do_come_round() {
     let (registry, changes) = Registry::new();
     let metrics = Arc::new(Metrics::new());
     let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
-    let settings = Settings {
-        namespaces: Namespaces::All,
-        builtin_dir: "/nowhere".into(),
-        cluster_resource_namespace: "operator".to_owned(),
-        retry: RetryPolicy {
-            max_duration: Duration::from_secs(3600),
-            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
-        },
-        policy: PolicyFile::none().policy(),
-        memory: IssuerMemory::unlimited(),
-        turns: Turns::at_a_time(1).unwrap(),
-    };
+    let settings = settings(PolicyFile::none().policy(), IssuerMemory::unlimited());
     let loader = Arc::new(ScriptedLoader::default());
     let turns = settings.turns.clone();
     let issuers = Issuers::new(

@@ -1,0 +1,320 @@
+//! A registry, as far as one repository of it is concerned: who we are there, and what is read.
+
+use std::str::FromStr as _;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use wasm_issuer_core::text::clean;
+use zeroize::Zeroizing;
+
+use crate::challenge::Challenge;
+use crate::digest::{Digest, Hashing};
+use crate::docker_config::{Credentials, Wiped};
+use crate::error::{Answer, Error};
+use crate::manifest::{self, Layer, Manifest};
+use crate::reference::Reference;
+use crate::transport::{Body, Http};
+
+/// More than the manifest of any component has.
+const MAX_MANIFEST: usize = 256 << 10;
+/// More than any token, or any error, has.
+const MAX_TEXT: usize = 64 << 10;
+/// A registry sends on to where it keeps its layers, and that maybe to a mirror.
+const MAX_REDIRECTS: usize = 3;
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// How a registry is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP over TLS.
+    Https,
+    /// HTTP without TLS: anybody on the way can read credentials, and change what has no digest.
+    Http,
+}
+
+/// What a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To read.
+    Pull,
+    /// To read and to write.
+    Push,
+}
+
+/// One repository of a registry.
+pub struct Registry<H> {
+    http: H,
+    /// `https://host[:port]`
+    origin: String,
+    pub(crate) repository: String,
+    access: Access,
+    credentials: Option<Credentials>,
+    /// What the registry is told of us, since it asked.
+    authorization: Option<HeaderValue>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<Wiped>,
+    access_token: Option<Wiped>,
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<ErrorOfRegistry>,
+}
+
+#[derive(Deserialize)]
+struct ErrorOfRegistry {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl<H: Http> Registry<H> {
+    /// The repository of a reference. Nothing is sent yet; credentials are only sent when they are asked for.
+    pub fn new(
+        http: H,
+        reference: &Reference,
+        scheme: Scheme,
+        credentials: Option<Credentials>,
+        access: Access,
+    ) -> Self {
+        let scheme = match scheme {
+            Scheme::Https => "https",
+            Scheme::Http => "http",
+        };
+        Self {
+            http,
+            origin: format!("{scheme}://{}", reference.server()),
+            repository: reference.repository.clone(),
+            access,
+            credentials,
+            authorization: None,
+        }
+    }
+
+    /// Which manifest a tag stands for now.
+    pub async fn resolve(&mut self, tag: &str) -> Result<Digest, Error> {
+        let url = self.url(&format!("manifests/{tag}"))?;
+        let response = self.get(Method::HEAD, &url, Some(manifest::ACCEPT)).await?;
+        let told = response.headers().get(CONTENT_DIGEST).and_then(|it| it.to_str().ok()?.parse().ok());
+        match told {
+            Some(digest) => Ok(digest),
+            // It need not say.
+            None => {
+                let response = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
+                Ok(Digest::of(&read(response, MAX_MANIFEST).await?))
+            }
+        }
+    }
+
+    /// The manifest with this digest.
+    pub async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
+        let url = self.url(&format!("manifests/{digest}"))?;
+        let response = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
+        let json = read(response, MAX_MANIFEST).await?;
+        is(digest, Digest::of(&json), json.len())?;
+        Ok(Manifest::parse(&json)?)
+    }
+
+    /// The bytes of a layer, if there are no more than `limit`. `progress` is told how many have come.
+    pub async fn layer(
+        &mut self,
+        layer: &Layer,
+        limit: usize,
+        progress: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<Vec<u8>, Error> {
+        let size = usize::try_from(layer.size).ok().filter(|size| *size <= limit);
+        let too_large = Error::TooLarge { size: layer.size, limit: limit as u64 };
+        let size = size.ok_or(too_large)?;
+        let url = self.url(&format!("blobs/{}", layer.digest))?;
+        let response = self.get(Method::GET, &url, None).await?;
+        let mut body = response.into_body();
+        let (mut bytes, mut hashing) = (Vec::with_capacity(size), Hashing::default());
+        let other = |found: String| Err(Error::OtherBytes { wanted: layer.digest.clone(), found });
+        while let Some(chunk) = body.next().await.transpose()? {
+            if bytes.len() + chunk.len() > size {
+                return other(format!("more than the {size} bytes that its manifest names"));
+            }
+            bytes.extend_from_slice(&chunk);
+            hashing.add(&chunk);
+            progress(bytes.len());
+        }
+        is(&layer.digest, hashing.end(), bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// The URL of something in the repository.
+    pub(crate) fn url(&self, rest: &str) -> Result<Uri, Error> {
+        let url = format!("{}/v2/{}/{rest}", self.origin, self.repository);
+        url.parse().map_err(|_| Error::Redirect("the reference makes no URL"))
+    }
+
+    /// Ask for something, wherever the registry sends us.
+    async fn get(
+        &mut self,
+        method: Method,
+        url: &Uri,
+        accept: Option<&str>,
+    ) -> Result<Response<Body>, Error> {
+        let mut url = url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = request(&method, &url, Bytes::new());
+            if let Some(accept) = accept.and_then(|it| HeaderValue::from_str(it).ok()) {
+                request.headers_mut().insert(ACCEPT, accept);
+            }
+            let response = self.send(request).await?;
+            match response.status() {
+                StatusCode::MOVED_PERMANENTLY
+                | StatusCode::FOUND
+                | StatusCode::SEE_OTHER
+                | StatusCode::TEMPORARY_REDIRECT
+                | StatusCode::PERMANENT_REDIRECT => url = location(&url, response.headers())?,
+                StatusCode::OK => return Ok(response),
+                _ => return Err(failed(&method, &url, response).await),
+            }
+        }
+        Err(Error::Redirect("more than 3 redirects"))
+    }
+
+    /// Send a request, and once more with what the registry asks for. Nobody else gets to see that.
+    pub(crate) async fn send(&mut self, mut request: Request<Bytes>) -> Result<Response<Body>, Error> {
+        let is_its_own = origin_of(request.uri()) == self.origin;
+        if !is_its_own {
+            return Ok(self.http.send(request).await?);
+        }
+        let before = self.authorization.clone();
+        request.headers_mut().extend(before.map(|it| (AUTHORIZATION, it)));
+        let response = self.http.send(request.clone()).await?;
+        // What it was told is not what it wants now: a token may have run out.
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let Some(authorization) = self.authorize(response.headers()).await? else { return Ok(response) };
+        self.authorization = Some(authorization.clone());
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        Ok(self.http.send(request).await?)
+    }
+
+    /// What to tell the registry that asks in this way; none where there is nothing to tell.
+    async fn authorize(&mut self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
+        let basic = self.credentials.as_ref().map(|it| secret(&it.basic())).transpose()?;
+        match Challenge::of(headers)? {
+            Challenge::Basic => Ok(basic),
+            Challenge::Bearer { realm, service } => {
+                let token = self.token(&realm, service.as_deref(), basic).await?;
+                secret(&Zeroizing::new(format!("Bearer {}", *token))).map(Some)
+            }
+        }
+    }
+
+    /// Fetch a token, as whoever the credentials are of, or as anybody.
+    async fn token(
+        &mut self,
+        realm: &str,
+        service: Option<&str>,
+        basic: Option<HeaderValue>,
+    ) -> Result<Zeroizing<String>, Error> {
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+        };
+        // Not the scope that the registry names: that one is nobody's to widen.
+        let scope = format!("repository:{}:{actions}", self.repository);
+        let mut query = format!("scope={}", utf8_percent_encode(&scope, NON_ALPHANUMERIC));
+        if let Some(service) = service {
+            query.push_str(&format!("&service={}", utf8_percent_encode(service, NON_ALPHANUMERIC)));
+        }
+        let joint = if realm.contains('?') { '&' } else { '?' };
+        let url = absolute(&self.origin, &format!("{realm}{joint}{query}"))?;
+        let mut request = request(&Method::GET, &url, Bytes::new());
+        request.headers_mut().extend(basic.map(|it| (AUTHORIZATION, it)));
+        let response = self.http.send(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(failed(&Method::GET, &url, response).await);
+        }
+        let json = Zeroizing::new(read(response, MAX_TEXT).await?);
+        let token: Option<Token> = serde_json::from_slice(&json).ok();
+        let token = token.and_then(|it| it.token.or(it.access_token)).map(|Wiped(token)| token);
+        let token = token.filter(|token| !token.is_empty());
+        token.ok_or(Error::Challenge("its token server sends no token"))
+    }
+}
+
+pub(crate) fn request(method: &Method, url: &Uri, body: Bytes) -> Request<Bytes> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = url.clone();
+    request
+}
+
+fn secret(text: &str) -> Result<HeaderValue, Error> {
+    let value = HeaderValue::from_str(text);
+    let mut value =
+        value.map_err(|_| Error::Challenge("what it is to be told has characters that HTTP has not"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn origin_of(url: &Uri) -> String {
+    let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    format!("{}://{}", text(url.scheme_str()), text(url.authority().map(|it| it.as_str())))
+}
+
+/// An absolute URL that leads nowhere less secret than `origin` is.
+fn absolute(origin: &str, text: &str) -> Result<Uri, Error> {
+    let url = Uri::from_str(text).map_err(|_| Error::Redirect("to what is no URL"))?;
+    match url.scheme_str() {
+        Some("https") if url.authority().is_some() => Ok(url),
+        Some("http") if url.authority().is_some() && origin.starts_with("http://") => Ok(url),
+        Some("http") => Err(Error::Redirect("from https to http")),
+        _ => Err(Error::Redirect("to what is neither https nor http")),
+    }
+}
+
+/// Where a response to a request for `from` leads.
+pub(crate) fn location(from: &Uri, headers: &HeaderMap) -> Result<Uri, Error> {
+    let to = headers.get(LOCATION).and_then(|it| it.to_str().ok());
+    let to = to.ok_or(Error::Redirect("without saying where to"))?;
+    let origin = origin_of(from);
+    let is_path = to.starts_with('/') && !to.starts_with("//");
+    if is_path { absolute(&origin, &format!("{origin}{to}")) } else { absolute(&origin, to) }
+}
+
+/// A body of so many bytes at most.
+async fn read(response: Response<Body>, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await.transpose()? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(Error::LongAnswer(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// What an answer that is no success says.
+pub(crate) async fn failed(method: &Method, url: &Uri, response: Response<Body>) -> Error {
+    let status = response.status();
+    let errors = read(response, MAX_TEXT).await.ok();
+    let errors: Option<Errors> = errors.and_then(|json| serde_json::from_slice(&json).ok());
+    let first = errors.and_then(|it| it.errors.into_iter().next());
+    let detail = first.map(|it| clean(&format!(": {} {}", it.code, it.message), 300)).unwrap_or_default();
+    // Without the query: it may hold what is as good as a password.
+    let what = clean(&format!("{method} {}{}", origin_of(url), url.path()), 300);
+    Error::of(Answer { status, what, detail })
+}
+
+fn is(wanted: &Digest, found: Digest, bytes: usize) -> Result<(), Error> {
+    if found == *wanted {
+        return Ok(());
+    }
+    Err(Error::OtherBytes { wanted: wanted.clone(), found: format!("{found} ({bytes} bytes)") })
+}

@@ -1,0 +1,30 @@
+//! WebAssembly components in OCI registries: the distribution protocol, as far as it takes to pull and push one.
+//!
+//! The crate has no network of its own: what sends a request is [`Http`], whose owner decides which servers and addresses
+//! may be reached. So redirects are followed here, by hand, each as a request of its own that is judged like the first.
+//! `oci-client` brings its own connections, resolver and redirects, which would lead around those rules; `oci-spec` brings
+//! a second version of a dozen macro crates for the two formats that are read here in a page each.
+//!
+//! Whatever a registry sends is bounded, then parsed, and its digest is compared.
+
+mod challenge;
+mod client;
+mod digest;
+mod docker_config;
+mod error;
+mod manifest;
+mod push;
+mod reference;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::{Access, Registry, Scheme};
+pub use digest::{Digest, InvalidDigest};
+pub use docker_config::{Credentials, DockerConfig, DockerConfigError, IdentityToken};
+pub use error::{Answer, Error};
+pub use manifest::{COMPONENT_TYPE, CONFIG_TYPE, Layer, MANIFEST_TYPE, Manifest, NoComponent};
+pub use push::Component;
+pub use reference::{InvalidReference, Reference};
+pub use transport::{Body, Http, HttpError};

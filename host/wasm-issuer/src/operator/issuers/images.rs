@@ -1,0 +1,208 @@
+//! Plugins in OCI registries: a reference is located, and its component is pulled, or found where it was kept.
+//!
+//! A registry may be anybody's, slow, and as large as it likes. So each step has its time and its turn, no more bytes are
+//! taken than a component may have, and nobody who reads a ConfigMap waits for any of it.
+
+mod kept;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kept::KeptImages;
+use tracing::warn;
+use wasm_issuer_oci::{Access, Credentials, Digest, Error, Layer, Reference, Registry, Scheme};
+use wasm_issuer_runtime::egress::{self, EgressConfig, HostClient, HostTimes, HttpGrant, HttpLimits};
+use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, Folder, Turns};
+
+use super::lend::RegistryAccess;
+use super::place::Place;
+use super::source_error::SourceError;
+use super::sources::FoundComponent;
+use crate::api::ImageSource;
+use crate::registry_http::RegistryHttp;
+
+/// How many tags and manifests are asked for at a time.
+const ASKS: usize = 16;
+/// How many components are being pulled, or wait in memory to be compiled or found.
+const PULLS: usize = 4;
+/// For a tag and a manifest, with a token.
+const ASK: HostTimes = HostTimes { all: Duration::from_secs(15), silence: Duration::from_secs(10) };
+/// For a component, which is tens of megabytes at most.
+const PULL: HostTimes = HostTimes { all: Duration::from_secs(120), silence: Duration::from_secs(15) };
+/// In what is no component: a manifest or a token.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// The registries, and what was pulled from them.
+pub struct Images {
+    egress: EgressConfig,
+    turns: Turns,
+    asks: Arc<FairSlots>,
+    pulls: Arc<FairSlots>,
+    kept: KeptImages,
+}
+
+/// What a reference leads to now. Displayed as people call it: `image registry.example/cfssl:1.2@sha256:...`.
+pub struct Located {
+    /// With its digest.
+    reference: Reference,
+    layer: Layer,
+    /// Whether its owner has pulled it: who asks by a digest alone need not be let in where it is from.
+    pub is_known: bool,
+}
+
+impl Images {
+    /// Nothing is asked for yet. Components that were pulled are kept in `folder`, if there is one.
+    pub fn new(egress: EgressConfig, folder: Option<Folder>, turns: Turns) -> Self {
+        let (asks, pulls) = (FairSlots::new(ASKS), FairSlots::new(PULLS));
+        Self { egress, turns, asks, pulls, kept: KeptImages::new(folder) }
+    }
+
+    /// Find out what a reference leads to. A digest that was pulled before needs no registry, and a tag means what it meant
+    /// last where its registry does not answer.
+    pub async fn locate(
+        &self,
+        source: &ImageSource,
+        place: &Place<'_>,
+        access: &RegistryAccess,
+    ) -> Result<Located, SourceError> {
+        let reference = source.reference()?;
+        if reference.digest.is_some()
+            && let Some(layer) = self.kept.layer(&reference, place).await
+        {
+            return Ok(Located { reference, layer, is_known: true });
+        }
+        let _turn = self.asks.acquire(&place.owner).await;
+        let mut registry = self.registry(&reference, place, access, ASK, MAX_ANSWER)?;
+        let digest = match &reference.digest {
+            Some(digest) => digest.clone(),
+            None => {
+                let resolved = self.resolve(&mut registry, &reference, place).await;
+                resolved.map_err(|error| failed(&reference, error, access))?
+            }
+        };
+        let reference = reference.at(digest.clone());
+        if let Some(layer) = self.kept.layer(&reference, place).await {
+            return Ok(Located { reference, layer, is_known: true });
+        }
+        let manifest = registry.manifest(&digest).await;
+        let layer = manifest.map_err(|error| failed(&reference, error, access))?.layer;
+        Ok(Located { reference, layer, is_known: false })
+    }
+
+    async fn resolve(
+        &self,
+        registry: &mut Registry<RegistryHttp>,
+        reference: &Reference,
+        place: &Place<'_>,
+    ) -> Result<Digest, Error> {
+        match registry.resolve(reference.tag.as_deref().unwrap_or_default()).await {
+            Ok(digest) => {
+                self.kept.keep_tag(reference, &digest, place).await;
+                Ok(digest)
+            }
+            Err(error) if error.may_pass() => {
+                let last = self.kept.tag(reference, place).await.ok_or_else(|| error.clone())?;
+                warn!(%reference, %error, "a tag means what it meant last: its registry does not answer");
+                Ok(last)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The component that was located: as it was kept, or pulled.
+    pub async fn component(
+        &self,
+        located: &Located,
+        place: &Place<'_>,
+        access: &RegistryAccess,
+    ) -> Result<FoundComponent, SourceError> {
+        let room = self.pulls.acquire(&place.owner).await;
+        let found =
+            |component, room: FairSlot| FoundComponent { component, source: located.to_string(), room };
+        let Located { reference, layer, is_known } = located;
+        let as_bytes = |bytes: Vec<u8>| {
+            self.turns.compute_of(bytes.len(), &place.owner, move || ComponentBytes::new(bytes))
+        };
+        if *is_known && let Some(bytes) = self.kept.component(reference, place).await {
+            let component = as_bytes(bytes).await;
+            if component.sha256() == layer.digest.hex() {
+                return Ok(found(component, room));
+            }
+        }
+        let limit = place.account().budget.component_bytes;
+        let mut registry = self.registry(reference, place, access, PULL, limit.saturating_add(1))?;
+        let pulled = registry.layer(layer, limit, &mut |_| {}).await;
+        let bytes = pulled.map_err(|error| failed(reference, error, access))?;
+        let component = as_bytes(bytes).await;
+        self.kept.keep(reference, layer, &component, place).await;
+        Ok(found(component, room))
+    }
+
+    /// A client for one step, which may take so long and be sent so much.
+    fn registry(
+        &self,
+        reference: &Reference,
+        place: &Place<'_>,
+        access: &RegistryAccess,
+        times: HostTimes,
+        response_body: usize,
+    ) -> Result<Registry<RegistryHttp>, SourceError> {
+        let scheme = match access.bounds.registry_scheme(reference) {
+            Some(egress::Scheme::Https) => Scheme::Https,
+            Some(egress::Scheme::Http) => Scheme::Http,
+            None => return Err(SourceError::RegistryForbidden(reference.registry.clone())),
+        };
+        let grant = HttpGrant {
+            roots: access.roots.clone(),
+            addresses: access.bounds.addresses(),
+            ..HttpGrant::default()
+        };
+        let limits = HttpLimits { response_body, ..HttpLimits::default() };
+        let client = HostClient::new(self.egress.clone(), place.owner.clone(), grant, limits, times);
+        let credentials = credentials(reference, access)?;
+        Ok(Registry::new(RegistryHttp(client), reference, scheme, credentials, Access::Pull))
+    }
+}
+
+impl Located {
+    /// The SHA-256 of the component, as its manifest has it: 64 hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        self.layer.digest.hex()
+    }
+}
+
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "image {}", self.reference)
+    }
+}
+
+fn credentials(reference: &Reference, access: &RegistryAccess) -> Result<Option<Credentials>, SourceError> {
+    let Some(config) = access.pull.as_ref().and_then(|kept| kept.used.pull.as_ref()) else { return Ok(None) };
+    config.credentials(reference).map(Option::<&Credentials>::cloned).map_err(|error| {
+        SourceError::PullSecret { secret: access.pull_secret.clone().unwrap_or_default(), error }
+    })
+}
+
+/// What went wrong, and what would mend it.
+fn failed(reference: &Reference, error: Error, access: &RegistryAccess) -> SourceError {
+    let registry = &reference.registry;
+    let fix = match (&error, &access.pull_secret) {
+        (Error::Denied(_), None) => {
+            "; name a Secret of type kubernetes.io/dockerconfigjson with its credentials in \
+             spec.plugin.image.pullSecretName"
+                .to_owned()
+        }
+        (Error::Denied(_), Some(secret)) => match credentials(reference, access) {
+            Ok(Some(_)) => format!(r#"; mend the credentials for {registry} in Secret "{secret}""#),
+            _ => format!(r#"; Secret "{secret}" has no credentials for {registry}"#),
+        },
+        (Error::NotFound(_), _) => {
+            "; push it there (wasm-issuer plugin push), or name what is there".to_owned()
+        }
+        (Error::NoComponent(_), _) => "; wasm-issuer plugin push makes what belongs there".to_owned(),
+        _ => String::new(),
+    };
+    SourceError::Image { reference: reference.to_string(), error, fix }
+}
