@@ -53,7 +53,7 @@ mod tests {
             ),
             ("C:\\Users\\ann\\team-ca\\src\\lib.rs", "team-ca\\src\\lib.rs"),
             ("/home/ann/target/build/out/generated.rs", "out/generated.rs"),
-            ("/lib.rs", "lib.rs"),
+            ("/lib.rs", "/lib.rs"),
             ("", ""),
         ] {
             assert_eq!(short(path), shown);

@@ -62,7 +62,7 @@ impl Hostile {
 
     async fn call(&self, session: &Arc<Session>) -> Result<String, Breakage> {
         match self.plugin.sign(session, &request()).await {
-            Err(CallError::Failed(failure)) => Ok(failure.message),
+            Err(CallError::Failed(failure)) => Ok(own(&failure.message).to_owned()),
             Err(CallError::Broken(breakage)) => Err(breakage),
             Ok(_) => panic!("it signs nothing"),
         }
@@ -76,6 +76,13 @@ impl Hostile {
     fn denied(&self) -> Vec<String> {
         self.watcher.denials.lock().unwrap().iter().map(|denial| denial.destination.clone()).collect()
     }
+}
+
+/// What the plugin said, without what the host adds about requests that did not get through.
+fn own(message: &str) -> &str {
+    let added = ["; the Issuer does not grant", "; http://", "; https://"];
+    let end = added.iter().filter_map(|start| message.find(start)).min();
+    end.and_then(|end| message.get(..end)).unwrap_or(message)
 }
 
 #[tokio::test]
@@ -95,7 +102,7 @@ async fn a_granted_server_is_reached() {
     let session = public.session("get", "https://tls.example.com/");
     assert_eq!(public.call(&session).await.unwrap(), "TlsCertificateError");
     let failures = public.watcher.failures.lock().unwrap();
-    assert!(failures[0].message.contains("invalid peer certificate"), "{failures:?}");
+    assert!(failures[0].message.contains("no trusted CA has signed"), "{failures:?}");
 }
 
 #[tokio::test]

@@ -89,7 +89,8 @@ pub struct PluginStatus {
     #[schemars(length(max = 266))]
     pub label: Option<String>,
 
-    /// Where the component was read: `ConfigMap team-a/cfssl-plugin plugin.wasm` or `builtin in-memory-ca`.
+    /// Where the component was read: `ConfigMap team-a/cfssl-plugin plugin.wasm`, `builtin in-memory-ca` or
+    /// `image registry.example/cfssl:1.2@sha256:...`.
     #[schemars(length(max = 1024))]
     pub source: String,
 

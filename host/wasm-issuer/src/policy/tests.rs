@@ -60,8 +60,9 @@ fn registries_are_the_policys_to_allow() {
     }
     assert_eq!(
         refusal(&policy, Namespaced, &image("team/ca:1")),
-        "the operator's policy does not allow the registry docker.io in spec.plugin.image.reference; it allows \
-         *.example, http://localhost:5000 (wasmIssuers.registries in the policy)"
+        "the operator's policy does not allow the registry docker.io in spec.plugin.image.reference (it allows \
+         *.example, http://localhost:5000); to allow it, put the section wasmIssuers: {registries: \
+         [\"*.example\",\"http://localhost:5000\",\"docker.io\"]} there"
     );
     let scheme = |reference: &str| policy.wasm_issuers.registry_scheme(&reference.parse().unwrap());
     assert_eq!(scheme("r.example/ca:1"), Some(Scheme::Https));

@@ -27,7 +27,7 @@ const ASKS: usize = 16;
 /// How many components are being pulled, or wait in memory to be compiled or found.
 const PULLS: usize = 4;
 /// For a tag and a manifest, with a token.
-const ASK: HostTimes = HostTimes { all: Duration::from_secs(15), silence: Duration::from_secs(10) };
+const ASK: HostTimes = HostTimes { all: Duration::from_secs(15), silence: Duration::from_secs(15) };
 /// For a component, which is tens of megabytes at most.
 const PULL: HostTimes = HostTimes { all: Duration::from_secs(120), silence: Duration::from_secs(15) };
 /// In what is no component: a manifest or a token.

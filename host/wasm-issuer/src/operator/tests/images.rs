@@ -16,7 +16,7 @@ use crate::operator::testing::{
 };
 use crate::policy::Policy;
 
-const DOWN: &str = "no connection to 93.184.215.14:80: connection refused";
+const DOWN: &str = "r.example: connection refused";
 
 /// The Issuer's plugin is this image.
 fn image(image: Value) -> impl FnOnce(&ScriptedApi, &Object) {
@@ -211,8 +211,9 @@ async fn a_registry_that_the_policy_does_not_name_is_not_asked() {
     bench.policy.send_replace(policy.into());
     bench
         .until_refused(
-            "the operator's policy does not allow the registry r.example in spec.plugin.image.reference; it allows \
-             other.example (wasmIssuers.registries in the policy)",
+            "the operator's policy does not allow the registry r.example in spec.plugin.image.reference (it allows \
+             other.example); to allow it, put the section \
+             wasmIssuers: {registries: [\"other.example\",\"r.example\"]} there",
         )
         .await;
     assert_eq!(registry.count(""), asked);
