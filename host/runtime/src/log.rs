@@ -120,6 +120,8 @@ impl CallLog {
         let inner = lock(&self.inner);
         let missing = inner.hints.iter().filter(|hint| !text.contains(hint.as_str()));
         let more: String = missing.map(|hint| format!("; {hint}")).collect();
+        // What the plugin says comes first, however long the hints are.
+        let more = clean(&more, max / 2);
         format!("{}{more}", clean(text, max.saturating_sub(more.len())))
     }
 

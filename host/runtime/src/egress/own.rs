@@ -115,6 +115,8 @@ impl Observer for Told {
         let HttpFailure { destination, message, hint } = failure;
         warn!(destination, error = message, "a request of the operator's own got no response");
         let Some(hint) = hint else { return };
+        // A registry gets no client certificate.
+        let hint = hint.split("; a client certificate is").next().unwrap_or(hint);
         let message = hint.replace("spec.http.caBundle", "spec.plugin.image.caBundle");
         *lock(&self.0) = Some(HostError { message, is_prohibited: false });
     }
