@@ -69,10 +69,10 @@ by_kubectl() {
 	if kubectl apply --server-side -f deploy/install.yaml >"$work/said" 2>&1; then fail 'a changed image is put back in silence'; fi
 	grep -q 'conflict with "kubectl-set"' "$work/said" || fail "no conflict: $(cat "$work/said")"
 	cp deploy/{crds,install}.yaml "$work"
-	{ block README.md '^images: ' && block docs/policy.md '^patches:'; } >"$work/kustomization.yaml"
+	{ grep -E '^(resources|images): ' README.md && block docs/policy.md '^patches:'; } >"$work/kustomization.yaml"
 	quietly kubectl apply --server-side --force-conflicts -k "$work"
 	quietly kubectl apply --server-side -k "$work"
-	[ "$(image)" = registry.example.com/team/wasm-issuer:1.2.3 ] || fail "the image is $(image)"
+	[ "$(image)" = registry.example.com/team/wasm-issuer:0.1.0 ] || fail "the image is $(image)"
 	kubectl get configmap wasm-issuer-policy -n wasm-issuer -o jsonpath='{.data}' | grep -q ca.example.com || fail 'the policy is not patched'
 	quietly kubectl kustomize deploy
 	echo "the image is $(image), applied again and again"
