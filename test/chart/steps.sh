@@ -140,7 +140,7 @@ policy_changes() {
 	mount_policy
 	told kubectl wait --for=condition=Ready=False --timeout=60s wasmclusterissuer/in-memory
 	kubectl get wasmclusterissuer in-memory -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}{"\n"}' | tee "$work/said"
-	grep -q 'wasmClusterIssuers.sources in the policy' "$work/said" || fail 'the policy does not hold'
+	grep -q 'wasmClusterIssuers: {sources: ' "$work/said" || fail 'the policy does not hold'
 	kill "$OPERATOR_PID" && wait "$OPERATOR_PID" || true
 }
 
