@@ -110,7 +110,7 @@ fn a_plugin_that_looks_around_sees_nothing() {
         t.approved_request("grant", cluster_issuer_ref(&t.namespace), &csr(), json!({})).await;
         t.settles(REQUEST, "grant", &format!("{failed}granted (4 bytes)")).await;
         t.issuer("tenant", spec).await;
-        let refused = r#"False Failed: Failed permanently: the operator's policy does not allow "granted" in spec.secrets.reveal; …"#;
+        let refused = r#"False Failed: Failed permanently: the operator's policy does not allow "granted" in spec.secrets.reveal …"#;
         t.settles(Kind::WasmIssuer, "tenant", refused).await;
     });
 }
@@ -186,7 +186,7 @@ fn more_than_was_asked_for_is_published_where_the_issuer_and_the_policy_allow_it
         t.issued("web").await.verify_chain();
         t.issuer("tenant", spec).await;
         let refused = "False Failed: Failed permanently: the operator's policy does not allow Subject in \
-                       spec.verification.allow; …";
+                       spec.verification.allow …";
         t.settles(Kind::WasmIssuer, "tenant", refused).await;
     });
 }

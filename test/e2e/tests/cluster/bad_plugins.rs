@@ -189,8 +189,8 @@ fn a_plugin_that_is_not_where_the_issuer_says_is_told_by_name() {
             ),
             (
                 "image",
-                json!({"image": {"reference": "registry.example/cfssl:1.2"}}),
-                "spec.plugin.image is not supported by this version: use configMap or builtin".into(),
+                json!({"image": {"reference": "127.0.0.1:1/cfssl:1.2"}}),
+                "image 127.0.0.1:1/cfssl:1.2 (spec.plugin.image.reference): http://127.0.0.1:1: connection refused".into(),
             ),
         ];
         join_all(cases.iter().map(async |(name, plugin, why)| {
