@@ -25,9 +25,11 @@ fn seen(situation: Situation, t: &Test) -> Seen {
             "Warning PermanentError",
             &["spec.config.comonName: unknown field `comonName`", "expected `commonName`"],
         ),
-        Situation::WrongSecret => {
-            ("False Pending", "Warning RetryableError", &["tls.crt", "NAMESPACE/wrong-secret"])
-        }
+        Situation::WrongSecret => (
+            "False Pending",
+            "Warning RetryableError",
+            &["the Secret NAMESPACE/wrong-secret has no key `tls.key`"],
+        ),
         Situation::MissingGrant => (
             "False Pending",
             "Warning RequestDenied",
