@@ -11,6 +11,8 @@ OPERATOR_LOG=$CLUSTER_WORKDIR/operator.log
 
 operator_install() {
   kubectl apply --server-side -f deploy/crds.yaml -f deploy/install.yaml >/dev/null
+  # Its pods, which no kubelet starts here, would be missed.
+  kubectl delete deployment wasm-issuer -n wasm-issuer >/dev/null
   kubectl wait --for=condition=Established --timeout=60s \
     crd/wasmissuers.wasm-issuer.dev crd/wasmclusterissuers.wasm-issuer.dev >/dev/null
   test/cluster/kubeconfig-for.sh wasm-issuer wasm-issuer "$CLUSTER_WORKDIR/operator.kubeconfig"

@@ -87,8 +87,8 @@ fn seen(situation: Situation, t: &Test) -> Seen {
             "Warning WaitingApproval",
             &[
                 "Nobody has approved or denied this CertificateRequest for 60 s",
-                "deploy/install/approver.yaml",
-                "resourceNames: [wasmissuers.wasm-issuer.dev/NAMESPACE.approver-missing]",
+                "\"wasmissuers.wasm-issuer.dev/NAMESPACE.approver-missing\"",
+                "deploy/install.yaml allows it",
                 "cmctl approve",
             ],
         ),
