@@ -248,6 +248,27 @@ async fn a_registry_that_sends_slowly_holds_up_no_config_map() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registry_is_asked_for_nothing_in_the_turn_to_compile() {
+    let registry = ScriptedRegistry::default();
+    registry.put("1", "v2");
+    let bench = start(&registry, |_, _| ());
+    for name in ["v1", "v2"] {
+        bench.plugins.uncompiled(name);
+    }
+    bench.api.until("v1 is being compiled", |_| bench.plugins.compiling() == ["v1"]).await;
+    let (pulled, mut value) = issuer("pulled");
+    value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
+    bench.api.put(&pulled, value);
+    bench.api.until("v2 was pulled", |_| registry.pulls() == 1).await;
+    let asked = registry.count("");
+    bench.plugins.compiled("v1");
+    bench.api.until("v2 is being compiled", |_| bench.plugins.compiling() == ["v1", "v2"]).await;
+    assert_eq!(registry.count(""), asked);
+    bench.plugins.compiled("v2");
+    bench.until(&pulled, READY, CHECKED).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_no_reference_says_so() {
     let registry = ScriptedRegistry::default();
     let bench = start(&registry, image(json!({"reference": "r.example/CA:1"})));
