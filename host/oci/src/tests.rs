@@ -209,6 +209,54 @@ async fn other_bytes_and_too_many_are_refused() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_what_another_server_answers() {
+    // Whatever is there, also after it sends on itself: a registry may name any server.
+    let a = layer(b"abcd");
+    let inside = "https://inside.example:8443";
+    for answer in [
+        (404, "{}"),
+        (500, r#"{"errors": [{"code": "SECRET"}]}"#),
+        (401, ""),
+        (302, ""),
+        (200, "abce"),
+        (200, "abc"),
+        (200, "abcdabcd"),
+    ] {
+        let script = Script::default();
+        for url in [format!("{BLOBS}/{}", a.digest), format!("{MANIFESTS}/{}", a.digest)] {
+            script.on(&format!("GET {url}"), 307, &[("location", "https://inside.example:8443/x")], "");
+        }
+        script.on(&format!("HEAD {MANIFESTS}/1"), 200, &[], "");
+        script.on(&format!("GET {MANIFESTS}/1"), 307, &[("location", "https://inside.example:8443/x")], "");
+        script.on(
+            &format!("GET {inside}/x"),
+            answer.0,
+            &[("location", "https://secret.example/x")],
+            answer.1,
+        );
+        let mut errors = vec![
+            pull(&script, &a, 4).await.unwrap_err(),
+            script.registry(None).manifest(&a.digest).await.unwrap_err(),
+            script.registry(None).resolve("1").await.unwrap_err(),
+        ];
+        errors.dedup();
+        assert_eq!(errors, [Error::Elsewhere(inside.to_owned())], "{answer:?}");
+    }
+    for (status, body) in [(401, ""), (200, "{}"), (200, "secret"), (302, "")] {
+        let script = Script::default();
+        script.on(&format!("HEAD {MANIFESTS}/1"), 401, &[("www-authenticate", BEARER)], "");
+        script.on(&format!("GET {TOKEN}"), status, &[], body);
+        let error = script.registry(credentials()).resolve("1").await.unwrap_err();
+        assert_eq!(error, Error::Token("https://auth.example".to_owned()), "{status} {body}");
+    }
+    // Nor whether anybody is there at all.
+    let script = Script::default();
+    script.on(&format!("HEAD {MANIFESTS}/1"), 401, &[("www-authenticate", BEARER)], "");
+    let error = script.registry(credentials()).resolve("1").await.unwrap_err();
+    assert_eq!(error, Error::Token("https://auth.example".to_owned()));
+}
+
+#[tokio::test]
 async fn what_time_may_mend_is_told_from_what_it_may_not() {
     let script = Script::default();
     for (status, may_pass) in [(404, false), (403, false), (400, false), (429, true), (502, true)] {
