@@ -192,9 +192,11 @@ impl Plugins {
             Err(source) => {
                 let located = self.images.locate(source, place, access).await?;
                 let (name, sha256) = (located.to_string(), located.sha256());
-                // By what its manifest says, before it is pulled.
+                // By what its manifest says, before it is pulled. How the component of that digest did is told to nobody who
+                // has not shown that it may have it: anybody can name a digest.
                 self.admit(spec, place.kind, sha256).map_err(|error| refused(&name, &error))?;
                 if located.is_known {
+                    self.check_refusals(place.kind, sha256).map_err(|error| refused(&name, &error))?;
                     let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;
                     if let Some(plugin) = in_use.map_err(|error| refused(&name, &error))? {
                         Span::current().record("plugin", &name);
@@ -229,15 +231,20 @@ impl Plugins {
         found: &FoundComponent,
     ) -> Result<(), CheckFailure> {
         Span::current().record("plugin", &found.source);
-        let admitted = self.admit(spec, place.kind, found.component.sha256());
+        let sha256 = found.component.sha256();
+        let admitted = self.admit(spec, place.kind, sha256);
+        let admitted = admitted.and_then(|()| self.check_refusals(place.kind, sha256));
         admitted.map_err(|error| refused(&found.source, &error))
     }
 
-    /// Before it is compiled: what may not run is not even looked into.
+    /// Whether the spec and the policy let it run. What may not run is not even looked into.
     fn admit(&self, spec: &PluginSpec, kind: IssuerKind, sha256: &str) -> Result<(), String> {
         spec.check_pin(sha256).map_err(|mismatch| mismatch.to_string())?;
         let policy = self.policy.borrow().clone();
-        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())?;
+        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())
+    }
+
+    fn check_refusals(&self, kind: IssuerKind, sha256: &str) -> Result<(), String> {
         self.refusals.get(&(kind, sha256.to_owned())).map_or(Ok(()), Err)
     }
 }
