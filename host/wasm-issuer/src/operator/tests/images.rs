@@ -278,6 +278,23 @@ async fn a_registry_that_sends_slowly_holds_up_nothing_that_was_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tag_is_kept_when_its_component_is() {
+    let registry = ScriptedRegistry::default();
+    registry.put_layer("1", "v1", 2, Bytes::from_static(b"v2"));
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    let folder = Folder::shared(images.clone(), 1 << 20).unwrap();
+    let spec = image(json!({"reference": "r.example/team/ca:1"}));
+    let bench = Bench::pulling(&registry, Some(folder), spec);
+    bench.until_refused("other bytes than it was asked for").await;
+    let kept = || std::fs::read_dir(&images).unwrap().count();
+    assert_eq!(kept(), 0);
+    registry.put("1", "v1");
+    bench.until_says(READY, CHECKED).await;
+    assert_eq!(kept(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_names_a_digest_is_not_told_how_its_component_did() {
     let registry = ScriptedRegistry::default();
     registry.put("1", "invalid");
