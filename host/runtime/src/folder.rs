@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn a_file_counts_as_what_it_takes_of_the_disk_and_as_used_when_its_digest_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(dir.path().join("a"), 4 * BLOCK).unwrap();
+        let folder = Folder::open(dir.path().join("a"), 5 * BLOCK - 1).unwrap();
         for (name, age) in [("a", 400), ("b", 300), ("c", 200), ("d", 100)] {
             folder.put(name, b"small").unwrap();
             let used = SystemTime::now() - Duration::from_secs(age);

@@ -250,7 +250,7 @@ async fn a_registry_that_sends_slowly_holds_up_no_config_map() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_sends_slowly_holds_up_nothing_that_was_kept() {
     let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    registry.put("1", "kept");
     let dir = tempfile::tempdir().unwrap();
     let folder = || Some(Folder::shared(dir.path().join("images"), 1 << 20).unwrap());
     let spec = || image(json!({"reference": "r.example/team/ca:1"}));
@@ -267,7 +267,7 @@ async fn a_registry_that_sends_slowly_holds_up_nothing_that_was_kept() {
     }
     sleep(Duration::from_secs(5)).await;
     let pulls = registry.pulls();
-    registry.put("1", "v1");
+    registry.put("1", "kept");
     let (object, mut value) = issuer("again");
     value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
     bench.api.put(&object, value);
