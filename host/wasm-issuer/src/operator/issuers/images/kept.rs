@@ -164,20 +164,50 @@ fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use wasm_issuer_runtime::FairSlots;
+
     use super::*;
     use crate::api::{IssuerKey, IssuerKind};
 
+    fn key(namespace: &str, n: usize) -> IssuerKey {
+        let (kind, namespace) = (IssuerKind::Namespaced, Some(namespace.to_owned()));
+        IssuerKey { kind, namespace, name: format!("ca-{n}") }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_its_owners_and_is_used_when_its_plugin_is_found_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = KeptImages::new(Some(Folder::shared(dir.path().join("a"), 1 << 20).unwrap()));
+        let layer = Layer { digest: Digest::of(b"x"), size: 1 };
+        for (namespace, n) in [("team-a", 1), ("team-a", 2), ("team-b", 1)] {
+            let key = key(namespace, n);
+            let place = Place::of(&key, namespace);
+            let reference: Reference = format!("r.example/a-{n}").parse().unwrap();
+            let reference = reference.at(Digest::of(b"manifest"));
+            let room = Arc::new(FairSlots::new(1).acquire(&place.owner).await);
+            images.keep(&reference, &layer, &ComponentBytes::new(b"x".to_vec()), &place, room).await;
+            let file =
+                dir.path().join("a").join(name(&place, &reference, &Digest::of(b"manifest").to_string()));
+            File::open(&file).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).unwrap();
+            assert_eq!(images.layer(&reference, &place).await, Some(layer.clone()));
+            assert!(file.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
+        }
+        let names = std::fs::read_dir(dir.path().join("a")).unwrap();
+        let names: Vec<String> = names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        let owners: BTreeSet<&str> = names.iter().map(|name| name.split('-').next().unwrap()).collect();
+        assert_eq!((names.len(), owners.len()), (3, 2), "{names:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_nobody_uses_any_more_makes_room_for_what_is_new() {
-        let key = |n: usize| IssuerKey {
-            kind: IssuerKind::Namespaced,
-            namespace: Some("team-a".to_owned()),
-            name: format!("ca-{n}"),
-        };
         let images = KeptImages::new(None);
         let digest = Digest::of(b"x");
         let known = async |n: usize| {
-            let (key, reference) = (key(n), format!("r.example/a:{n}").parse().unwrap());
+            let (key, reference) = (key("team-a", n), format!("r.example/a:{n}").parse().unwrap());
             let place = Place::of(&key, "team-a");
             let before = images.tag(&reference, &place).await.is_some();
             images.keep_tag(&reference, &digest, &place).await;
