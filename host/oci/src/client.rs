@@ -165,9 +165,13 @@ impl<H: Http> Registry<H> {
             let origin = origin_of(&url);
             if origin != self.origin {
                 // What this one says of others is its own as well.
-                elsewhere.0.get_or_insert(origin);
+                elsewhere.0.get_or_insert_with(|| origin.clone());
             }
-            let response = self.send(request).await.map_err(|error| elsewhere.told(error))?;
+            let response = self.send(request).await.map_err(|error| match &elsewhere.0 {
+                // Nor is it told which one that is, not even where it may not be reached.
+                Some(server) if *server != origin => Error::Elsewhere(server.clone()),
+                _ => elsewhere.told(error),
+            })?;
             match response.status() {
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
