@@ -3,7 +3,6 @@
 use std::str::FromStr as _;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,8 +10,9 @@ use serde::Deserialize;
 use wasm_issuer_core::text::clean;
 use zeroize::Zeroizing;
 
+use crate::body::{Elsewhere, is, read, read_layer};
 use crate::challenge::Challenge;
-use crate::digest::{Digest, Hashing};
+use crate::digest::Digest;
 use crate::docker_config::{Credentials, Wiped};
 use crate::error::{Answer, Error};
 use crate::manifest::{self, Layer, Manifest};
@@ -102,13 +102,17 @@ impl<H: Http> Registry<H> {
     /// Which manifest a tag stands for now.
     pub async fn resolve(&mut self, tag: &str) -> Result<Digest, Error> {
         let url = self.url(&format!("manifests/{tag}"))?;
-        let response = self.get(Method::HEAD, &url, Some(manifest::ACCEPT)).await?;
+        let (response, _) = self.get(Method::HEAD, &url, Some(manifest::ACCEPT)).await?;
         let told = response.headers().get(CONTENT_DIGEST).and_then(|it| it.to_str().ok()?.parse().ok());
         match told {
             Some(digest) => Ok(digest),
             // It need not say.
             None => {
-                let response = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
+                let (response, elsewhere) = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
+                if let Some(server) = elsewhere.0 {
+                    // The digest of what is there would be told.
+                    return Err(Error::Elsewhere(server));
+                }
                 Ok(Digest::of(&read(response, MAX_MANIFEST).await?))
             }
         }
@@ -117,9 +121,9 @@ impl<H: Http> Registry<H> {
     /// The manifest with this digest.
     pub async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
         let url = self.url(&format!("manifests/{digest}"))?;
-        let response = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
-        let json = read(response, MAX_MANIFEST).await?;
-        is(digest, Digest::of(&json), json.len())?;
+        let (response, elsewhere) = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
+        let json = read(response, MAX_MANIFEST).await.map_err(|error| elsewhere.told(error))?;
+        is(digest, Digest::of(&json), json.len()).map_err(|error| elsewhere.told(error))?;
         Ok(Manifest::parse(&json)?)
     }
 
@@ -134,20 +138,9 @@ impl<H: Http> Registry<H> {
         let too_large = Error::TooLarge { size: layer.size, limit: limit as u64 };
         let size = size.ok_or(too_large)?;
         let url = self.url(&format!("blobs/{}", layer.digest))?;
-        let response = self.get(Method::GET, &url, None).await?;
-        let mut body = response.into_body();
-        let (mut bytes, mut hashing) = (Vec::with_capacity(size), Hashing::default());
-        let other = |found: String| Err(Error::OtherBytes { wanted: layer.digest.clone(), found });
-        while let Some(chunk) = body.next().await.transpose()? {
-            if bytes.len() + chunk.len() > size {
-                return other(format!("more than the {size} bytes that its manifest names"));
-            }
-            bytes.extend_from_slice(&chunk);
-            hashing.add(&chunk);
-            progress(bytes.len());
-        }
-        is(&layer.digest, hashing.end(), bytes.len())?;
-        Ok(bytes)
+        let (response, elsewhere) = self.get(Method::GET, &url, None).await?;
+        let bytes = read_layer(response.into_body(), layer, size, progress).await;
+        bytes.map_err(|error| elsewhere.told(error))
     }
 
     /// The URL of something in the repository.
@@ -156,31 +149,42 @@ impl<H: Http> Registry<H> {
         url.parse().map_err(|_| Error::Redirect("the reference makes no URL"))
     }
 
-    /// Ask for something, wherever the registry sends us.
+    /// Ask for something, wherever the registry sends us. Returns who answers.
     async fn get(
         &mut self,
         method: Method,
         url: &Uri,
         accept: Option<&str>,
-    ) -> Result<Response<Body>, Error> {
-        let mut url = url.clone();
+    ) -> Result<(Response<Body>, Elsewhere), Error> {
+        let (mut url, mut elsewhere) = (url.clone(), Elsewhere::default());
         for _ in 0..=MAX_REDIRECTS {
             let mut request = request(&method, &url, Bytes::new());
             if let Some(accept) = accept.and_then(|it| HeaderValue::from_str(it).ok()) {
                 request.headers_mut().insert(ACCEPT, accept);
             }
-            let response = self.send(request).await?;
+            let origin = origin_of(&url);
+            if origin != self.origin {
+                // What this one says of others is its own as well.
+                elsewhere.0.get_or_insert_with(|| origin.clone());
+            }
+            let response = self.send(request).await.map_err(|error| match &elsewhere.0 {
+                // Nor is it told which one that is, not even where it may not be reached.
+                Some(server) if *server != origin => Error::Elsewhere(server.clone()),
+                _ => elsewhere.told(error),
+            })?;
             match response.status() {
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
                 | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => url = location(&url, response.headers())?,
-                StatusCode::OK => return Ok(response),
-                _ => return Err(failed(&method, &url, response).await),
+                | StatusCode::PERMANENT_REDIRECT => {
+                    url = location(&url, response.headers()).map_err(|error| elsewhere.told(error))?;
+                }
+                StatusCode::OK => return Ok((response, elsewhere)),
+                _ => return Err(elsewhere.told(failed(&method, &url, response).await)),
             }
         }
-        Err(Error::Redirect("more than 3 redirects"))
+        Err(elsewhere.told(Error::Redirect("more than 3 redirects")))
     }
 
     /// Send a request, and once more with what the registry asks for. Nobody else gets to see that.
@@ -235,9 +239,18 @@ impl<H: Http> Registry<H> {
         let url = absolute(&self.origin, &format!("{realm}{joint}{query}"))?;
         let mut request = request(&Method::GET, &url, Bytes::new());
         request.headers_mut().extend(basic.map(|it| (AUTHORIZATION, it)));
+        let (token, origin) = (self.read_token(request, &url).await, origin_of(&url));
+        if origin == self.origin {
+            token
+        } else {
+            token.map_err(|error| error.of_another(|| Error::Token(origin)))
+        }
+    }
+
+    async fn read_token(&mut self, request: Request<Bytes>, url: &Uri) -> Result<Zeroizing<String>, Error> {
         let response = self.http.send(request).await?;
         if response.status() != StatusCode::OK {
-            return Err(failed(&Method::GET, &url, response).await);
+            return Err(failed(&Method::GET, url, response).await);
         }
         let json = Zeroizing::new(read(response, MAX_TEXT).await?);
         let token: Option<Token> = serde_json::from_slice(&json).ok();
@@ -287,19 +300,6 @@ pub(crate) fn location(from: &Uri, headers: &HeaderMap) -> Result<Uri, Error> {
     if is_path { absolute(&origin, &format!("{origin}{to}")) } else { absolute(&origin, to) }
 }
 
-/// A body of so many bytes at most.
-async fn read(response: Response<Body>, limit: usize) -> Result<Vec<u8>, Error> {
-    let mut body = response.into_body();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = body.next().await.transpose()? {
-        if bytes.len() + chunk.len() > limit {
-            return Err(Error::LongAnswer(limit));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
-}
-
 /// What an answer that is no success says.
 pub(crate) async fn failed(method: &Method, url: &Uri, response: Response<Body>) -> Error {
     let status = response.status();
@@ -310,11 +310,4 @@ pub(crate) async fn failed(method: &Method, url: &Uri, response: Response<Body>)
     // Without the query: it may hold what is as good as a password.
     let what = clean(&format!("{method} {}{}", origin_of(url), url.path()), 300);
     Error::of(Answer { status, what, detail })
-}
-
-fn is(wanted: &Digest, found: Digest, bytes: usize) -> Result<(), Error> {
-    if found == *wanted {
-        return Ok(());
-    }
-    Err(Error::OtherBytes { wanted: wanted.clone(), found: format!("{found} ({bytes} bytes)") })
 }

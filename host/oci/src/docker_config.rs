@@ -10,6 +10,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::reference::Reference;
 
+/// More than the host and the repository of any reference have, with `https://` and `/v2/`: a longer key is for nothing.
+const MAX_KEY: usize = 600;
+
 /// A file or a Secret's value with credentials by registry.
 pub struct DockerConfig {
     entries: Vec<Entry>,
@@ -46,11 +49,10 @@ pub enum DockerConfigError {
 
 struct Entry {
     key: String,
-    place: Place,
     credentials: Result<Credentials, IdentityToken>,
 }
 
-/// What an entry's key is for.
+/// What an entry's key is for. It is not kept: the parts of a key take many times its memory.
 struct Place {
     /// The labels of the host in lower case, in which `*` is any text.
     host: Vec<String>,
@@ -98,11 +100,15 @@ impl DockerConfig {
         let written: Written = serde_json::from_slice(json).map_err(|_| DockerConfigError::Shape)?;
         let mut entries = Vec::new();
         for (key, entry) in written.auths {
+            if key.len() > MAX_KEY {
+                continue;
+            }
             // A helper keeps what an empty entry stands for.
             if let Some(credentials) = entry.credentials(&key)? {
-                entries.push(Entry { place: Place::of(&key), key, credentials });
+                entries.push(Entry { key, credentials });
             }
         }
+        entries.shrink_to_fit();
         let has_helpers = !written.cred_helpers.is_empty() || !written.creds_store.is_empty();
         Ok(Self { entries, has_helpers })
     }
@@ -110,9 +116,27 @@ impl DockerConfig {
     /// The credentials for a reference: of the entries that match it, as Kubernetes matches them, the one with the longest
     /// path, and of those one without `*`.
     pub fn credentials(&self, reference: &Reference) -> Result<Option<&Credentials>, IdentityToken> {
-        let matching = self.entries.iter().filter(|entry| entry.place.holds(reference));
-        let best = matching.max_by_key(|entry| (entry.place.path.len(), !entry.key.contains('*')));
-        best.map(|entry| entry.credentials.as_ref().map_err(Clone::clone)).transpose()
+        let places = self.entries.iter().map(|entry| (entry, Place::of(&entry.key)));
+        let matching = places.filter(|(_, place)| place.holds(reference));
+        let best = matching.max_by_key(|(entry, place)| (place.path.len(), !entry.key.contains('*')));
+        best.map(|(entry, _)| entry.credentials.as_ref().map_err(Clone::clone)).transpose()
+    }
+
+    /// The memory that it takes, in bytes.
+    pub fn size(&self) -> usize {
+        self.entries.iter().map(Entry::size).sum()
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        // An allocator rounds up: a short text takes as much as one of two words.
+        let text = |text: &str| text.len() + 2 * size_of::<usize>();
+        let secrets = match &self.credentials {
+            Ok(Credentials { username, password }) => text(username) + text(password),
+            Err(IdentityToken(key)) => text(key),
+        };
+        size_of::<Self>() + text(&self.key) + secrets
     }
 }
 
@@ -278,5 +302,18 @@ mod tests {
         let error = DockerConfig::parse(token).unwrap();
         let error = error.credentials(&"a.example/a".parse().unwrap()).unwrap_err().to_string();
         assert!(error.contains("identity token") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn what_is_kept_is_a_small_multiple_of_what_was_written_and_is_told() {
+        let dots = ".".repeat(1 << 20);
+        let parsed = config(&[(&dots, "u"), ("r.example", "user")]);
+        assert_eq!(parsed.entries.len(), 1);
+        assert_eq!(user(&parsed, "r.example/a").as_deref(), Some("user"));
+        let all: Vec<String> = (0..1000).map(|n| format!("{n}.example")).collect();
+        let all: Vec<(&str, &str)> = all.iter().map(|key| (key.as_str(), "u")).collect();
+        let parsed = config(&all);
+        assert!(parsed.size() > parsed.entries.capacity() * size_of::<Entry>() + 1000 * "u:pass:word".len());
+        assert!(size_of::<Entry>() <= 96, "{}", size_of::<Entry>());
     }
 }

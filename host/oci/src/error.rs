@@ -30,6 +30,15 @@ pub enum Error {
     /// A redirect that is not followed.
     #[error("the registry redirects in a way that is not followed: {0}")]
     Redirect(&'static str),
+    /// The server that a redirect of the registry leads to. It may be any that the registry wants to know something about, so
+    /// nothing is told of what it did.
+    #[error("the registry sends on to {0}, which did not send what was asked for")]
+    Elsewhere(String),
+    /// The registry's token server, of which nothing is told either.
+    #[error(
+        "the registry sends to {0} for a token, which sent none: it does not take the credentials, or has trouble"
+    )]
+    Token(String),
     /// What is there is no component.
     #[error(transparent)]
     NoComponent(#[from] NoComponent),
@@ -71,8 +80,17 @@ impl Error {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Http(error) => !error.is_prohibited,
-            Self::Trouble(_) => true,
+            Self::Trouble(_) | Self::Elsewhere(_) | Self::Token(_) => true,
             _ => false,
+        }
+    }
+
+    /// The same, of a server that is not the registry itself: who names a server is not told by what it does not send what
+    /// it is and does. That the caller's rules forbid it is no answer of that server's.
+    pub(crate) fn of_another(self, as_what: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Http(HttpError { is_prohibited: true, .. }) => self,
+            _ => as_what(),
         }
     }
 

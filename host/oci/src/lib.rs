@@ -7,6 +7,7 @@
 //!
 //! Whatever a registry sends is bounded, then parsed, and its digest is compared.
 
+mod body;
 mod challenge;
 mod client;
 mod digest;

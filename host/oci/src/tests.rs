@@ -54,7 +54,8 @@ impl Http for Script {
         let mut script = self.0.lock().unwrap();
         script.asked.push(format!("{what}{}", told.unwrap_or_default()));
         let Some(answers) = script.answers.get_mut(&what) else {
-            return Err(HttpError { message: format!("nobody answers to {what}"), is_prohibited: false });
+            let is_prohibited = request.uri().host() == Some("forbidden.example");
+            return Err(HttpError { message: format!("nobody answers to {what}"), is_prohibited });
         };
         let (status, headers, body) = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
         let mut response = Response::builder().status(status);
@@ -206,6 +207,64 @@ async fn other_bytes_and_too_many_are_refused() {
     let mut registry = script.registry(None);
     assert!(matches!(registry.manifest(&digest).await, Err(Error::OtherBytes { .. })));
     assert_eq!(registry.manifest(&digest).await, Err(Error::LongAnswer(256 << 10)));
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_what_another_server_answers() {
+    // Whatever is there, also after it sends on itself: a registry may name any server.
+    let a = layer(b"abcd");
+    let inside = "https://inside.example:8443";
+    for answer in [
+        (404, "{}"),
+        (500, r#"{"errors": [{"code": "SECRET"}]}"#),
+        (401, ""),
+        (302, ""),
+        (200, "abce"),
+        (200, "abc"),
+        (200, "abcdabcd"),
+    ] {
+        let script = Script::default();
+        for url in [format!("{BLOBS}/{}", a.digest), format!("{MANIFESTS}/{}", a.digest)] {
+            script.on(&format!("GET {url}"), 307, &[("location", "https://inside.example:8443/x")], "");
+        }
+        script.on(&format!("HEAD {MANIFESTS}/1"), 200, &[], "");
+        script.on(&format!("GET {MANIFESTS}/1"), 307, &[("location", "https://inside.example:8443/x")], "");
+        script.on(
+            &format!("GET {inside}/x"),
+            answer.0,
+            &[("location", "https://secret.example/x")],
+            answer.1,
+        );
+        let mut errors = vec![
+            pull(&script, &a, 4).await.unwrap_err(),
+            script.registry(None).manifest(&a.digest).await.unwrap_err(),
+            script.registry(None).resolve("1").await.unwrap_err(),
+        ];
+        errors.dedup();
+        assert_eq!(errors, [Error::Elsewhere(inside.to_owned())], "{answer:?}");
+    }
+    for (status, body) in [(401, ""), (200, "{}"), (200, "secret"), (302, "")] {
+        let script = Script::default();
+        script.on(&format!("HEAD {MANIFESTS}/1"), 401, &[("www-authenticate", BEARER)], "");
+        script.on(&format!("GET {TOKEN}"), status, &[], body);
+        let error = script.registry(credentials()).resolve("1").await.unwrap_err();
+        assert_eq!(error, Error::Token("https://auth.example".to_owned()), "{status} {body}");
+    }
+    // That a server may not be reached is told where the registry names it, and not where another one does.
+    let script = Script::default();
+    let (url, forbidden) = (format!("GET {BLOBS}/{}", a.digest), ("location", "https://forbidden.example/x"));
+    script.on(&url, 307, &[forbidden], "");
+    let error = pull(&script, &a, 4).await.unwrap_err();
+    assert!(error.to_string().contains("forbidden.example") && !error.may_pass(), "{error}");
+    let script = Script::default();
+    script.on(&url, 307, &[("location", "https://inside.example:8443/x")], "");
+    script.on(&format!("GET {inside}/x"), 307, &[forbidden], "");
+    assert_eq!(pull(&script, &a, 4).await.unwrap_err(), Error::Elsewhere(inside.to_owned()));
+    // Nor whether anybody is there at all.
+    let script = Script::default();
+    script.on(&format!("HEAD {MANIFESTS}/1"), 401, &[("www-authenticate", BEARER)], "");
+    let error = script.registry(credentials()).resolve("1").await.unwrap_err();
+    assert_eq!(error, Error::Token("https://auth.example".to_owned()));
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ const RELEASE: Duration = Duration::from_secs(3);
 pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) -> Result<(), OperatorError> {
     let images = options.runtime.cache_dir.as_ref().map(|dir| dir.join("images"));
     let image_folder = images.map(|dir| {
-        Folder::open(dir.clone(), options.image_cache).map_err(|error| RuntimeError::CacheDir {
+        Folder::shared(dir.clone(), options.image_cache).map_err(|error| RuntimeError::CacheDir {
             path: dir.display().to_string(),
             error: error.to_string(),
         })

@@ -72,10 +72,10 @@ mod tests {
         ArtifactFolder::open(dir, limit, &Engine::new(&crate::engine::config()).unwrap())
     }
 
-    /// The bytes in the folder.
+    /// The blocks of 4 KiB that the folder's files take.
     fn held(dir: &Path) -> u64 {
         let files = fs::read_dir(dir.join("plugins")).unwrap();
-        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+        files.map(|file| file.unwrap().metadata().unwrap().len().div_ceil(4096)).sum()
     }
 
     #[test]
@@ -126,27 +126,27 @@ mod tests {
     #[test]
     fn the_cache_folder_never_holds_more_than_its_bound() {
         let dir = tempfile::tempdir().unwrap();
-        let artifacts = bounded(dir.path(), 1000).unwrap();
+        let artifacts = bounded(dir.path(), 10 * 4096).unwrap();
         let put = |name: &str, size: usize, age: u64| {
-            artifacts.put(name, &Artifact(vec![0; size]));
-            assert!(held(dir.path()) <= 1000);
+            artifacts.put(name, &Artifact(vec![0; size * 4096 - 32]));
+            assert!(held(dir.path()) <= 10);
             let used = SystemTime::now() - std::time::Duration::from_secs(age);
             File::open(artifacts.path(name)).and_then(|file| file.set_modified(used))
         };
-        put("old", 368, 300).unwrap();
-        put("older", 368, 400).unwrap();
-        assert_eq!(held(dir.path()), 800);
+        put("old", 4, 300).unwrap();
+        put("older", 4, 400).unwrap();
+        assert_eq!(held(dir.path()), 8);
         assert!(artifacts.get("older").is_some()); // now it is the one that was used last
-        put("new", 368, 200).unwrap();
+        put("new", 4, 200).unwrap();
         assert!(artifacts.get("old").is_none());
         assert!(artifacts.get("older").is_some() && artifacts.get("new").is_some());
         // What is too large by itself is not worth the others.
-        assert!(put("huge", 969, 0).is_err());
+        assert!(put("huge", 11, 0).is_err());
         assert!(artifacts.get("older").is_some() && artifacts.get("new").is_some());
-        put("whole", 968, 100).unwrap();
-        assert_eq!(held(dir.path()), 1000);
+        put("whole", 10, 100).unwrap();
+        assert_eq!(held(dir.path()), 10);
         // Nor under a smaller limit than that of the run before.
-        drop(bounded(dir.path(), 999).unwrap());
+        drop(bounded(dir.path(), 10 * 4096 - 1).unwrap());
         assert_eq!(held(dir.path()), 0);
     }
 
@@ -157,6 +157,6 @@ mod tests {
         artifacts.put("abc", &Artifact(b"code".to_vec()));
         fs::write(artifacts.path("abd").with_extension("0123456789abcdef"), [0; 100]).unwrap();
         assert!(open(dir.path()).unwrap().get("abc").is_some());
-        assert_eq!(held(dir.path()), 36);
+        assert_eq!(held(dir.path()), 1);
     }
 }

@@ -226,12 +226,16 @@ impl Login {
     fn explain(&self, reference: &Reference, error: &Error) -> String {
         let registry = &reference.registry;
         let fix = match error {
-            Error::Denied(_) if self.credentials.is_some() => format!("; log in to {registry} again"),
-            Error::Denied(_) if self.has_helpers => format!(
+            Error::Denied(_) | Error::Token(_) if self.credentials.is_some() => {
+                format!("; log in to {registry} again")
+            }
+            Error::Denied(_) | Error::Token(_) if self.has_helpers => format!(
                 "; credential helpers (credsStore, credHelpers) are not run: write the credentials for {registry} into the \
                  `auths` of a file for --docker-config"
             ),
-            Error::Denied(_) => format!("; log in first, with `docker login {registry}` or alike"),
+            Error::Denied(_) | Error::Token(_) => {
+                format!("; log in first, with `docker login {registry}` or alike")
+            }
             Error::Http(_) if !self.is_plain && is_loopback(registry) => {
                 "; a registry without TLS needs --plain-http".to_owned()
             }

@@ -26,6 +26,8 @@ use crate::registry_http::RegistryHttp;
 const ASKS: usize = 16;
 /// How many components are being pulled, or wait in memory to be compiled or found.
 const PULLS: usize = 4;
+/// The same of those that were kept: nobody's registry keeps them waiting.
+const READS: usize = 4;
 /// For a tag and a manifest, with a token.
 const ASK: HostTimes = HostTimes { all: Duration::from_secs(15), silence: Duration::from_secs(15) };
 /// For a component, which is tens of megabytes at most.
@@ -39,6 +41,7 @@ pub struct Images {
     turns: Turns,
     asks: Arc<FairSlots>,
     pulls: Arc<FairSlots>,
+    reads: Arc<FairSlots>,
     kept: KeptImages,
 }
 
@@ -49,13 +52,15 @@ pub struct Located {
     layer: Layer,
     /// Whether its owner has pulled it: who asks by a digest alone need not be let in where it is from.
     pub is_known: bool,
+    /// Whether its tag was followed, and is to be kept with the component.
+    is_by_tag: bool,
 }
 
 impl Images {
     /// Nothing is asked for yet. Components that were pulled are kept in `folder`, if there is one.
     pub fn new(egress: EgressConfig, folder: Option<Folder>, turns: Turns) -> Self {
-        let (asks, pulls) = (FairSlots::new(ASKS), FairSlots::new(PULLS));
-        Self { egress, turns, asks, pulls, kept: KeptImages::new(folder) }
+        let (asks, pulls, reads) = (FairSlots::new(ASKS), FairSlots::new(PULLS), FairSlots::new(READS));
+        Self { egress, turns, asks, pulls, reads, kept: KeptImages::new(folder) }
     }
 
     /// Find out what a reference leads to. A digest that was pulled before needs no registry, and a tag means what it meant
@@ -70,10 +75,11 @@ impl Images {
         if reference.digest.is_some()
             && let Some(layer) = self.kept.layer(&reference, place).await
         {
-            return Ok(Located { reference, layer, is_known: true });
+            return Ok(Located { reference, layer, is_known: true, is_by_tag: false });
         }
         let _turn = self.asks.acquire(&place.owner).await;
         let mut registry = self.registry(&reference, place, access, ASK, MAX_ANSWER)?;
+        let is_by_tag = reference.digest.is_none();
         let digest = match &reference.digest {
             Some(digest) => digest.clone(),
             None => {
@@ -83,11 +89,14 @@ impl Images {
         };
         let reference = reference.at(digest.clone());
         if let Some(layer) = self.kept.layer(&reference, place).await {
-            return Ok(Located { reference, layer, is_known: true });
+            if is_by_tag {
+                self.kept.keep_tag(&reference, &digest, place).await;
+            }
+            return Ok(Located { reference, layer, is_known: true, is_by_tag });
         }
         let manifest = registry.manifest(&digest).await;
         let layer = manifest.map_err(|error| failed(&reference, error, access))?.layer;
-        Ok(Located { reference, layer, is_known: false })
+        Ok(Located { reference, layer, is_known: false, is_by_tag })
     }
 
     async fn resolve(
@@ -97,16 +106,12 @@ impl Images {
         place: &Place<'_>,
     ) -> Result<Digest, Error> {
         match registry.resolve(reference.tag.as_deref().unwrap_or_default()).await {
-            Ok(digest) => {
-                self.kept.keep_tag(reference, &digest, place).await;
-                Ok(digest)
-            }
             Err(error) if error.may_pass() => {
                 let last = self.kept.tag(reference, place).await.ok_or_else(|| error.clone())?;
                 warn!(%reference, %error, "a tag means what it meant last: its registry does not answer");
                 Ok(last)
             }
-            Err(error) => Err(error),
+            told => told,
         }
     }
 
@@ -117,25 +122,31 @@ impl Images {
         place: &Place<'_>,
         access: &RegistryAccess,
     ) -> Result<FoundComponent, SourceError> {
-        let room = self.pulls.acquire(&place.owner).await;
         let found =
-            |component, room: FairSlot| FoundComponent { component, source: located.to_string(), room };
-        let Located { reference, layer, is_known } = located;
+            |component, room: Arc<FairSlot>| FoundComponent { component, source: located.to_string(), room };
+        let Located { reference, layer, is_known, is_by_tag } = located;
         let as_bytes = |bytes: Vec<u8>| {
             self.turns.compute_of(bytes.len(), &place.owner, move || ComponentBytes::new(bytes))
         };
-        if *is_known && let Some(bytes) = self.kept.component(reference, place).await {
-            let component = as_bytes(bytes).await;
-            if component.sha256() == layer.digest.hex() {
-                return Ok(found(component, room));
+        if *is_known {
+            let room = Arc::new(self.reads.acquire(&place.owner).await);
+            if let Some(bytes) = self.kept.component(reference, place, room.clone()).await {
+                let component = as_bytes(bytes).await;
+                if component.sha256() == layer.digest.hex() {
+                    return Ok(found(component, room));
+                }
             }
         }
+        let room = Arc::new(self.pulls.acquire(&place.owner).await);
         let limit = place.account().budget.component_bytes;
         let mut registry = self.registry(reference, place, access, PULL, limit.saturating_add(1))?;
         let pulled = registry.layer(layer, limit, &mut |_| {}).await;
         let bytes = pulled.map_err(|error| failed(reference, error, access))?;
         let component = as_bytes(bytes).await;
-        self.kept.keep(reference, layer, &component, place).await;
+        self.kept.keep(reference, layer, &component, place, room.clone()).await;
+        if let (true, Some(digest)) = (is_by_tag, &reference.digest) {
+            self.kept.keep_tag(reference, digest, place).await;
+        }
         Ok(found(component, room))
     }
 
@@ -189,12 +200,12 @@ fn credentials(reference: &Reference, access: &RegistryAccess) -> Result<Option<
 fn failed(reference: &Reference, error: Error, access: &RegistryAccess) -> SourceError {
     let registry = &reference.registry;
     let fix = match (&error, &access.pull_secret) {
-        (Error::Denied(_), None) => {
+        (Error::Denied(_) | Error::Token(_), None) => {
             "; name a Secret of type kubernetes.io/dockerconfigjson with its credentials in \
              spec.plugin.image.pullSecretName"
                 .to_owned()
         }
-        (Error::Denied(_), Some(secret)) => match credentials(reference, access) {
+        (Error::Denied(_) | Error::Token(_), Some(secret)) => match credentials(reference, access) {
             Ok(Some(_)) => format!(r#"; mend the credentials for {registry} in Secret "{secret}""#),
             _ => format!(r#"; Secret "{secret}" has no credentials for {registry}"#),
         },

@@ -154,7 +154,8 @@ fn used(field: Dependency, secret: SecretData) -> Result<(Used, usize), CheckFai
             let (json, location) = value(&secret, ".dockerconfigjson", field)?;
             let config = DockerConfig::parse(json);
             let config = config.map_err(|error| CheckFailure::passing(format!("{location}: {error}")))?;
-            (Used { pull: Some(config), ..Used::default() }, 2 * json.len())
+            let size = config.size();
+            (Used { pull: Some(config), ..Used::default() }, size)
         }
         Dependency::RegistryCa => {
             let (roots, size) = roots(&secret, field)?;

@@ -2,7 +2,8 @@
 //!
 //! Whoever loads takes turns twice, each shared fairly between namespaces and their Issuers. In the first one a plugin
 //! is read, and taken if it is in use or was compiled earlier: that is quick, and all that most of them need. Only what
-//! has to be compiled waits for the other turn, with nothing in its hands meanwhile, and is read once more then.
+//! has to be compiled waits for the other turn, and is read once more then, having held nothing meanwhile. What was pulled
+//! is not: a registry that takes its time would stop everybody. It keeps its room while it waits.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::place::Place;
 use super::refusals::Refusals;
 use super::sources::{FoundComponent, Sources};
 use super::watches::Version;
-use crate::api::{IssuerKind, PluginSource, PluginSpec};
+use crate::api::{ImageSource, IssuerKind, PluginSource, PluginSpec};
 use crate::operator::metrics::{Metrics, PluginLoad};
 use crate::operator::signer::{Loaded, Loader};
 use crate::policy::CurrentPolicy;
@@ -51,8 +52,8 @@ type Plugin = (Arc<dyn Loaded>, String);
 /// What is found without compiling.
 enum Found {
     Plugin(Plugin, Cache),
-    /// Bytes with this digest, which nobody has compiled yet.
-    Bytes(String),
+    /// Bytes with this digest, which nobody has compiled yet; in hand where they are from a registry.
+    Bytes(String, Option<FoundComponent>),
 }
 
 impl Plugins {
@@ -91,12 +92,10 @@ impl Plugins {
         read: &mut Versions,
     ) -> Result<(), CheckFailure> {
         begin(spec, read);
-        let found = match spec.source().map_err(CheckFailure::permanent)? {
-            PluginSource::ConfigMap(source) => self.sources.config_map(source, place, read).await?,
-            PluginSource::Builtin(name) => self.sources.builtin(name, place).await?,
-            PluginSource::Image(_) => return Ok(()),
-        };
-        self.admit_found(spec, place, &found)
+        match self.read_without_registry(spec, place, read).await? {
+            Ok(found) => self.admit_found(spec, place, &found),
+            Err(_) => Ok(()),
+        }
     }
 
     async fn find_or_compile(
@@ -112,13 +111,13 @@ impl Plugins {
             let started = Instant::now();
             let found = self.find(spec, place, access, read).await;
             self.metrics.looked_for_plugin(started.elapsed());
-            let sha256 = match found? {
+            let (sha256, pulled) = match found? {
                 Found::Plugin(plugin, cache) => return Ok((plugin, PluginLoad::Found(cache))),
-                Found::Bytes(sha256) => sha256,
+                Found::Bytes(sha256, pulled) => (sha256, pulled),
             };
             tokio::select! {
                 turn = self.loader.clone().turn(place.owner.clone()) => {
-                    let plugin = self.compile(turn, spec, place, access, read).await?;
+                    let plugin = self.compile(turn, pulled, spec, place, read).await?;
                     return Ok((plugin, PluginLoad::Compiled));
                 }
                 // By somebody else: it may be found now, or is known to be of no use.
@@ -135,33 +134,40 @@ impl Plugins {
         access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Found, CheckFailure> {
-        let FoundComponent { component, source, room: _room } =
-            match self.read(spec, place, access, read).await? {
-                Content::InUse(plugin) => return Ok(Found::Plugin(plugin, Cache::Memory)),
-                Content::Bytes(found) => found,
-            };
-        let sha256 = component.sha256().to_owned();
-        match self.loader.clone().find(component, place.account()).await {
-            Ok(Some((plugin, cache))) => Ok(Found::Plugin((plugin, source), cache)),
-            Ok(None) => Ok(Found::Bytes(sha256)),
-            Err(error) => Err(refused(&source, &error)),
+        let found = match self.read(spec, place, access, read).await? {
+            Content::InUse(plugin) => return Ok(Found::Plugin(plugin, Cache::Memory)),
+            Content::Bytes(found) => found,
+        };
+        match self.loader.clone().find(found.component.clone(), place.account()).await {
+            Ok(Some((plugin, cache))) => Ok(Found::Plugin((plugin, found.source), cache)),
+            Ok(None) => {
+                let sha256 = found.component.sha256().to_owned();
+                Ok(Found::Bytes(sha256, spec.image.is_some().then_some(found)))
+            }
+            Err(error) => Err(refused(&found.source, &error)),
         }
     }
 
-    /// Compile a plugin, of the bytes that its source holds by now.
+    /// Compile a plugin: of what was pulled, or of the bytes that its source holds by now.
     async fn compile(
         &self,
         turn: FairSlot,
+        pulled: Option<FoundComponent>,
         spec: &PluginSpec,
         place: &Place<'_>,
-        access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Plugin, CheckFailure> {
-        // What is being compiled is one component at a time, and needs no room among those that wait.
-        let FoundComponent { component, source, .. } = match self.read(spec, place, access, read).await? {
-            Content::InUse(plugin) => return Ok(plugin),
-            Content::Bytes(found) => found,
+        let again = self.read_without_registry(spec, place, read).await?;
+        let Some(found) = again.ok().or(pulled) else {
+            return Err(CheckFailure::passing(
+                "spec.plugin.image was not pulled before its turn to be compiled",
+            ));
         };
+        // Once more: what is allowed may have changed meanwhile.
+        self.admit_found(spec, place, &found)?;
+        // What is being compiled is one component at a time, and needs no room among those that wait.
+        let FoundComponent { component, source, room } = found;
+        drop(room);
         let sha256 = component.sha256().to_owned();
         let began = Instant::now();
         let result = self.loader.clone().compile(component, place.account(), turn).await;
@@ -181,15 +187,16 @@ impl Plugins {
         access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Content, CheckFailure> {
-        let found = match spec.source().map_err(CheckFailure::permanent)? {
-            PluginSource::ConfigMap(source) => self.sources.config_map(source, place, read).await?,
-            PluginSource::Builtin(name) => self.sources.builtin(name, place).await?,
-            PluginSource::Image(source) => {
+        let found = match self.read_without_registry(spec, place, read).await? {
+            Ok(found) => found,
+            Err(source) => {
                 let located = self.images.locate(source, place, access).await?;
                 let (name, sha256) = (located.to_string(), located.sha256());
-                // By what its manifest says, before it is pulled.
+                // By what its manifest says, before it is pulled. How the component of that digest did is told to nobody who
+                // has not shown that it may have it: anybody can name a digest.
                 self.admit(spec, place.kind, sha256).map_err(|error| refused(&name, &error))?;
                 if located.is_known {
+                    self.check_refusals(place.kind, sha256).map_err(|error| refused(&name, &error))?;
                     let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;
                     if let Some(plugin) = in_use.map_err(|error| refused(&name, &error))? {
                         Span::current().record("plugin", &name);
@@ -203,6 +210,20 @@ impl Plugins {
         Ok(Content::Bytes(found))
     }
 
+    /// What no registry is asked for; or the image that is to be pulled.
+    async fn read_without_registry<'a>(
+        &self,
+        spec: &'a PluginSpec,
+        place: &Place<'_>,
+        read: &mut Versions,
+    ) -> Result<Result<FoundComponent, &'a ImageSource>, CheckFailure> {
+        Ok(match spec.source().map_err(CheckFailure::permanent)? {
+            PluginSource::ConfigMap(source) => Ok(self.sources.config_map(source, place, read).await?),
+            PluginSource::Builtin(name) => Ok(self.sources.builtin(name, place).await?),
+            PluginSource::Image(source) => Err(source),
+        })
+    }
+
     fn admit_found(
         &self,
         spec: &PluginSpec,
@@ -210,15 +231,20 @@ impl Plugins {
         found: &FoundComponent,
     ) -> Result<(), CheckFailure> {
         Span::current().record("plugin", &found.source);
-        let admitted = self.admit(spec, place.kind, found.component.sha256());
+        let sha256 = found.component.sha256();
+        let admitted = self.admit(spec, place.kind, sha256);
+        let admitted = admitted.and_then(|()| self.check_refusals(place.kind, sha256));
         admitted.map_err(|error| refused(&found.source, &error))
     }
 
-    /// Before it is compiled: what may not run is not even looked into.
+    /// Whether the spec and the policy let it run. What may not run is not even looked into.
     fn admit(&self, spec: &PluginSpec, kind: IssuerKind, sha256: &str) -> Result<(), String> {
         spec.check_pin(sha256).map_err(|mismatch| mismatch.to_string())?;
         let policy = self.policy.borrow().clone();
-        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())?;
+        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())
+    }
+
+    fn check_refusals(&self, kind: IssuerKind, sha256: &str) -> Result<(), String> {
         self.refusals.get(&(kind, sha256.to_owned())).map_or(Ok(()), Err)
     }
 }

@@ -37,7 +37,7 @@ pub struct FoundComponent {
     /// For people: `ConfigMap team-a/cfssl-plugin plugin.wasm`.
     pub source: String,
     /// The room that the bytes take, among those of all Issuers.
-    pub room: FairSlot,
+    pub room: Arc<FairSlot>,
 }
 
 /// Reads from the cluster and from the folder of builtin plugins.
@@ -87,7 +87,7 @@ impl Sources {
         let bytes = if packed.starts_with(&GZIP_MAGIC) { limit } else { packed.len() };
         let unpack = move || gunzip(packed, &what, limit).map(ComponentBytes::new);
         let component = self.turns.compute_of(bytes, &place.owner, unpack).await?;
-        Ok(FoundComponent { component, source, room })
+        Ok(FoundComponent { component, source, room: Arc::new(room) })
     }
 
     /// Read a ConfigMap as JSON, if it is there. Room is taken when the API server has begun to answer: one that hangs takes
@@ -112,7 +112,7 @@ impl Sources {
 
     /// Read a plugin in the folder of builtin ones, when there is room for its bytes.
     pub async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
-        let room = self.rooms.acquire(&place.owner).await;
+        let room = Arc::new(self.rooms.acquire(&place.owner).await);
         // Names come from the folder, never from the spec, so no name can point outside it.
         let mut names = Vec::new();
         let folder = self.builtins.display().to_string();

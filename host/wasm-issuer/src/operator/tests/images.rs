@@ -90,7 +90,7 @@ async fn what_was_pulled_outlives_a_restart_and_its_registry() {
     let registry = ScriptedRegistry::default();
     registry.put("1", "v1");
     let dir = tempfile::tempdir().unwrap();
-    let folder = || Some(Folder::open(dir.path().join("images"), 1 << 20).unwrap());
+    let folder = || Some(Folder::shared(dir.path().join("images"), 1 << 20).unwrap());
     let spec = || image(json!({"reference": "r.example/team/ca:1"}));
     let bench = Bench::pulling(&registry, folder(), spec());
     bench.until_says(READY, CHECKED).await;
@@ -245,6 +245,104 @@ async fn a_registry_that_sends_slowly_holds_up_no_config_map() {
         crowd.iter().any(|it| api.condition(it, READY).is_some_and(|it| it.contains("r.example: ")))
     };
     bench.api.until("a slow registry is given up", says).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_sends_slowly_holds_up_nothing_that_was_kept() {
+    let registry = ScriptedRegistry::default();
+    registry.put("1", "kept");
+    let dir = tempfile::tempdir().unwrap();
+    let folder = || Some(Folder::shared(dir.path().join("images"), 1 << 20).unwrap());
+    let spec = || image(json!({"reference": "r.example/team/ca:1"}));
+    let bench = Bench::pulling(&registry, folder(), spec());
+    bench.until_says(READY, CHECKED).await;
+    drop(bench);
+    registry.put("1", "v2");
+    registry.is(Mood::Stuck(Duration::from_secs(3600)));
+    let bench = Bench::pulling(&registry, folder(), |_, _| ());
+    for n in 0..40 {
+        let (object, mut value) = issuer(&format!("slow-{n}"));
+        value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
+        bench.api.put(&object.in_namespace(&format!("team-{n}")), value);
+    }
+    sleep(Duration::from_secs(5)).await;
+    let pulls = registry.pulls();
+    registry.put("1", "kept");
+    let (object, mut value) = issuer("again");
+    value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
+    bench.api.put(&object, value);
+    let began = tokio::time::Instant::now();
+    bench.until(&object, READY, CHECKED).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!((pulls, registry.pulls()), (5, 5), "the first one, and those that are stuck");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_is_kept_when_its_component_is() {
+    let registry = ScriptedRegistry::default();
+    registry.put_layer("1", "v1", 2, Bytes::from_static(b"v2"));
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    let folder = Folder::shared(images.clone(), 1 << 20).unwrap();
+    let spec = image(json!({"reference": "r.example/team/ca:1"}));
+    let bench = Bench::pulling(&registry, Some(folder), spec);
+    bench.until_refused("other bytes than it was asked for").await;
+    let kept = || std::fs::read_dir(&images).unwrap().count();
+    assert_eq!(kept(), 0);
+    registry.put("1", "v1");
+    bench.until_says(READY, CHECKED).await;
+    assert_eq!(kept(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_names_a_digest_is_not_told_how_its_component_did() {
+    let registry = ScriptedRegistry::default();
+    registry.put("1", "invalid");
+    let bench = start(&registry, |_, _| ());
+    bench.plugins.uncompiled("invalid");
+    bench.plugins.compiled("invalid");
+    let add = |namespace: &str| {
+        let (object, mut value) = issuer("image");
+        let object = object.in_namespace(namespace);
+        value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
+        bench.api.put(&object, value);
+        object
+    };
+    let says = async |object: &Object, what: &str| {
+        let says = |api: &ScriptedApi| api.condition(object, READY).is_some_and(|it| it.contains(what));
+        bench.api.until(what, says).await;
+    };
+    let theirs = add(NAMESPACE);
+    says(&theirs, "scripted").await;
+    // A manifest with that digest, and other bytes.
+    registry.put_layer("1", "invalid", 7, Bytes::from_static(b"unknown"));
+    let other = add("team-b");
+    says(&other, "other bytes than it was asked for").await;
+    // Who has the bytes need not have them compiled again.
+    registry.put("1", "invalid");
+    says(&other, "scripted").await;
+    assert_eq!(bench.plugins.compiling(), ["invalid"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_is_asked_for_nothing_in_the_turn_to_compile() {
+    let registry = ScriptedRegistry::default();
+    registry.put("1", "v2");
+    let bench = start(&registry, |_, _| ());
+    for name in ["v1", "v2"] {
+        bench.plugins.uncompiled(name);
+    }
+    bench.api.until("v1 is being compiled", |_| bench.plugins.compiling() == ["v1"]).await;
+    let (pulled, mut value) = issuer("pulled");
+    value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
+    bench.api.put(&pulled, value);
+    bench.api.until("v2 was pulled", |_| registry.pulls() == 1).await;
+    let asked = registry.count("");
+    bench.plugins.compiled("v1");
+    bench.api.until("v2 is being compiled", |_| bench.plugins.compiling() == ["v1", "v2"]).await;
+    assert_eq!(registry.count(""), asked);
+    bench.plugins.compiled("v2");
+    bench.until(&pulled, READY, CHECKED).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,24 +4,31 @@
 //! is kept is kept for one owner, a namespace or the administrators, and for one repository.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wasm_issuer_oci::{Digest, Layer, Reference};
-use wasm_issuer_runtime::{ComponentBytes, Folder};
+use wasm_issuer_runtime::{ComponentBytes, FairSlot, Folder};
 
 use crate::operator::issuers::place::Place;
 use crate::operator::shared::SharedMap;
 
 /// How many tags and how many components are remembered, apart from the folder.
 const REMEMBERED: usize = 4096;
+/// How long what nobody uses is remembered, where there is no place for what is new.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// In memory what leads to a component; the component itself in a folder, if there is one.
 pub struct KeptImages {
     folder: Option<Arc<Folder>>,
     /// What a tag stood for last.
-    tags: Mutex<SharedMap<String, Digest>>,
+    tags: Remembered<Digest>,
     /// What a manifest leads to, where it was followed to its end.
-    layers: Mutex<SharedMap<String, Layer>>,
+    layers: Remembered<Layer>,
 }
+
+/// By name, with the time when it was used last.
+type Remembered<T> = Mutex<SharedMap<String, (Instant, T)>>;
 
 impl KeptImages {
     /// With what is in the folder.
@@ -36,35 +43,50 @@ impl KeptImages {
     /// What the digest of a reference leads to, if its owner has pulled that.
     pub async fn layer(&self, reference: &Reference, place: &Place<'_>) -> Option<Layer> {
         let name = name(place, reference, &reference.digest.as_ref()?.to_string());
+        let file = name.clone();
         if let Some(layer) = get(&self.layers, &name) {
+            self.in_folder(move |folder| folder.touch(&file).then_some(())).await;
             return Some(layer);
         }
-        let file = name.clone();
         let (sha256, size) = self.in_folder(move |folder| folder.digest(&file)).await?;
         let layer = Layer { digest: format!("sha256:{sha256}").parse().ok()?, size };
         put(&self.layers, name, layer.clone(), place);
         Some(layer)
     }
 
-    /// The component that the digest of a reference leads to, if it is in the folder.
-    pub async fn component(&self, reference: &Reference, place: &Place<'_>) -> Option<Vec<u8>> {
+    /// The component that the digest of a reference leads to, if it is in the folder. It takes this room.
+    pub async fn component(
+        &self,
+        reference: &Reference,
+        place: &Place<'_>,
+        room: Arc<FairSlot>,
+    ) -> Option<Vec<u8>> {
         let name = name(place, reference, &reference.digest.as_ref()?.to_string());
-        self.in_folder(move |folder| folder.get(&name)).await
+        self.in_folder(move |folder| {
+            let _room = room; // until it is really over: a blocking thread cannot be stopped
+            folder.get(&name)
+        })
+        .await
     }
 
-    /// Keep what its owner has pulled.
+    /// Keep what its owner has pulled, which takes this room.
     pub async fn keep(
         &self,
         reference: &Reference,
         layer: &Layer,
         component: &ComponentBytes,
         place: &Place<'_>,
+        room: Arc<FairSlot>,
     ) {
         let Some(digest) = &reference.digest else { return };
         let name = name(place, reference, &digest.to_string());
         put(&self.layers, name.clone(), layer.clone(), place);
         let component = component.clone();
-        self.write(name, move || component.as_slice().to_vec()).await;
+        self.in_folder(move |folder| {
+            let _room = room;
+            write(folder, &name, component.as_slice())
+        })
+        .await;
     }
 
     /// What the tag of a reference stood for last.
@@ -81,21 +103,13 @@ impl KeptImages {
     pub async fn keep_tag(&self, reference: &Reference, digest: &Digest, place: &Place<'_>) {
         let Some(tag) = &reference.tag else { return };
         let name = name(place, reference, &format!(":{tag}"));
-        if get(&self.tags, &name).as_ref() == Some(digest) {
-            return;
+        let is_known = get(&self.tags, &name).as_ref() == Some(digest);
+        if !is_known {
+            put(&self.tags, name.clone(), digest.clone(), place);
         }
-        put(&self.tags, name.clone(), digest.clone(), place);
         let text = digest.to_string();
-        self.write(name, || text.into_bytes()).await;
-    }
-
-    /// That it cannot be kept is no reason not to use it.
-    async fn write(&self, name: String, content: impl FnOnce() -> Vec<u8> + Send + 'static) {
         self.in_folder(move |folder| {
-            if let Err(error) = folder.put(&name, &content()) {
-                tracing::warn!(folder = %folder.dir().display(), %error, "what was pulled from a registry could not be kept");
-            }
-            Some(())
+            if is_known && folder.touch(&name) { Some(()) } else { write(folder, &name, text.as_bytes()) }
         })
         .await;
     }
@@ -109,27 +123,104 @@ impl KeptImages {
     }
 }
 
-/// The name of what is kept for an owner of a `:tag` or a `sha256:digest` in a repository: no part has a line break in it.
+/// That it cannot be kept is no reason not to use it.
+fn write(folder: &Folder, name: &str, content: &[u8]) -> Option<()> {
+    let written = folder.put(name, content);
+    if let Err(error) = &written {
+        tracing::warn!(folder = %folder.dir().display(), %error, "what was pulled from a registry could not be kept");
+    }
+    written.ok()
+}
+
+/// The name of what is kept for an owner of a `:tag` or a `sha256:digest` in a repository: the owner's digest is in front, as
+/// the folder shares its room. No part has a line break in it.
 fn name(place: &Place<'_>, reference: &Reference, what: &str) -> String {
     let Reference { registry, repository, .. } = reference;
-    let owner = place.account().owner;
-    Digest::of(format!("{owner}\n{registry}\n{repository}\n{what}").as_bytes()).hex().to_owned()
+    let owner = Digest::of(place.account().owner.as_bytes());
+    let what = Digest::of(format!("{registry}\n{repository}\n{what}").as_bytes());
+    format!("{}-{}", owner.hex(), what.hex())
 }
 
-fn get<T: Clone>(map: &Mutex<SharedMap<String, T>>, name: &String) -> Option<T> {
-    lock(map).get_mut(name).cloned()
-}
-
-fn put<T>(map: &Mutex<SharedMap<String, T>>, name: String, value: T, place: &Place<'_>) {
+fn get<T: Clone>(map: &Remembered<T>, name: &String) -> Option<T> {
     let mut map = lock(map);
+    let (used, value) = map.get_mut(name)?;
+    *used = Instant::now();
+    Some(value.clone())
+}
+
+fn put<T>(map: &Remembered<T>, name: String, value: T, place: &Place<'_>) {
+    let (mut map, new) = (lock(map), (Instant::now(), value));
     match map.get_mut(&name) {
-        Some(old) => *old = value,
+        Some(old) => *old = new,
         None => {
-            map.insert(name, value, &place.owner, |_| false);
+            map.insert(name, new, &place.owner, |(used, _)| used.elapsed() >= LIFE);
         }
     }
 }
 
 fn lock<T>(map: &Mutex<T>) -> MutexGuard<'_, T> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use wasm_issuer_runtime::FairSlots;
+
+    use super::*;
+    use crate::api::{IssuerKey, IssuerKind};
+
+    fn key(namespace: &str, n: usize) -> IssuerKey {
+        let (kind, namespace) = (IssuerKind::Namespaced, Some(namespace.to_owned()));
+        IssuerKey { kind, namespace, name: format!("ca-{n}") }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_its_owners_and_is_used_when_its_plugin_is_found_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = KeptImages::new(Some(Folder::shared(dir.path().join("a"), 1 << 20).unwrap()));
+        let layer = Layer { digest: Digest::of(b"x"), size: 1 };
+        for (namespace, n) in [("team-a", 1), ("team-a", 2), ("team-b", 1)] {
+            let key = key(namespace, n);
+            let place = Place::of(&key, namespace);
+            let reference: Reference = format!("r.example/a-{n}").parse().unwrap();
+            let reference = reference.at(Digest::of(b"manifest"));
+            let room = Arc::new(FairSlots::new(1).acquire(&place.owner).await);
+            images.keep(&reference, &layer, &ComponentBytes::new(b"x".to_vec()), &place, room).await;
+            let file =
+                dir.path().join("a").join(name(&place, &reference, &Digest::of(b"manifest").to_string()));
+            File::open(&file).and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH)).unwrap();
+            assert_eq!(images.layer(&reference, &place).await, Some(layer.clone()));
+            assert!(file.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
+        }
+        let names = std::fs::read_dir(dir.path().join("a")).unwrap();
+        let names: Vec<String> = names.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+        let owners: BTreeSet<&str> = names.iter().map(|name| name.split('-').next().unwrap()).collect();
+        assert_eq!((names.len(), owners.len()), (3, 2), "{names:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_uses_any_more_makes_room_for_what_is_new() {
+        let images = KeptImages::new(None);
+        let digest = Digest::of(b"x");
+        let known = async |n: usize| {
+            let (key, reference) = (key("team-a", n), format!("r.example/a:{n}").parse().unwrap());
+            let place = Place::of(&key, "team-a");
+            let before = images.tag(&reference, &place).await.is_some();
+            images.keep_tag(&reference, &digest, &place).await;
+            (before, images.tag(&reference, &place).await.is_some())
+        };
+        for n in 0..REMEMBERED {
+            known(n).await;
+        }
+        assert_eq!(known(REMEMBERED).await, (false, false), "it has its share");
+        tokio::time::advance(LIFE / 2).await;
+        assert_eq!(known(0).await, (true, true));
+        tokio::time::advance(LIFE / 2).await;
+        assert_eq!(known(REMEMBERED).await, (false, true));
+        assert!(known(0).await.0 && !known(1).await.0);
+    }
 }
