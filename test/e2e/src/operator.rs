@@ -84,10 +84,7 @@ pub fn plugin(name: &str) -> Vec<u8> {
 
 /// The servers of the tests are on this machine, some without TLS.
 const POLICY: &str = r#"
-wasmIssuers:
-  allowAddresses: [127.0.0.0/8]
-  allowedHosts: ["https://*", "http://127.0.0.1"]
-  registries: ["*", "http://127.0.0.1"]
+wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ["https://*", "http://127.0.0.1"], registries: ["*", "http://127.0.0.1"]}
 wasmClusterIssuers: {allowAddresses: [127.0.0.0/8], registries: ["*", "http://127.0.0.1"]}
 "#;
 

@@ -30,7 +30,7 @@ fn wanted(situation: Situation, namespace: &str) -> Wanted {
         MissingGrant => (issuer, "spec.http.allowedHosts", edit),
         PrivateAddress => (issuer, "wasmIssuers: {allowAddresses: ", edit),
         ExpiredToken => (issuer, "401", edit),
-        SlowCa => (issuer, "https://localhost", edit),
+        SlowCa => (issuer, "still waiting for https://127.0.0.1", edit),
         WrongTls => (issuer, "certificate", edit),
         PluginRefused => (issuer, "The new plugin was not taken into use", package),
         ConfigMapGone => (issuer, "not found", package),
