@@ -17,6 +17,7 @@
 mod address;
 mod body;
 mod call;
+mod cause;
 mod dial;
 mod error;
 mod grant;

@@ -9,8 +9,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::observer::Observer;
-
 /// What the operator allows an Issuer's plugin to connect to. By default only public addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressPolicy {
@@ -81,13 +79,13 @@ impl Prohibition {
         everything.vet(SocketAddr::new(address, 0), &[]).err()
     }
 
-    /// What would have to change for that address to be reached.
-    pub(super) fn fix(self, address: IpAddr, observer: &dyn Observer) -> String {
+    /// What would have to change for that address to be reached. `section` is the policy's under which a network is.
+    pub(super) fn fix(self, address: IpAddr, section: impl FnOnce(IpNet) -> String) -> String {
         match self {
             Self::Never(_) => "no Issuer and no policy can allow it".to_owned(),
             Self::Denied => "take its network out of denyAddresses in the operator's policy".to_owned(),
             Self::Special(_) | Self::Private => {
-                format!("the section of the operator's policy {}", observer.policy_for(Some(address.into())))
+                format!("the section of the operator's policy {}", section(address.into()))
             }
         }
     }

@@ -14,7 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::{Error as Code, WasiBody};
 
-use super::error::{RequestBodyError, code, find};
+use super::cause::find;
+use super::error::{RequestBodyError, code};
 use super::origin::Origin;
 use super::waits::{Waiting, Waits};
 

@@ -19,8 +19,9 @@ use wasmtime_wasi_http::{
 };
 
 use super::body::{Pace, RequestBody, ResponseBody, ResponseLimits, size, too_large};
+use super::cause::find;
 use super::dial::{Dialer, TlsFault};
-use super::error::{ConnectError, code, find, words};
+use super::error::{ConnectError, code, words};
 use super::observer::{Denial, HttpFailure, Observer};
 use super::origin::Origin;
 use super::placeholder::Placeholders;

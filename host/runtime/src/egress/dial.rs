@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::address::AddressPolicy;
-use super::error::{ConnectError, find};
+use super::cause::find;
+use super::error::ConnectError;
 use super::net::{EgressConfig, Stream};
 use super::origin::{Host, Origin, Scheme};
 use super::proxy::Hop;

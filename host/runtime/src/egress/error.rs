@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use wasmtime_wasi_http::Error as Code;
 
 use super::address::Prohibition;
+use super::cause::find;
 use super::tls_fault;
 
 /// Why there is no connection.
@@ -42,21 +43,6 @@ pub enum RequestBodyError {
     /// The plugin dropped the body, or its call ended: what was sent must not look complete.
     #[error("the request's body was not finished")]
     Aborted,
-}
-
-/// The first error of a type in the chain. `io::Error` hides what it wraps from the usual walk.
-pub fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 /// What a plugin is told.

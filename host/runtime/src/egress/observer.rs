@@ -95,7 +95,7 @@ impl Denial {
         observer: &dyn Observer,
     ) -> Self {
         let ip = address.ip();
-        let fix = prohibition.fix(ip, observer);
+        let fix = prohibition.fix(ip, |network| observer.policy_for(Some(network)));
         Self {
             destination: origin.to_string(),
             reason: DenialReason::AddressProhibited,

@@ -6,7 +6,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error};
 use wasm_issuer_core::text;
 
-use super::error::find;
+use super::cause::find;
 
 /// The longest list of the names in a certificate, in bytes.
 const MAX_NAMES: usize = 200;
