@@ -220,7 +220,7 @@ generate: build setup-go ## Write the generated files: CRDs, the references of f
 
 .PHONY: check-generated
 check-generated: build setup-go ## Fail if a generated file is not up to date
-	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp/crds" >/dev/null \
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && mkdir "$$temp/crds" && "$(WASM_ISSUER_BINARY)" crds --dir "$$temp/crds" >/dev/null \
 	  && diff -ru --exclude=test crds "$$temp/crds" && "$(WASM_ISSUER_BINARY)" api-reference | diff -u docs/api.md - \
 	  && "$(WASM_ISSUER_BINARY)" metrics | diff -u docs/metrics.md - && "$(WASM_ISSUER_BINARY)" reference | diff -u docs/cli.md - \
 	  && "$(WASM_ISSUER_BINARY)" audit-schema | diff -u docs/audit.schema.json - \
