@@ -44,8 +44,7 @@ impl Blame {
         if self.requests.len() < MAX || (is_news && self.namespaces().len() < ENOUGH_NAMESPACES) {
             self.requests.insert(request);
         }
-        let namespaces = if is_shared { ENOUGH_NAMESPACES } else { 1 };
-        if self.requests.len() >= ENOUGH && self.namespaces().len() >= namespaces {
+        if self.requests.len() >= ENOUGH && self.namespaces().len() >= namespaces_needed(is_shared) {
             return AfterBlame::NotReady;
         }
         AfterBlame::Check(next_check(checked))
@@ -61,6 +60,11 @@ impl Blame {
     }
 }
 
+/// How many namespaces have to say the same of an Issuer.
+fn namespaces_needed(is_shared: bool) -> usize {
+    if is_shared { ENOUGH_NAMESPACES } else { 1 }
+}
+
 /// How long it takes until complaints may cause a check, where the last one that they caused began so long ago.
 pub fn next_check(checked: Option<Duration>) -> Duration {
     checked.map_or(Duration::ZERO, |ago| BETWEEN_CHECKS.saturating_sub(ago))
@@ -71,14 +75,21 @@ pub fn next_check(checked: Option<Duration>) -> Duration {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breaks {
     calls: usize,
+    /// Whose they were: as many as matter.
+    namespaces: BTreeSet<String>,
     said: Option<String>,
 }
 
 impl Breaks {
-    /// The plugin broke a call off, and this is how. Returns whether the Issuer says something else from now on.
-    pub fn add(&mut self, how: String) -> bool {
+    /// The plugin broke a call for this namespace off, and this is how. Returns whether the Issuer says something else from
+    /// now on. Of one that serves many namespaces, no tenant makes the others read anything alone.
+    pub fn add(&mut self, namespace: &str, how: String, is_shared: bool) -> bool {
         self.calls = self.calls.saturating_add(1);
-        let is_news = self.calls == ENOUGH;
+        if self.namespaces.len() < ENOUGH_NAMESPACES {
+            self.namespaces.insert(namespace.to_owned());
+        }
+        let is_enough = self.calls >= ENOUGH && self.namespaces.len() >= namespaces_needed(is_shared);
+        let is_news = is_enough && self.said.is_none();
         if is_news {
             self.said = Some(how);
         }
@@ -141,12 +152,21 @@ mod tests {
     #[test]
     fn a_plugin_that_breaks_three_calls_in_a_row_is_told_until_it_signs() {
         let mut breaks = Breaks::default();
-        let news: Vec<bool> = (0..5).map(|n| breaks.add(n.to_string())).collect();
+        let news: Vec<bool> = (0..5).map(|n| breaks.add("a", n.to_string(), false)).collect();
         assert_eq!(news, [false, false, true, false, false], "one write, whatever comes after");
         assert_eq!(breaks.said(), Some("2"));
         assert!(breaks.end());
         assert_eq!(breaks.said(), None);
         assert!(!breaks.end());
-        assert!(!breaks.add("again".to_owned()));
+        assert!(!breaks.add("a", "again".to_owned(), false));
+    }
+
+    #[test]
+    fn no_tenant_alone_writes_on_a_shared_issuer_that_its_plugin_breaks() {
+        let mut breaks = Breaks::default();
+        assert!((0..50).all(|_| !breaks.add("a", "mine".to_owned(), true)));
+        assert!(breaks.add("b", "ours".to_owned(), true));
+        assert_eq!(breaks.said(), Some("ours"));
+        assert!(!breaks.add("b", "again".to_owned(), true), "one write, whatever comes after");
     }
 }

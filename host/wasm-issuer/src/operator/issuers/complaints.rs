@@ -69,8 +69,9 @@ impl Complaints {
                 None
             }
             Feedback::Broke(complaint) => {
-                let is_current = serving.is_some_and(|now| Arc::ptr_eq(now, &complaint.serving));
-                if is_current && self.breaks.add(complaint.message) {
+                let Complaint { serving: called, message, namespace, .. } = *complaint;
+                let is_current = serving.is_some_and(|now| Arc::ptr_eq(now, &called));
+                if is_current && self.breaks.add(&namespace, message, is_shared) {
                     self.check_in(blame::next_check(self.last_check()));
                 }
                 None
