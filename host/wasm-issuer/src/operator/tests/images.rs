@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wasm_issuer_core::issuance::condition::{PLUGIN_CURRENT, READY};
 use wasm_issuer_runtime::Folder;
 
@@ -23,12 +23,23 @@ fn image(image: Value) -> impl FnOnce(&ScriptedApi, &Object) {
     move |api, ca| api.edit(ca, |value| value["spec"]["plugin"] = json!({"image": image}))
 }
 
+fn tagged_image() -> Value {
+    json!({"reference": "r.example/team/ca:1"})
+}
+
 fn start(registry: &ScriptedRegistry, prepare: impl FnOnce(&ScriptedApi, &Object)) -> Bench {
     Bench::pulling(registry, None, prepare)
 }
 
 fn tagged(registry: &ScriptedRegistry) -> Bench {
-    start(registry, image(json!({"reference": "r.example/team/ca:1"})))
+    start(registry, image(tagged_image()))
+}
+
+/// A registry that has this component under the tag.
+fn registry_with(component: &'static str) -> ScriptedRegistry {
+    let registry = ScriptedRegistry::default();
+    registry.put("1", component);
+    registry
 }
 
 impl Bench {
@@ -41,10 +52,37 @@ impl Bench {
         sleep(Duration::from_secs(150)).await;
     }
 
+    /// Make one more Issuer, whose plugin is this image.
+    fn add(&self, namespace: &str, name: &str, image: &Value) -> Object {
+        let (object, mut value) = issuer(name);
+        let object = object.in_namespace(namespace);
+        value["spec"]["plugin"] = json!({"image": image});
+        self.api.put(&object, value);
+        object
+    }
+
+    /// Make Issuers of forty namespaces with the image of the tag.
+    fn add_crowd(&self) -> Vec<Object> {
+        let add = |n| self.add(&format!("team-{n}"), &format!("slow-{n}"), &tagged_image());
+        (0..40).map(add).collect()
+    }
+
+    /// Wait until this is a part of what a condition says.
+    async fn until_tells(&self, object: &Object, condition: &str, what: &str) {
+        let tells = |api: &ScriptedApi| api.condition(object, condition).is_some_and(|it| it.contains(what));
+        self.api.until(what, tells).await;
+    }
+
     async fn until_refused(&self, why: &str) {
-        let says = |api: &ScriptedApi| api.condition(&self.ca, READY).is_some_and(|it| it.contains(why));
-        self.api.until(why, says).await;
+        self.until_tells(&self.ca, READY, why).await;
         assert!(!self.serves());
+    }
+
+    /// Wait until an Issuer is ready, which takes no longer than what is there.
+    async fn until_ready_at_once(&self, object: &Object) {
+        let began = Instant::now();
+        self.until(object, READY, CHECKED).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     }
 }
 
@@ -68,8 +106,7 @@ async fn a_tag_is_resolved_with_each_check_and_pulled_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_is_down_stops_nobody_who_has_pulled() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     let bench = tagged(&registry);
     bench.until_says(READY, CHECKED).await;
     registry.is(Mood::Down);
@@ -79,19 +116,16 @@ async fn a_registry_that_is_down_stops_nobody_who_has_pulled() {
     assert_eq!(bench.times_written(), written, "nothing has changed");
     // What was never pulled cannot be had.
     bench.api.edit(&bench.ca, |value| value["spec"]["plugin"]["image"]["reference"] = "r.example/b:1".into());
-    let says =
-        |api: &ScriptedApi| api.condition(&bench.ca, PLUGIN_CURRENT).is_some_and(|it| it.contains(DOWN));
-    bench.api.until(DOWN, says).await;
+    bench.until_tells(&bench.ca, PLUGIN_CURRENT, DOWN).await;
     assert!(bench.serves(), "the old plugin goes on");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_pulled_outlives_a_restart_and_its_registry() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     let dir = tempfile::tempdir().unwrap();
     let folder = || Some(Folder::shared(dir.path().join("images"), 1 << 20).unwrap());
-    let spec = || image(json!({"reference": "r.example/team/ca:1"}));
+    let spec = || image(tagged_image());
     let bench = Bench::pulling(&registry, folder(), spec());
     bench.until_says(READY, CHECKED).await;
     drop(bench);
@@ -113,22 +147,13 @@ async fn a_digest_that_was_pulled_needs_no_registry_and_another_namespace_pulls_
     bench.until_says(READY, CHECKED).await;
     let asked = registry.count("");
     bench.some_checks().await;
-    let add = |namespace: &str, name: &str| {
-        let (object, mut value) = issuer(name);
-        let object = object.in_namespace(namespace);
-        value["spec"]["plugin"] = json!({"image": reference});
-        bench.api.put(&object, value);
-        object
-    };
-    let same = add(NAMESPACE, "same");
+    let same = bench.add(NAMESPACE, "same", &reference);
     bench.until(&same, READY, CHECKED).await;
     assert_eq!((registry.count(""), registry.pulls()), (asked, 1));
     // Whoever knows the digest has not shown that it may have the component.
     registry.is(Mood::Guarded("dTpw"));
-    let other = add("team-b", "other");
-    let says =
-        |api: &ScriptedApi| api.condition(&other, READY).is_some_and(|it| it.contains("pullSecretName"));
-    bench.api.until("asked for credentials", says).await;
+    let other = bench.add("team-b", "other", &reference);
+    bench.until_tells(&other, READY, "pullSecretName").await;
     registry.is(Mood::Well);
     bench.until(&other, READY, CHECKED).await;
     assert_eq!(registry.pulls(), 2);
@@ -136,8 +161,7 @@ async fn a_digest_that_was_pulled_needs_no_registry_and_another_namespace_pulls_
 
 #[tokio::test(start_paused = true)]
 async fn credentials_are_those_of_the_pull_secret_and_a_change_of_it_is_noticed() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     registry.is(Mood::Guarded("dTpw"));
     let (regcred, mut value) = secret("regcred");
     let with = |value: &mut Value, auth: &str| {
@@ -151,21 +175,16 @@ async fn credentials_are_those_of_the_pull_secret_and_a_change_of_it_is_noticed(
     });
     bench.until_refused(r#"mend the credentials for r.example in Secret "team-a/regcred""#).await;
     bench.api.edit(&regcred, |value| with(value, "dTpw"));
-    let began = tokio::time::Instant::now();
-    bench.until_says(READY, CHECKED).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    bench.until_ready_at_once(&bench.ca).await;
     bench.api.edit(&regcred, |value| value["data"] = json!({"token": "eA=="}));
     let no_key = r#"Secret "team-a/regcred" (named by spec.plugin.image.pullSecretName) has no key ".dockerconfigjson""#;
-    let says =
-        |api: &ScriptedApi| api.condition(&bench.ca, PLUGIN_CURRENT).is_some_and(|it| it.contains(no_key));
-    bench.api.until(no_key, says).await;
+    bench.until_tells(&bench.ca, PLUGIN_CURRENT, no_key).await;
     assert!(bench.serves(), "what was pulled goes on");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_spec_pins_is_looked_at_before_anything_is_pulled() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     let bench = start(&registry, |api, ca| {
         let plugin = json!({"image": {"reference": "r.example/team/ca:1"}, "sha256": "0f".repeat(32)});
         api.edit(ca, |value| value["spec"]["plugin"] = plugin);
@@ -189,8 +208,7 @@ async fn other_bytes_and_too_many_are_no_plugin() {
 
 #[tokio::test(start_paused = true)]
 async fn no_registry_leads_where_plugins_may_not_go() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     registry.is(Mood::Elsewhere("http://inside.example/v1"));
     let bench = tagged(&registry);
     bench.until_refused("http://inside.example is at an address that plugins may not reach").await;
@@ -201,8 +219,7 @@ async fn no_registry_leads_where_plugins_may_not_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_the_policy_does_not_name_is_not_asked() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     let bench = tagged(&registry);
     bench.until_says(READY, CHECKED).await;
     let mut policy = Policy::default();
@@ -221,25 +238,14 @@ async fn a_registry_that_the_policy_does_not_name_is_not_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_sends_slowly_holds_up_no_config_map() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v1");
+    let registry = registry_with("v1");
     registry.is(Mood::Stuck(Duration::from_secs(3600)));
     let bench = tagged(&registry);
-    let crowd: Vec<Object> = (0..40)
-        .map(|n| {
-            let (object, mut value) = issuer(&format!("slow-{n}"));
-            let object = object.in_namespace(&format!("team-{n}"));
-            value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
-            bench.api.put(&object, value);
-            object
-        })
-        .collect();
+    let crowd = bench.add_crowd();
     sleep(Duration::from_secs(5)).await;
     let (object, value) = issuer("quick");
     bench.api.put(&object, value);
-    let began = tokio::time::Instant::now();
-    bench.until(&object, READY, CHECKED).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    bench.until_ready_at_once(&object).await;
     // And it is given up.
     let says = |api: &ScriptedApi| {
         crowd.iter().any(|it| api.condition(it, READY).is_some_and(|it| it.contains("r.example: ")))
@@ -249,31 +255,21 @@ async fn a_registry_that_sends_slowly_holds_up_no_config_map() {
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_that_sends_slowly_holds_up_nothing_that_was_kept() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "kept");
+    let registry = registry_with("kept");
     let dir = tempfile::tempdir().unwrap();
     let folder = || Some(Folder::shared(dir.path().join("images"), 1 << 20).unwrap());
-    let spec = || image(json!({"reference": "r.example/team/ca:1"}));
+    let spec = || image(tagged_image());
     let bench = Bench::pulling(&registry, folder(), spec());
     bench.until_says(READY, CHECKED).await;
     drop(bench);
     registry.put("1", "v2");
     registry.is(Mood::Stuck(Duration::from_secs(3600)));
     let bench = Bench::pulling(&registry, folder(), |_, _| ());
-    for n in 0..40 {
-        let (object, mut value) = issuer(&format!("slow-{n}"));
-        value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
-        bench.api.put(&object.in_namespace(&format!("team-{n}")), value);
-    }
+    bench.add_crowd();
     sleep(Duration::from_secs(5)).await;
     let pulls = registry.pulls();
     registry.put("1", "kept");
-    let (object, mut value) = issuer("again");
-    value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
-    bench.api.put(&object, value);
-    let began = tokio::time::Instant::now();
-    bench.until(&object, READY, CHECKED).await;
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    bench.until_ready_at_once(&bench.add(NAMESPACE, "again", &tagged_image())).await;
     assert_eq!((pulls, registry.pulls()), (5, 5), "the first one, and those that are stuck");
 }
 
@@ -284,7 +280,7 @@ async fn a_tag_is_kept_when_its_component_is() {
     let dir = tempfile::tempdir().unwrap();
     let images = dir.path().join("images");
     let folder = Folder::shared(images.clone(), 1 << 20).unwrap();
-    let spec = image(json!({"reference": "r.example/team/ca:1"}));
+    let spec = image(tagged_image());
     let bench = Bench::pulling(&registry, Some(folder), spec);
     bench.until_refused("other bytes than it was asked for").await;
     let kept = || std::fs::read_dir(&images).unwrap().count();
@@ -296,46 +292,31 @@ async fn a_tag_is_kept_when_its_component_is() {
 
 #[tokio::test(start_paused = true)]
 async fn who_names_a_digest_is_not_told_how_its_component_did() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "invalid");
+    let registry = registry_with("invalid");
     let bench = start(&registry, |_, _| ());
     bench.plugins.uncompiled("invalid");
     bench.plugins.compiled("invalid");
-    let add = |namespace: &str| {
-        let (object, mut value) = issuer("image");
-        let object = object.in_namespace(namespace);
-        value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
-        bench.api.put(&object, value);
-        object
-    };
-    let says = async |object: &Object, what: &str| {
-        let says = |api: &ScriptedApi| api.condition(object, READY).is_some_and(|it| it.contains(what));
-        bench.api.until(what, says).await;
-    };
-    let theirs = add(NAMESPACE);
-    says(&theirs, "scripted").await;
+    let theirs = bench.add(NAMESPACE, "image", &tagged_image());
+    bench.until_tells(&theirs, READY, "scripted").await;
     // A manifest with that digest, and other bytes.
     registry.put_layer("1", "invalid", 7, Bytes::from_static(b"unknown"));
-    let other = add("team-b");
-    says(&other, "other bytes than it was asked for").await;
+    let other = bench.add("team-b", "image", &tagged_image());
+    bench.until_tells(&other, READY, "other bytes than it was asked for").await;
     // Who has the bytes need not have them compiled again.
     registry.put("1", "invalid");
-    says(&other, "scripted").await;
+    bench.until_tells(&other, READY, "scripted").await;
     assert_eq!(bench.plugins.compiling(), ["invalid"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_registry_is_asked_for_nothing_in_the_turn_to_compile() {
-    let registry = ScriptedRegistry::default();
-    registry.put("1", "v2");
+    let registry = registry_with("v2");
     let bench = start(&registry, |_, _| ());
     for name in ["v1", "v2"] {
         bench.plugins.uncompiled(name);
     }
     bench.api.until("v1 is being compiled", |_| bench.plugins.compiling() == ["v1"]).await;
-    let (pulled, mut value) = issuer("pulled");
-    value["spec"]["plugin"] = json!({"image": {"reference": "r.example/team/ca:1"}});
-    bench.api.put(&pulled, value);
+    let pulled = bench.add(NAMESPACE, "pulled", &tagged_image());
     bench.api.until("v2 was pulled", |_| registry.pulls() == 1).await;
     let asked = registry.count("");
     bench.plugins.compiled("v1");
