@@ -20,7 +20,7 @@ use crate::text::{self, MAX_MESSAGE};
 const POLL: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
 /// The longest time between two polls, whatever a plugin asks for.
 const MAX_POLL: Duration = Duration::from_secs(3600);
-/// A delay that the CA asks for is worth a write from here on; a restart takes as long as a shorter one.
+/// A wait is worth a write from here on; a restart takes as long as a shorter one.
 const LASTING: Duration = Duration::from_secs(10);
 /// How many refused certificates a request may bring before it fails for good.
 const MAX_REFUSALS: u32 = 3;
@@ -202,14 +202,16 @@ struct Again {
 }
 
 impl Again {
-    /// In words, for the status: an Event is counted by its text, and the next one would be another.
+    /// In words, for the status: an Event is counted by its text, and the next one would be another. What differs from try to
+    /// try is told of a wait that lasts, and else not: each time would be a write, and a tenant has many requests.
     fn words(&self, attempts: u32, now: Timestamp) -> String {
         let second = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at);
-        let next = SignedDuration::try_from(self.delay).ok().and_then(|delay| now.checked_add(delay).ok());
-        let named = |name: &str, at: Option<Timestamp>| {
-            at.map(|at| format!(", {name} at {}", second(at))).unwrap_or_default()
-        };
-        format!(" (attempt {attempts}{}{})", named("the next", next), named("the last", self.until))
+        let lasts = SignedDuration::try_from(self.delay).ok().filter(|_| self.delay >= LASTING);
+        let next = lasts.and_then(|delay| now.checked_add(delay).ok());
+        let next = next.map(|at| format!("attempt {attempts}, the next at {}", second(at)));
+        let until = self.until.map(|at| format!("tried until {}", second(at)));
+        let words: Vec<String> = next.into_iter().chain(until).collect();
+        if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
     }
 }
 

@@ -65,7 +65,8 @@ pub fn written<M>(plan: &Plan<RequestStatus, M>) -> String {
 /// What a plan writes to Ready, without when it is tried again.
 pub fn retries<M>(plan: &Plan<RequestStatus, M>) -> String {
     let said = written(plan);
-    said.split_once(" (attempt ").expect("an attempt").0.to_owned()
+    let words = [" (attempt ", " (tried until "].iter().find_map(|start| said.split_once(start));
+    words.map_or(said.clone(), |(before, _)| before.to_owned())
 }
 
 /// What a plan tells, as `type reason action: note`.

@@ -150,7 +150,7 @@ fn a_passing_error_is_retried_until_it_has_passed() {
         let began = Instant::now();
         let request = ask_hostile(t, json!({"behaviour": "retry"})).await;
         assert!(
-            request.ready().starts_with(&format!("False Pending: {BUSY} (attempt ")),
+            request.ready().starts_with(&format!("False Pending: {BUSY} (tried until ")),
             "{}",
             request.ready()
         );
@@ -265,7 +265,7 @@ fn text_of_a_plugin_is_no_format() {
         let message =
             "Failed to sign CertificateRequest, will retry: quota 100%full %s %d %!f(MISSING) {} {0}";
         assert!(
-            request.ready().starts_with(&format!("False Pending: {message} (attempt ")),
+            request.ready().starts_with(&format!("False Pending: {message} (tried until ")),
             "{}",
             request.ready()
         );
@@ -279,7 +279,7 @@ fn a_long_message_is_cut_and_harmless_on_a_terminal() {
         let request = ask_hostile(t, json!({"behaviour": "long-message"})).await;
         let message = request.condition("Ready").unwrap()["message"].as_str().unwrap();
         let start = "Failed to sign CertificateRequest, will retry: [31mred [0m next line é [31mred";
-        assert!(message.starts_with(start) && message.contains("... (attempt "), "{message}");
+        assert!(message.starts_with(start) && message.contains("... (tried until "), "{message}");
         assert!(message.len() <= 4096 && !message.contains(char::is_control), "{}", message.len());
         t.wait_event(REQUEST, "web", &format!("Warning RetryableError SyncFailed: {start}…")).await;
         let note = t.events(REQUEST, "web").await.swap_remove(0);

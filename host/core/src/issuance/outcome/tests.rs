@@ -1,9 +1,9 @@
 //! Every row of the semantics' tables from the signing on, word by word.
 
+mod signing_requests;
+
 use super::super::request_issuer::IssuerView;
-use super::super::testing::{
-    acted, approved, at, condition, moment, retries, signing_request, told, view, written,
-};
+use super::super::testing::{acted, approved, at, condition, moment, retries, told, view, written};
 use super::*;
 
 const POLICY: RetryPolicy = RetryPolicy {
@@ -75,20 +75,31 @@ fn a_request_says_when_it_is_tried_again_and_how_long_and_an_event_does_not() {
         failed_with(&view(&[approved()]), kind, tries, 9)
     };
     let message = "Failed to sign CertificateRequest, will retry: quota 100%full %s";
-    for (kind, next, until) in [
-        (FailureKind::Retry { after: None }, 10, ", the last at 1970-01-01T01:00:00Z"),
-        (retry_after(30), 39, ", the last at 1970-01-01T01:00:00Z"),
-        (FailureKind::Issuer, 10, ""),
+    for (kind, words) in [
+        (FailureKind::Retry { after: None }, " (tried until 1970-01-01T01:00:00Z)"),
+        (retry_after(30), " (attempt 7, the next at 1970-01-01T00:00:39Z, tried until 1970-01-01T01:00:00Z)"),
+        (FailureKind::Issuer, ""),
     ] {
         let plan = asked(kind, 7);
-        let next = format!(" (attempt 7, the next at 1970-01-01T00:00:{next}Z{until})");
-        assert_eq!(written(&plan), format!("False Pending: {message}{next}"));
+        assert_eq!(written(&plan), format!("False Pending: {message}{words}"));
         assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
     }
     let long = Failure { message: "x".repeat(5000), ..fail(FailureKind::Issuer) };
-    let plan = failure(&view(&[approved()]), &long, &POLICY, None, Tries::default(), moment(9));
+    let often = Tries { failures: 9, ..Tries::default() };
+    let plan = failure(&view(&[approved()]), &long, &POLICY, None, often, moment(9));
     let said = written(&plan);
     assert!(said.contains("x... (attempt 0, the next") && said.len() < 4130, "{}", said.len());
+}
+
+#[test]
+fn quick_tries_cost_no_write_and_slow_ones_tell_of_each() {
+    let retry = || FailureKind::Retry { after: None };
+    let plan = failed_with(&view(&[approved()]), retry(), Tries::default(), 9);
+    let told = [vec![approved()], plan.status.unwrap().conditions].concat();
+    let quick = failed_with(&view(&told), retry(), plan.remember, 10);
+    assert_eq!(quick.status, None);
+    let slow = failed_with(&view(&told), retry(), Tries { failures: 9, attempts: 10, ..plan.remember }, 90);
+    assert!(written(&slow).contains("(attempt 10, the next at "), "{}", written(&slow));
 }
 
 fn retry_after(seconds: u64) -> FailureKind {
@@ -326,47 +337,4 @@ fn ca_certificates_that_are_dropped_are_told() {
         "{}",
         events[1]
     );
-}
-
-#[test]
-fn a_signing_request_is_told_by_its_own_name() {
-    let request = signing_request(&[approved()]);
-    let plan = issued(&request, verified(), Tries::default(), at(9));
-    assert_eq!(told(&plan), ["Normal Issued Synced: Succeeded signing the CertificateSigningRequest"]);
-    let plan = failed_with(&request, FailureKind::Retry { after: None }, Tries::default(), 9);
-    let message = "Failed to sign CertificateSigningRequest, will retry: quota 100%full %s";
-    assert_eq!(told(&plan), [format!("Warning RetryableError SyncFailed: {message}")]);
-}
-
-#[test]
-fn a_signing_request_fails_by_a_condition_of_its_own_kind() {
-    let request = signing_request(&[approved()]);
-    let failed = |plan: &RequestPlan| {
-        let conditions = &plan.status.as_ref().unwrap().conditions;
-        assert_eq!(condition::find(conditions, INVALID_REQUEST), None, "that is cert-manager's");
-        let failed = condition::find(conditions, FAILED).unwrap();
-        format!("{} {}: {}", failed.status, failed.reason, failed.message)
-    };
-    let message = "CertificateSigningRequest has failed permanently: quota 100%full %s";
-    let plan = failed_with(&request, FailureKind::Permanent, Tries::default(), 9);
-    assert_eq!(failed(&plan), format!("True Failed: {message}"));
-    assert_eq!(told(&plan), [format!("Warning PermanentError SyncFailed: {message}")]);
-
-    let why =
-        Unsignable { reason: ConditionReason::DeniedReference, message: "Requester may not".to_owned() };
-    let plan = invalid(&request, &why, Tries::default(), at(9));
-    assert_eq!(failed(&plan), "True DeniedReference: Requester may not");
-    assert_eq!(told(&plan), ["Warning DeniedReference SyncFailed: Requester may not"]);
-    assert_eq!(plan.next, Next::Settled);
-}
-
-#[test]
-fn no_plugin_ends_a_request_by_a_condition() {
-    let mut ends = fail(FailureKind::Retry { after: None });
-    ends.condition =
-        Some(FailureCondition { type_: FAILED.to_owned(), status: FALSE, reason: "Mine".to_owned() });
-    for request in [signing_request(&[approved()]), view(&[approved()])] {
-        let plan = failure(&request, &ends, &POLICY, Some(at(0)), Tries::default(), moment(9));
-        assert_eq!(condition::find(&plan.status.unwrap().conditions, FAILED), None);
-    }
 }
