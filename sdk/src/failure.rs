@@ -98,6 +98,7 @@ impl From<KeyError> for Failure {
             KeyError::Unsupported(algorithm) => {
                 Self::issuer(format!("the host has no {} keys here", name(algorithm)))
             }
+            KeyError::WrongKey(message) => Self::issuer(message),
             KeyError::LimitExceeded(message) => Self::permanent(message),
             KeyError::Other(message) => Self::retry(message),
         }

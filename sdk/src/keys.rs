@@ -3,7 +3,7 @@
 use crate::bindings::wasm_issuer::plugin::certificates;
 use crate::bindings::wasm_issuer::plugin::keys::{self as host, SigningKey};
 #[doc(inline)]
-pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, KeyError, VerifyError};
+pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, JwsAlgorithm, KeyError, VerifyError};
 use crate::{Certificate, Failure, secrets};
 
 /// What signs a certificate and looks at the signatures of others: a [`HostKey`], or a key of a test's own.
@@ -50,6 +50,12 @@ impl HostKey {
     /// The key of that name, made at the first call and lost when the operator restarts.
     pub fn ephemeral(name: &str, algorithm: Algorithm) -> Result<Self, Failure> {
         Ok(host::ephemeral(name, algorithm)?.into())
+    }
+
+    /// Hashes and signs a message of at most 64 KiB as a JSON Web Signature does: for a JWS its signing input, the
+    /// encoded header and payload with a dot between. An algorithm that is not for the key is the Issuer's fault.
+    pub fn sign_jws(&self, algorithm: JwsAlgorithm, message: &[u8]) -> Result<Vec<u8>, Failure> {
+        Ok(self.handle.sign_jws(algorithm, message)?)
     }
 }
 

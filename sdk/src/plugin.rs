@@ -2,17 +2,25 @@
 
 use std::marker::PhantomData;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::exports::wasm_issuer::plugin::signer::Guest;
+use crate::bindings::exports::wasm_issuer::plugin::{description, signer};
 use crate::bindings::wasm_issuer::plugin::types;
+use crate::describe::{About, Needs, describe};
 use crate::{Certificate, Failure, Request, panic};
 
 /// What a plugin's author writes. [`export!`](crate::export) makes a component of it.
 pub trait Plugin {
     /// The shape of the Issuer's `spec.config`, for a plugin without any an empty struct. Deny unknown fields, or
-    /// a misspelt one is silently ignored.
-    type Config: DeserializeOwned;
+    /// a misspelt one is silently ignored. Its JSON Schema, with what its documentation comments say, is what the
+    /// operator holds `spec.config` against, and what `wasm-issuer plugin docs` shows.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// What the plugin wants granted. By default nothing is said about it.
+    fn needs() -> Needs {
+        Needs::new()
+    }
 
     /// Is this Issuer able to sign? Called when the Issuer, its Secret or the plugin changes, and periodically.
     /// Validate the configuration, and try the credentials where that issues nothing.
@@ -58,9 +66,15 @@ fn parse_config<C: DeserializeOwned>(json: &str) -> Result<C, String> {
 
 /// The exported component of a plugin.
 #[doc(hidden)]
-pub struct Component<P>(PhantomData<P>);
+pub struct Component<P, A>(PhantomData<(P, A)>);
 
-impl<P: Plugin> Guest for Component<P> {
+impl<P: Plugin, A: About> description::Guest for Component<P, A> {
+    fn describe() -> description::Description {
+        describe::<A, P::Config>(P::needs())
+    }
+}
+
+impl<P: Plugin, A: About> signer::Guest for Component<P, A> {
     fn check(issuer: types::Issuer) -> Result<(), Failure> {
         panic::install_hook();
         P::check(&Issuer::parse(issuer).map_err(Failure::permanent)?)
@@ -79,8 +93,10 @@ mod tests {
 
     use super::*;
     use crate::FailureKind;
+    use crate::bindings::exports::wasm_issuer::plugin::description::Guest as _;
+    use crate::bindings::exports::wasm_issuer::plugin::signer::Guest as _;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Config {
         #[expect(dead_code, reason = "only parsed")]
@@ -89,7 +105,7 @@ mod tests {
         profile: Option<Profile>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase")]
     struct Profile {
         #[expect(dead_code, reason = "only parsed")]
@@ -98,8 +114,22 @@ mod tests {
 
     struct Fine;
 
+    struct Crate;
+
+    impl About for Crate {
+        const NAME: &'static str = "fine";
+        const VERSION: &'static str = "1.2.3";
+        const SUMMARY: &'static str = "does nothing";
+    }
+
+    type Exported = Component<Fine, Crate>;
+
     impl Plugin for Fine {
         type Config = Config;
+
+        fn needs() -> Needs {
+            Needs::new().server_at("/url", "the CA").secret_key("token", "the token").revealed()
+        }
 
         fn check(_: &Issuer<Config>) -> Result<(), Failure> {
             Ok(())
@@ -134,23 +164,31 @@ mod tests {
             ),
         ];
         for (config, message) in cases {
-            assert_eq!(
-                Component::<Fine>::check(issuer(config)),
-                Err(Failure::permanent(message)),
-                "{config}"
-            );
+            assert_eq!(Exported::check(issuer(config)), Err(Failure::permanent(message)), "{config}");
         }
     }
 
     #[test]
     fn a_config_that_fits_reaches_the_plugin() {
-        assert_eq!(Component::<Fine>::check(issuer(r#"{"url": "x", "profile": {"maxDays": 1}}"#)), Ok(()));
+        assert_eq!(Exported::check(issuer(r#"{"url": "x", "profile": {"maxDays": 1}}"#)), Ok(()));
     }
 
     #[test]
     fn a_bad_config_while_signing_is_the_issuers_fault() {
         let request = crate::support::request(vec![]);
-        let failure = Component::<Fine>::sign(issuer("{}"), request).unwrap_err();
+        let failure = Exported::sign(issuer("{}"), request).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Issuer);
+    }
+
+    #[test]
+    fn a_plugin_is_described_by_its_crate_its_config_and_its_needs() {
+        let said = Exported::describe();
+        assert_eq!((said.name.as_str(), said.version.as_str()), ("fine", "1.2.3"));
+        let schema: serde_json::Value = serde_json::from_str(&said.config_schema).unwrap();
+        assert_eq!(schema["properties"]["url"]["type"], "string");
+        assert_eq!(schema["required"], serde_json::json!(["url"]));
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(said.servers[0].url, crate::Place::Config("/url".into()));
+        assert!(said.secret_keys[0].reveal && !said.secret_keys[0].optional);
     }
 }

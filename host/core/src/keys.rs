@@ -1,17 +1,20 @@
 //! Private keys that plugins use through handles. The cryptography is native, and no key leaves this module.
 
 mod ephemeral;
+mod hmac;
+mod jws;
 mod load;
 mod verify;
 
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    self as lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair,
+    self as lc, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaEncoding, RsaKeyPair,
 };
 pub use ephemeral::{EphemeralKeys, MAX_EPHEMERAL_KEYS, MAX_KEY_NAME_BYTES};
+pub use hmac::{Hash, HmacKey, Pbm, hmac_chain};
+pub use jws::JwsAlgorithm;
 pub use load::MAX_KEY_PEM_BYTES;
 pub use verify::{VerifyError, verify};
 
@@ -51,6 +54,14 @@ pub enum KeyError {
     /// An algorithm that is not done here.
     #[error("{0} keys are not made here")]
     Unsupported(Algorithm),
+    /// A key of another kind than the algorithm is for.
+    #[error("{} is not for this key, which signs with {key}", algorithm.name())]
+    WrongKey {
+        /// What was asked for.
+        algorithm: JwsAlgorithm,
+        /// What the key is for.
+        key: Algorithm,
+    },
     /// A key, a message or the number of keys is beyond what is accepted.
     #[error("{0}")]
     LimitExceeded(String),
@@ -121,24 +132,34 @@ impl PrivateKey {
 
     /// Signs a message, at most [`MAX_MESSAGE_BYTES`] long. ECDSA signatures are DER.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        if message.len() > MAX_MESSAGE_BYTES {
-            let length = message.len();
-            return Err(KeyError::LimitExceeded(format!(
-                "a message of {length} bytes; {MAX_MESSAGE_BYTES} can be signed"
-            )));
-        }
+        signable(message)?;
         // aws-lc draws its nonces itself; the parameter is there for the sake of an older interface.
         let random = SystemRandom::new();
         Ok(match &self.pair {
             Pair::Ecdsa(pair) => pair.sign(&random, message)?.as_ref().to_vec(),
             Pair::Ed25519(pair) => pair.try_sign(message)?.as_ref().to_vec(),
-            Pair::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&lc::RSA_PKCS1_SHA256, &random, message, &mut signature)?;
-                signature
-            }
+            Pair::Rsa(pair) => rsa_sign(pair, &lc::RSA_PKCS1_SHA256, &random, message)?,
         })
     }
+}
+
+fn signable(message: &[u8]) -> Result<(), KeyError> {
+    let length = message.len();
+    if length <= MAX_MESSAGE_BYTES {
+        return Ok(());
+    }
+    Err(KeyError::LimitExceeded(format!("a message of {length} bytes; {MAX_MESSAGE_BYTES} can be signed")))
+}
+
+fn rsa_sign(
+    pair: &RsaKeyPair,
+    scheme: &'static dyn RsaEncoding,
+    random: &SystemRandom,
+    message: &[u8],
+) -> Result<Vec<u8>, KeyError> {
+    let mut signature = vec![0; pair.public_modulus_len()];
+    pair.sign(scheme, random, message, &mut signature)?;
+    Ok(signature)
 }
 
 /// Says which key it is, not what it is.
@@ -155,14 +176,6 @@ fn ecdsa(algorithm: Algorithm) -> Option<&'static EcdsaSigningAlgorithm> {
         Algorithm::EcdsaP521Sha512 => Some(&lc::ECDSA_P521_SHA512_ASN1_SIGNING),
         Algorithm::Ed25519 | Algorithm::RsaPkcs1Sha256 => None,
     }
-}
-
-/// HMAC-SHA256 (RFC 2104).
-pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(tag.as_ref());
-    bytes
 }
 
 #[cfg(test)]

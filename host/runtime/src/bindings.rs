@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
         // They may take a thread of their own.
         "wasm-issuer:plugin/certificates.judge": async | trappable,
         "wasm-issuer:plugin/keys.[method]signing-key.sign": async | trappable,
+        "wasm-issuer:plugin/keys.[method]signing-key.sign-jws": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -27,3 +28,16 @@ wasmtime::component::bindgen!({
     },
     require_store_data_send: true,
 });
+
+/// What a plugin may export besides.
+pub mod description {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "package wasm-issuer:host; world described { export wasm-issuer:plugin/description@0.1.0; }",
+        world: "wasm-issuer:host/described",
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+
+    pub use exports::wasm_issuer::plugin::description::{Description, Place, SecretKey, Server};
+}

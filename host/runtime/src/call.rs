@@ -17,6 +17,7 @@ use super::bindings::wasm_issuer::plugin::types as wit;
 use super::engine::TICK;
 use super::error::{Breakage, CallError, Phase};
 use super::fair::FairSlot;
+use super::link::Linked;
 use super::log::{CallLog, CallName};
 use super::runtime::Plugin;
 use super::session::Session;
@@ -29,14 +30,27 @@ const OVERTIME: Duration = TICK.saturating_mul(3);
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Failure>>;
 /// Calls an export of an instance.
-pub(super) type Export<T> =
-    Box<dyn for<'a> FnOnce(&'a IssuerPlugin, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send>;
+pub(super) type Export<I, T> =
+    Box<dyn for<'a> FnOnce(&'a I, &'a mut Store<CallState>) -> BoxFuture<'a, Answer<T>> + Send>;
+
+/// An instance of a plugin, by what is called of it.
+pub(super) trait Instance: Send + Sync + Sized + 'static {
+    /// Make one.
+    fn of<'a>(linked: &'a Linked, store: &'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<Self>>;
+}
+
+impl Instance for IssuerPlugin {
+    fn of<'a>(linked: &'a Linked, store: &'a mut Store<CallState>) -> BoxFuture<'a, wasmtime::Result<Self>> {
+        linked.plugin.instantiate_async(store).boxed()
+    }
+}
 
 impl Plugin {
-    /// Ask whether this Issuer is able to sign.
+    /// Ask whether this Issuer is able to sign, unless its configuration is none by what the plugin says of itself.
     pub async fn check(self: &Arc<Self>, session: &Arc<Session>) -> Result<(), CallError> {
+        self.fits(session).await?;
         let issuer = convert::issuer(session);
-        let export: Export<()> = Box::new(move |instance, store| {
+        let export: Export<IssuerPlugin, ()> = Box::new(move |instance, store| {
             async move { instance.wasm_issuer_plugin_signer().call_check(store, &issuer).await }.boxed()
         });
         self.call(session, CallName::Check, export).await
@@ -51,7 +65,7 @@ impl Plugin {
         let name = CallName::Sign { namespace: request.namespace.clone(), name: request.name.clone() };
         let issuer = convert::issuer(session);
         let request = convert::request(request);
-        let export: Export<wit::Certificate> = Box::new(move |instance, store| {
+        let export: Export<IssuerPlugin, wit::Certificate> = Box::new(move |instance, store| {
             async move { instance.wasm_issuer_plugin_signer().call_sign(store, &issuer, &request).await }
                 .boxed()
         });
@@ -59,11 +73,11 @@ impl Plugin {
         Ok(convert::signed(certificate)?)
     }
 
-    pub(super) async fn call<T: Send + 'static>(
+    pub(super) async fn call<I: Instance, T: Send + 'static>(
         self: &Arc<Self>,
         session: &Arc<Session>,
         name: CallName,
-        export: Export<T>,
+        export: Export<I, T>,
     ) -> Result<T, CallError> {
         let turn = self.turn(session, &name).await;
         let plugin = self.clone();
@@ -97,11 +111,11 @@ impl Plugin {
         (own.acquire(&owner).await, all.acquire(&owner).await)
     }
 
-    async fn run<T: Send + 'static>(
+    async fn run<I: Instance, T: Send + 'static>(
         self: Arc<Self>,
         session: Arc<Session>,
         log: Arc<CallLog>,
-        export: Export<T>,
+        export: Export<I, T>,
     ) -> Result<T, CallError> {
         let runtime = &self.runtime;
         let limits = session.limits.clone();
@@ -113,7 +127,7 @@ impl Plugin {
             let first = store.data().turns.first();
             first.await;
             let deadline = store.data_mut().clock.start(Phase::Start, limits.instantiate) + OVERTIME;
-            let instance = timeout_at(deadline, self.pre.instantiate_async(&mut store)).await;
+            let instance = timeout_at(deadline, I::of(&self.linked, &mut store)).await;
             let instance = completed(instance, store.data())?;
             let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;

@@ -43,7 +43,7 @@ pub use net::{Connector, EgressConfig, Resolver, Stream, SystemResolver, TcpConn
 pub use observer::{Denial, DenialReason, HttpFailure, Observer};
 pub use origin::{Host, InvalidAuthority, InvalidOrigin, Origin, Scheme};
 pub use own::{HostBody, HostClient, HostError, HostTimes};
-pub use placeholder::Placeholders;
+pub use placeholder::{Place, Placeholders};
 pub use session::{HttpGrant, HttpLimits, HttpSession};
 pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};
 pub use waits::{Wait, Waits};

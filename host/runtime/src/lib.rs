@@ -31,6 +31,7 @@ mod code;
 mod compile;
 mod component;
 mod convert;
+pub mod describe;
 mod diagnosis;
 pub mod egress;
 mod engine;

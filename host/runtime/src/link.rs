@@ -6,12 +6,14 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentNamedList, HasData, InstancePre, Lift, Linker, Lower};
 
 use super::bindings::IssuerPluginPre;
+use super::bindings::description::{DescribedPre, Description};
 use super::bindings::wasm_issuer::plugin::types::{self, Certificate, CertificateRequest, Failure, Issuer};
 use super::error::LoadError;
 use super::imports::{cache, certificates, http, keys, log, secrets};
 use super::state::CallState;
 
 const SIGNER: &str = "wasm-issuer:plugin/signer@0.1.0";
+const DESCRIPTION: &str = "wasm-issuer:plugin/description@0.1.0";
 
 /// Everything that a plugin can import. What is behind WASI is decided in [`CallState`].
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
@@ -36,31 +38,46 @@ impl HasData for HasTypes {
 
 impl types::Host for () {}
 
-/// What is left to do for a call is to make an instance.
-pub fn link(
-    linker: &Linker<CallState>,
-    component: &Component,
-) -> Result<IssuerPluginPre<CallState>, LoadError> {
+/// A component whose imports are connected: what is left to do for a call is to make an instance.
+pub struct Linked {
+    /// For `check` and `sign`.
+    pub plugin: IssuerPluginPre<CallState>,
+    /// For `describe`, where it has that.
+    pub described: Option<DescribedPre<CallState>>,
+}
+
+/// Connects a component, whose exports must have the contract's types.
+pub fn link(linker: &Linker<CallState>, component: &Component) -> Result<Linked, LoadError> {
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(clean(&format!("{error:#}"), 500));
     let pre = linker.instantiate_pre(component).map_err(wrong)?;
-    check_type::<(&Issuer,), (Result<(), Failure>,)>(&pre, "check")?;
-    check_type::<(&Issuer, &CertificateRequest), (Result<Certificate, Failure>,)>(&pre, "sign")?;
-    IssuerPluginPre::new(pre).map_err(wrong)
+    check_type::<(&Issuer,), (Result<(), Failure>,)>(&pre, SIGNER, "check")?;
+    check_type::<(&Issuer, &CertificateRequest), (Result<Certificate, Failure>,)>(&pre, SIGNER, "sign")?;
+    let described = if component.get_export_index(None, DESCRIPTION).is_some() {
+        check_type::<(), (Description,)>(&pre, DESCRIPTION, "describe")?;
+        Some(DescribedPre::new(pre.clone()).map_err(wrong)?)
+    } else {
+        None
+    };
+    Ok(Linked { plugin: IssuerPluginPre::new(pre).map_err(wrong)?, described })
 }
 
 /// wasmtime itself would do this at the first call only.
-fn check_type<Params, Return>(pre: &InstancePre<CallState>, name: &str) -> Result<(), LoadError>
+fn check_type<Params, Return>(
+    pre: &InstancePre<CallState>,
+    interface: &str,
+    name: &str,
+) -> Result<(), LoadError>
 where
     Params: ComponentNamedList + Lower,
     Return: ComponentNamedList + Lift,
 {
     let component = pre.component();
-    let signer = component.get_export(None, SIGNER).map(|(_, index)| index);
-    let function = signer.and_then(|signer| component.get_export(Some(&signer), name));
+    let exported = component.get_export(None, interface).map(|(_, index)| index);
+    let function = exported.and_then(|exported| component.get_export(Some(&exported), name));
     let Some((ComponentItem::ComponentFunc(function), _)) = function else {
-        return Err(LoadError::WrongWorld(format!("`{SIGNER}` has no function `{name}`")));
+        return Err(LoadError::WrongWorld(format!("`{interface}` has no function `{name}`")));
     };
     function.typecheck::<Params, Return>(&pre.instance_type()).map_err(|error| {
-        LoadError::WrongWorld(format!("`{name}` of `{SIGNER}`: {}", clean(&format!("{error:#}"), 500)))
+        LoadError::WrongWorld(format!("`{name}` of `{interface}`: {}", clean(&format!("{error:#}"), 500)))
     })
 }

@@ -9,19 +9,19 @@ use tokio::sync::Mutex as AsyncMutex;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::IssuerPluginPre;
 use super::budget::Budget;
 use super::code::{Account, CodePool, CodeShare};
 use super::compile::{Compiler, CompilerProcess};
 use super::component::{ComponentBytes, Inspection};
 use super::egress::EgressConfig;
+use super::engine;
 use super::error::{LoadError, RuntimeError};
 use super::fair::{FairSlot, FairSlots, Owner};
+use super::link::{self, Linked};
 use super::lock::lock;
 use super::memory::MemoryPool;
 use super::state::CallState;
 use super::turns::Turns;
-use super::{engine, link};
 
 /// What most plugins need for a call.
 const OWN_MEMORY: usize = 2 << 20;
@@ -85,7 +85,7 @@ impl Default for RuntimeConfig {
 /// A component, compiled and linked. Shared by all Issuers that use these bytes, freed when none does.
 pub struct Plugin {
     pub(super) runtime: Arc<Runtime>,
-    pub(super) pre: IssuerPluginPre<CallState>,
+    pub(super) linked: Linked,
     inspection: Inspection,
     _code: CodeShare,
 }
@@ -249,8 +249,8 @@ impl Runtime {
         inspection: Inspection,
         place: &mut Weak<Plugin>,
     ) -> Result<Arc<Plugin>, LoadError> {
-        let pre = link::link(&self.linker, &component)?;
-        let plugin = Arc::new(Plugin { runtime: self.clone(), pre, inspection, _code: code });
+        let linked = link::link(&self.linker, &component)?;
+        let plugin = Arc::new(Plugin { runtime: self.clone(), linked, inspection, _code: code });
         *place = Arc::downgrade(&plugin);
         Ok(plugin)
     }

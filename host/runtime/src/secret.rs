@@ -5,14 +5,23 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use http::HeaderValue;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD as BASE64};
 use wasm_issuer_core::keys::{KeyError, PrivateKey};
 use wasm_issuer_core::x509::pem;
 use zeroize::Zeroizing;
 
 use super::redact::Redactor;
 
+mod field;
+mod placed;
+
+/// Base64url with and without padding: both are met.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 const MAX_CERTIFICATES: usize = 64;
 /// What a value takes besides its bytes: its place in the map, and what the allocator adds.
 const ENTRY: usize = 256;
@@ -20,8 +29,6 @@ const ENTRY: usize = 256;
 const MARK: &[u8] = b"PRIVATE KEY-----";
 /// What a private key takes when it is parsed, beside twice its text: its numbers, and what was computed of them.
 const PARSED_KEY: usize = 1 << 10;
-/// What a placeholder may stand for: servers accept header lines of 8 KiB.
-const MAX_HEADER_VALUE: usize = 8 << 10;
 
 /// Secret values by key, such as credentials or a CA bundle, with what messages call them.
 pub struct SecretData {
@@ -48,6 +55,12 @@ struct Stored {
     private_key: OnceLock<Result<Arc<PrivateKey>, KeyError>>,
 }
 
+impl Stored {
+    fn new(bytes: Zeroizing<Vec<u8>>) -> Arc<Self> {
+        Arc::new(Self { bytes, private_key: OnceLock::new() })
+    }
+}
+
 /// A Secret as a session lends it.
 pub struct LentSecret {
     /// All of it.
@@ -56,9 +69,11 @@ pub struct LentSecret {
     pub reveal: BTreeSet<String>,
 }
 
-/// One value of a Secret, as it is lent.
+/// One value of a Secret, or a string within one, as it is lent.
 pub struct SecretValue {
     key: String,
+    /// Where in the value the string is: a JSON Pointer.
+    pointer: Option<String>,
     is_revealed: bool,
     stored: Arc<Stored>,
 }
@@ -73,8 +88,7 @@ impl Secret {
     pub fn new(data: SecretData) -> Arc<Self> {
         let SecretData { namespace, name, values } = data;
         let redactor = Redactor::of(values.values().map(|value| value.as_slice()));
-        let stored = |bytes| Arc::new(Stored { bytes, private_key: OnceLock::new() });
-        let values = values.into_iter().map(|(key, bytes)| (key, stored(bytes))).collect();
+        let values = values.into_iter().map(|(key, bytes)| (key, Stored::new(bytes))).collect();
         Arc::new(Self { namespace, name, values, redactor })
     }
 
@@ -103,7 +117,8 @@ impl LentSecret {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<SecretValue> {
         let stored = self.secret.values.get(key)?.clone();
-        Some(SecretValue { key: key.to_owned(), is_revealed: self.reveal.contains(key), stored })
+        let is_revealed = self.reveal.contains(key);
+        Some(SecretValue { key: key.to_owned(), pointer: None, is_revealed, stored })
     }
 }
 
@@ -139,6 +154,11 @@ impl SecretValue {
         self.decoded(BASE64.decode(self.bytes().trim_ascii()).ok(), "base64")
     }
 
+    /// What its base64url stands for, padded or not; white space at the ends is ignored.
+    pub fn decode_base64url(&self) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
+        self.decoded(BASE64URL.decode(self.bytes().trim_ascii()).ok(), "base64url")
+    }
+
     /// The decoders' own words would quote what they stumbled over.
     fn decoded(&self, bytes: Option<Vec<u8>>, what: &str) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
         bytes.map(Zeroizing::new).ok_or_else(|| self.invalid(format_args!("the value is not {what}")))
@@ -170,30 +190,28 @@ impl SecretValue {
         blocks.iter().map(der).collect()
     }
 
-    /// What a header may hold of it: the bytes without white space at the ends.
-    pub fn header_value(&self) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        self.sendable(Zeroizing::new(self.bytes().trim_ascii().to_vec()))
-    }
-
-    /// The base64 of `user:value`: what follows `Basic ` in a header (RFC 7617).
-    pub fn basic_auth(&self, user: &str) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        if user.contains(':') || user.chars().any(char::is_control) {
-            return Err(InvalidValue("a user name holds neither `:` nor control characters".into()));
-        }
-        let pair = Zeroizing::new([user.as_bytes(), b":", self.bytes().trim_ascii()].concat());
-        self.sendable(Zeroizing::new(BASE64.encode(&pair).into_bytes()))
-    }
-
-    fn sendable(&self, value: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, InvalidValue> {
-        if value.len() > MAX_HEADER_VALUE || HeaderValue::from_bytes(&value).is_err() {
-            return Err(self.invalid(format_args!(
-                "the value cannot be sent in a header: it is longer than {MAX_HEADER_VALUE} bytes or holds control characters"
-            )));
-        }
-        Ok(value)
-    }
-
     fn invalid(&self, why: impl fmt::Display) -> InvalidValue {
-        InvalidValue(format!("`{}` of the Secret: {why}", self.key))
+        InvalidValue(match &self.pointer {
+            None => format!("`{}` of the Secret: {why}", self.key),
+            Some(pointer) => format!("`{pointer}` in `{}` of the Secret: {why}", self.key),
+        })
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// The value of the key `sa.json`.
+    pub fn lent(value: &[u8], reveal: &[&str]) -> SecretValue {
+        let values = BTreeMap::from([("sa.json".to_owned(), Zeroizing::new(value.to_vec()))]);
+        let secret = Secret::new(SecretData { namespace: "pki".into(), name: "auth".into(), values });
+        let reveal: BTreeSet<_> = reveal.iter().map(|key| (*key).to_owned()).collect();
+        LentSecret { secret, reveal }.get("sa.json").unwrap()
+    }
+
+    /// One that the plugin may not read.
+    pub fn value(value: &[u8]) -> SecretValue {
+        lent(value, &[])
     }
 }

@@ -1,6 +1,7 @@
 //! What one Issuer lends its plugin.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use super::verified::Verified;
 pub struct Session {
     pub(super) issuer: IssuerIdentity,
     pub(super) config: Arc<str>,
+    /// Whether the configuration is one by what the plugin says of itself: for a session that does not change.
+    pub(super) config_fits: AtomicBool,
     pub(super) secret: Option<LentSecret>,
     pub(super) keys: Arc<EphemeralKeys>,
     pub(super) verified: Verified,
@@ -119,6 +122,7 @@ impl Session {
         Arc::new(Self {
             issuer: init.issuer,
             config: init.config,
+            config_fits: AtomicBool::new(false),
             secret: init.secret.map(|secret| LentSecret { secret, reveal: init.reveal }),
             keys: init.keys,
             verified: Verified::default(),

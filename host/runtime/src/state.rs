@@ -45,6 +45,8 @@ pub struct CallState {
     http: HttpCall,
     http_ctx: WasiHttpCtx,
     table: ResourceTable,
+    /// How many fields of Secret values it has asked for.
+    fields: usize,
     wasi: WasiCtx,
 }
 
@@ -101,6 +103,7 @@ impl CallState {
             session,
             log,
             table,
+            fields: 0,
             wasi,
         };
         let mut store = Store::new(engine, state);
@@ -161,6 +164,7 @@ impl CallState {
         SecretsView {
             secret: self.session.secret.as_ref(),
             placeholders: &mut self.http.placeholders,
+            fields: &mut self.fields,
             log: &self.log,
             table: &mut self.table,
         }

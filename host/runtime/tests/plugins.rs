@@ -57,6 +57,27 @@ async fn in_memory_ca_signs_with_a_key_of_the_host() {
     assert_ne!(first.chain, second.chain);
 }
 
+/// Before the plugin sees it: its own words would be others.
+#[tokio::test]
+async fn a_config_is_held_against_what_the_plugin_says_of_itself() {
+    let plugin = load("in_memory_ca").await;
+    let wrong =
+        session(serde_json::json!({ "commonName": "", "algorithm": "p224", "name": 1 }), &[], patient());
+    let failure = plugin.check(&wrong).await.unwrap_err().into_failure();
+    assert_eq!(failure.kind, FailureKind::Permanent);
+    assert_eq!(
+        failure.message,
+        "spec.config.algorithm: `p224` is none of `p256`, `p384`, `p521`, `ed25519`; \
+         spec.config.commonName: 0 characters, at least 1 are expected; \
+         spec.config.name: no such field; there are `algorithm`, `commonName`"
+    );
+    let description = plugin.describe(&wrong).await.unwrap().unwrap();
+    assert_eq!(description.name, "in-memory-ca");
+    assert_eq!(description.secret_keys.len(), 3);
+    let undescribed = load("minimal_plugin").await;
+    assert!(undescribed.describe(&wrong).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn in_memory_ca_signs_with_the_key_in_the_secret() {
     let key = KeyPair::generate().unwrap();

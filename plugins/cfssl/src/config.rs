@@ -4,13 +4,15 @@ use std::num::NonZeroU16;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
 
 /// Where CFSSL is and what to ask of it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// `https://ca.example.com:8888`. Several, as a list or separated by commas, are tried in this order.
     #[serde(deserialize_with = "urls")]
+    #[schemars(with = "OneOrMany")]
     pub url: Vec<String>,
     /// Which of a multirootca's CAs signs; the server's default if empty.
     #[serde(default)]
@@ -32,7 +34,7 @@ pub struct Config {
     pub timeout_seconds: NonZeroU16,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
     /// They do if the Issuer names a Secret.
@@ -51,14 +53,15 @@ fn default_timeout() -> NonZeroU16 {
     const { NonZeroU16::new(4).unwrap() }
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a URL or a list of URLs")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
 /// At least one, without a slash at the end.
 fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a URL or a list of URLs")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
     let given = match OneOrMany::deserialize(deserializer)? {
         OneOrMany::One(urls) => urls,
         OneOrMany::Many(urls) => urls.join(","),

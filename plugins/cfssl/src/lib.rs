@@ -13,12 +13,19 @@ use config::{AuthMode, Config};
 use serde_json::Value;
 use wasm_issuer_sdk::http::{self, HttpError, Response};
 use wasm_issuer_sdk::secrets::{self, Encoding};
-use wasm_issuer_sdk::{Certificate, Failure, Issuer, Plugin, Request, cache};
+use wasm_issuer_sdk::{Certificate, Failure, Issuer, Needs, Plugin, Request, cache};
 
 struct Cfssl;
 
 impl Plugin for Cfssl {
     type Config = Config;
+
+    fn needs() -> Needs {
+        Needs::new().server_at("/url", "CFSSL").secret_key_at(
+            "/authKey",
+            "the authentication key of the profile, hexadecimal; not where authMode is sign",
+        )
+    }
 
     fn check(issuer: &Issuer<Config>) -> Result<(), Failure> {
         ca(&issuer.config).check()

@@ -4,10 +4,11 @@
 //! until the operator restarts: for tests and demonstrations.
 
 use serde::Deserialize;
-use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Plugin, Request, secrets};
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
+use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Needs, Plugin, Request, secrets};
 
 /// `spec.config`: about the root that is made where the Issuer names no Secret.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     /// The root's common name; the Issuer's name by default.
@@ -17,8 +18,9 @@ struct Config {
     algorithm: RootAlgorithm,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = 64))]
 struct CommonName(String);
 
 impl TryFrom<String> for CommonName {
@@ -30,7 +32,7 @@ impl TryFrom<String> for CommonName {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum RootAlgorithm {
     #[default]
@@ -55,6 +57,13 @@ struct InMemoryCa;
 
 impl Plugin for InMemoryCa {
     type Config = Config;
+
+    fn needs() -> Needs {
+        Needs::new()
+            .optional_secret_key("tls.crt", "the CA's certificate, and those above it")
+            .optional_secret_key("tls.key", "its private key")
+            .optional_secret_key("ca.crt", "its root")
+    }
 
     fn check(issuer: &Issuer<Config>) -> Result<(), Failure> {
         authority(issuer)?.check()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -17,15 +18,49 @@ use wasmtime_wasi_http::{Error as Code, WasiBody};
 use super::cause::find;
 use super::error::{RequestBodyError, code};
 use super::origin::Origin;
+use super::placeholder::{MAX_BODY, Placeholders, TooLong};
 use super::waits::{Waiting, Waits};
 
-/// A request's body: no longer than it may be, and broken off when the call ends.
+/// A request's body, broken off when the call ends.
 pub struct RequestBody {
-    pub body: WasiBody,
-    pub limit: usize,
-    pub sent: usize,
+    source: Source,
     /// Whether the call is over.
-    pub ended: CancellationToken,
+    ended: CancellationToken,
+}
+
+enum Source {
+    /// As the plugin writes it.
+    Plugin(Counted),
+    /// None once it is sent.
+    Whole(Option<Bytes>),
+}
+
+/// No longer than it may be.
+struct Counted {
+    body: WasiBody,
+    limit: usize,
+    sent: usize,
+}
+
+impl RequestBody {
+    /// What the plugin writes, up to so many bytes.
+    pub fn new(body: WasiBody, limit: usize, ended: CancellationToken) -> Self {
+        Self { source: Source::Plugin(Counted { body, limit, sent: 0 }), ended }
+    }
+
+    /// Wait for the end of it, and replace the tokens in it. Its trailers are dropped.
+    pub async fn replaced(self, placeholders: &Placeholders) -> Result<Self, RequestBodyError> {
+        let ended = self.ended.clone();
+        let written = Limited::new(self, MAX_BODY).collect().await;
+        let written = written.map_err(|error| match error.downcast::<RequestBodyError>() {
+            Ok(error) => *error,
+            Err(_longer) => RequestBodyError::TooLarge(MAX_BODY),
+        })?;
+        let written = written.to_bytes();
+        let replaced = placeholders.replace_in_body(&written);
+        let whole = replaced.map_err(|TooLong| RequestBodyError::TooLarge(MAX_BODY))?.unwrap_or(written);
+        Ok(Self { source: Source::Whole(Some(whole)), ended })
+    }
 }
 
 impl Body for RequestBody {
@@ -36,32 +71,46 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = match &mut self.source {
+            Source::Plugin(counted) => ready!(counted.poll(context)),
+            Source::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+        };
         // When a call is broken off its half of the body is dropped, which looks like an end from here. To the server it
         // must not: half a request could be a valid one.
         if self.ended.is_cancelled() {
             return Poll::Ready(Some(Err(RequestBodyError::Aborted)));
         }
-        Poll::Ready(match frame {
-            None => None,
-            Some(Err(_)) => Some(Err(RequestBodyError::Aborted)),
-            Some(Ok(frame)) => {
-                self.sent += frame.data_ref().map_or(0, Bytes::len);
-                if self.sent > self.limit {
-                    Some(Err(RequestBodyError::TooLarge(self.limit)))
-                } else {
-                    Some(Ok(frame))
-                }
-            }
-        })
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Plugin(counted) => counted.body.is_end_stream(),
+            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Plugin(counted) => counted.body.size_hint(),
+            Source::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                u64::try_from(length).map_or_else(|_| SizeHint::default(), SizeHint::with_exact)
+            }
+        }
+    }
+}
+
+impl Counted {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            None => return Poll::Ready(None),
+            Some(Err(_)) => return Poll::Ready(Some(Err(RequestBodyError::Aborted))),
+            Some(Ok(frame)) => frame,
+        };
+        self.sent += frame.data_ref().map_or(0, Bytes::len);
+        let is_too_large = self.sent > self.limit;
+        Poll::Ready(Some(if is_too_large { Err(RequestBodyError::TooLarge(self.limit)) } else { Ok(frame) }))
     }
 }
 

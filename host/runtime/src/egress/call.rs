@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{
 use super::body::{Pace, RequestBody, ResponseBody, ResponseLimits, size, too_large};
 use super::cause::find;
 use super::dial::{Dialer, TlsFault};
-use super::error::{ConnectError, code, words};
+use super::error::{ConnectError, RequestBodyError, code, words};
 use super::observer::{Denial, HttpFailure, Observer};
 use super::origin::Origin;
 use super::placeholder::Placeholders;
@@ -114,13 +114,14 @@ impl HttpCall {
             Some(_) => return Err(Code::HttpRequestBodySize(None)),
         }
         let ended = self.ended.clone();
-        let body = RequestBody { body, limit: limits.request_body, sent: 0, ended: ended.clone() };
+        let body = RequestBody::new(body, limits.request_body, ended.clone());
         Ok(Exchange {
             session: self.session.clone(),
             observer: self.observer.clone(),
             waits: self.waits.clone(),
             origin,
             request: Request::from_parts(parts, body),
+            placeholders: self.placeholders.of_bodies(),
             times: Times::new(options, limits.connect_timeout, self.deadline),
             ended,
             slot,
@@ -206,6 +207,8 @@ struct Exchange {
     waits: Waits,
     origin: Origin,
     request: Request<RequestBody>,
+    /// Those to replace in its body.
+    placeholders: Option<Placeholders>,
     times: Times,
     ended: CancellationToken,
     slot: OwnedSemaphorePermit,
@@ -213,14 +216,21 @@ struct Exchange {
 
 impl Exchange {
     async fn run(self) -> Result<Response<WasiBody>, Code> {
-        let Self { session, observer, waits, origin, request, times, ended, slot } = self;
+        let Self { session, observer, waits, origin, request, placeholders, times, ended, slot } = self;
         let client = session.client().map_err(|error| {
             let why = tls_fault::words(error);
             observer.failed(&HttpFailure::new(&origin, format!("TLS cannot be set up: {why}")));
             Code::ConfigurationError
         })?;
         let waiting = waits.begin(&origin);
-        let exchange = timeout_at(times.deadline, exchange(client, request, &times));
+        let exchange = async {
+            let request = match &placeholders {
+                None => request,
+                Some(placeholders) => replaced(request, placeholders).await.map_err(Failed::Body)?,
+            };
+            exchange(client, request, &times).await
+        };
+        let exchange = timeout_at(times.deadline, exchange);
         let failed = match ended.run_until_cancelled(exchange).await {
             Some(Ok(Ok(response))) => {
                 drop(waiting);
@@ -241,6 +251,7 @@ impl Exchange {
                 observer.failed(&HttpFailure::new(&origin, why.to_owned()).with_hint(hint));
                 Err(code)
             }
+            Failed::Body(error) => Err(code(&error)),
             Failed::Client(error) => {
                 if let Some(ConnectError::Prohibited { address, prohibition }) = find(&error) {
                     observer.denied(&Denial::prohibited(&origin, *address, *prohibition, &*observer));
@@ -270,7 +281,22 @@ fn tls_error(error: &ClientError) -> Option<rustls::Error> {
 enum Failed {
     /// With words for people.
     Late(Code, &'static str),
+    /// What the plugin wrote cannot be sent.
+    Body(RequestBodyError),
     Client(ClientError),
+}
+
+/// The request with the tokens in its body replaced, which makes it longer or shorter.
+async fn replaced(
+    request: Request<RequestBody>,
+    placeholders: &Placeholders,
+) -> Result<Request<RequestBody>, RequestBodyError> {
+    let (mut parts, body) = request.into_parts();
+    let body = body.replaced(placeholders).await?;
+    if let header::Entry::Occupied(mut length) = parts.headers.entry(header::CONTENT_LENGTH) {
+        length.insert(body.size_hint().lower().into());
+    }
+    Ok(Request::from_parts(parts, body))
 }
 
 async fn exchange(

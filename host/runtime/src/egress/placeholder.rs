@@ -1,22 +1,42 @@
 //! Tokens that stand for a Secret's values. A plugin handles the token; the value takes its place on the way out.
 //!
-//! Only in the values of header fields, never in a path or a body, and only in requests that the grant lets through; so
-//! over plain HTTP only where the Issuer grants an `http://` server. A server that was granted sees the value, and if it
-//! repeats it in its response the plugin sees it too: granting a server means to trust it with the Secret's values.
+//! Only in the values of header fields or in bodies, as the token was made for, never in a path, and only in requests
+//! that the grant lets through; so over plain HTTP only where the Issuer grants an `http://` server. A server that was
+//! granted sees the value, and if it repeats it in its response the plugin sees it too: granting a server means to trust
+//! it with the Secret's values.
 
 use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
+/// The largest body that tokens are replaced in, before and after.
+pub const MAX_BODY: usize = 64 << 10;
+
+/// Where a token is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the values of header fields.
+    Header,
+    /// In a request's body.
+    Body,
+}
+
+#[derive(Clone)]
+struct Placeholder {
+    token: String,
+    place: Place,
+    value: Zeroizing<Vec<u8>>,
+}
+
 /// The placeholders of one call.
-#[derive(Default)]
-pub struct Placeholders(Vec<(String, Zeroizing<Vec<u8>>)>);
+#[derive(Clone, Default)]
+pub struct Placeholders(Vec<Placeholder>);
 
 impl Placeholders {
-    /// Make a token for a value, which must be one that a header may hold.
-    pub fn add(&mut self, value: Zeroizing<Vec<u8>>) -> String {
+    /// Make a token for a value, which must be one that its place may hold, escaped.
+    pub fn add(&mut self, place: Place, value: Zeroizing<Vec<u8>>) -> String {
         let token = format!("placeholder-{:032x}", rand::random::<u128>());
-        self.0.push((token.clone(), value));
+        self.0.push(Placeholder { token: token.clone(), place, value });
         token
     }
 
@@ -30,16 +50,22 @@ impl Placeholders {
         self.0.is_empty()
     }
 
+    /// Those that are replaced in bodies, if there are any.
+    pub(super) fn of_bodies(&self) -> Option<Self> {
+        let of_bodies: Vec<_> = self.at(Place::Body).cloned().collect();
+        (!of_bodies.is_empty()).then_some(Self(of_bodies))
+    }
+
+    fn at(&self, place: Place) -> impl Iterator<Item = &Placeholder> {
+        self.0.iter().filter(move |placeholder| placeholder.place == place)
+    }
+
     /// A header's value with the tokens in it replaced.
     pub(super) fn replace(&self, value: &HeaderValue) -> HeaderValue {
-        let mut replaced: Option<Zeroizing<Vec<u8>>> = None;
-        for (token, secret) in &self.0 {
-            let current = replaced.as_ref().map_or(value.as_bytes(), |bytes| bytes.as_slice());
-            if let Some(next) = replace_all(current, token.as_bytes(), secret) {
-                replaced = Some(next);
-            }
-        }
-        let Some(replaced) = replaced else { return value.clone() };
+        // The limit for all header fields is looked at when all are replaced.
+        let Ok(Some(replaced)) = self.replaced(Place::Header, value.as_bytes(), usize::MAX) else {
+            return value.clone();
+        };
         let Ok(mut value) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&replaced)) else {
             return value.clone();
         };
@@ -47,19 +73,57 @@ impl Placeholders {
         value.set_sensitive(true);
         value
     }
+
+    /// A body with the tokens in it replaced, unless that makes it longer than [`MAX_BODY`].
+    pub(super) fn replace_in_body(&self, body: &[u8]) -> Result<Option<Bytes>, TooLong> {
+        let replaced = self.replaced(Place::Body, body, MAX_BODY)?;
+        Ok(replaced.map(Bytes::from_owner))
+    }
+
+    fn replaced(
+        &self,
+        place: Place,
+        text: &[u8],
+        most: usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, TooLong> {
+        let mut replaced: Option<Zeroizing<Vec<u8>>> = None;
+        for Placeholder { token, value, .. } in self.at(place) {
+            let current = replaced.as_ref().map_or(text, |bytes| bytes.as_slice());
+            if let Some(next) = replace_all(current, token.as_bytes(), value, most)? {
+                replaced = Some(next);
+            }
+        }
+        Ok(replaced)
+    }
 }
 
-fn replace_all(text: &[u8], token: &[u8], secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+/// What was to be replaced would have become too long.
+#[derive(Debug)]
+pub struct TooLong;
+
+fn replace_all(
+    text: &[u8],
+    token: &[u8],
+    secret: &[u8],
+    most: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, TooLong> {
     let mut rest = text;
     let mut replaced = Zeroizing::new(Vec::new());
     let mut found = false;
+    let mut add = |part: &[u8]| {
+        if replaced.len() + part.len() > most {
+            return Err(TooLong);
+        }
+        replaced.extend_from_slice(part);
+        Ok(())
+    };
     while let Some(at) = rest.windows(token.len()).position(|window| window == token) {
         found = true;
         let (before, after) = rest.split_at(at);
-        replaced.extend_from_slice(before);
-        replaced.extend_from_slice(secret);
+        add(before)?;
+        add(secret)?;
         rest = after.get(token.len()..).unwrap_or_default();
     }
-    replaced.extend_from_slice(rest);
-    found.then_some(replaced)
+    add(rest)?;
+    Ok(found.then_some(replaced))
 }

@@ -1,6 +1,6 @@
 //! The `keys` import: private keys stay here, plugins hold handles.
 
-use wasm_issuer_core::keys::{Algorithm, EphemeralKeys, KeyError, VerifyError};
+use wasm_issuer_core::keys::{Algorithm, EphemeralKeys, JwsAlgorithm, KeyError, PrivateKey, VerifyError};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use crate::bindings::KeyHandle;
@@ -66,18 +66,46 @@ impl HostSigningKey for KeysView<'_> {
         key: Resource<KeyHandle>,
         message: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, wit::KeyError>> {
-        let key = self.table.get(&key)?.clone();
-        let signed = if key.is_slow() {
-            self.turns.compute(move || key.sign(&message)).await
-        } else {
-            key.sign(&message)
-        };
-        Ok(signed.map_err(Into::into))
+        self.signed(&key, move |key| key.sign(&message)).await
+    }
+
+    async fn sign_jws(
+        &mut self,
+        key: Resource<KeyHandle>,
+        algorithm: wit::JwsAlgorithm,
+        message: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, wit::KeyError>> {
+        self.signed(&key, move |key| key.sign_jws(algorithm.into(), &message)).await
     }
 
     fn drop(&mut self, key: Resource<KeyHandle>) -> wasmtime::Result<()> {
         self.table.delete(key)?;
         Ok(())
+    }
+}
+
+impl KeysView<'_> {
+    async fn signed(
+        &mut self,
+        key: &Resource<KeyHandle>,
+        sign: impl FnOnce(&PrivateKey) -> Result<Vec<u8>, KeyError> + Send + 'static,
+    ) -> wasmtime::Result<Result<Vec<u8>, wit::KeyError>> {
+        let key = self.table.get(key)?.clone();
+        let signed = if key.is_slow() { self.turns.compute(move || sign(&key)).await } else { sign(&key) };
+        Ok(signed.map_err(Into::into))
+    }
+}
+
+impl From<wit::JwsAlgorithm> for JwsAlgorithm {
+    fn from(algorithm: wit::JwsAlgorithm) -> Self {
+        match algorithm {
+            wit::JwsAlgorithm::Es256 => Self::Es256,
+            wit::JwsAlgorithm::Es384 => Self::Es384,
+            wit::JwsAlgorithm::Es512 => Self::Es512,
+            wit::JwsAlgorithm::Eddsa => Self::EdDsa,
+            wit::JwsAlgorithm::Rs256 => Self::Rs256,
+            wit::JwsAlgorithm::Ps256 => Self::Ps256,
+        }
     }
 }
 
@@ -109,6 +137,7 @@ impl From<KeyError> for wit::KeyError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Unsupported(algorithm) => Self::Unsupported(algorithm.into()),
+            KeyError::WrongKey { .. } => Self::WrongKey(error.to_string()),
             KeyError::LimitExceeded(message) => Self::LimitExceeded(message),
             KeyError::Invalid(message) => Self::Other(message.to_owned()),
             KeyError::Failed => Self::Other(error.to_string()),

@@ -1,24 +1,28 @@
 //! The `secrets` import: the Issuer's Secret behind handles. Only `reveal` gives a value away, and only where granted.
 
-use wasm_issuer_core::keys::hmac_sha256;
+use wasm_issuer_core::keys::{self as core, hmac_chain};
 use wasm_issuer_core::text::clean;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use zeroize::Zeroizing;
 
 use crate::bindings::wasm_issuer::plugin::secrets::{
-    self as wit, Encoding, Host, HostSecret, PlaceholderForm, SecretError,
+    self as wit, Encoding, Hash, HmacKey, Host, HostSecret, PlaceholderForm, SecretError,
 };
 use crate::bindings::{KeyHandle, SecretHandle};
-use crate::egress::Placeholders;
+use crate::egress::{Place, Placeholders};
 use crate::log::CallLog;
 use crate::secret::{InvalidValue, LentSecret};
 
 const MAX_PLACEHOLDERS: usize = 64;
+/// Handles of strings within values: each holds a copy, which no limit of the plugin's memory counts.
+const MAX_FIELDS: usize = 8;
 
 /// What the functions need of a call.
 pub struct SecretsView<'a> {
     pub secret: Option<&'a LentSecret>,
     pub placeholders: &'a mut Placeholders,
+    /// How many fields the call has asked for.
+    pub fields: &'a mut usize,
     pub log: &'a CallLog,
     pub table: &'a mut ResourceTable,
 }
@@ -61,19 +65,31 @@ impl Host for SecretsView<'_> {
 }
 
 impl HostSecret for SecretsView<'_> {
-    fn hmac_sha256(
+    fn hmac(
         &mut self,
         secret: Resource<SecretHandle>,
-        key_encoding: Encoding,
-        message: Vec<u8>,
+        hash: Hash,
+        key: HmacKey,
+        messages: Vec<Vec<u8>>,
     ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
         let secret = self.table.get(&secret)?;
-        let key = match key_encoding {
+        let value = match key.encoding {
             Encoding::Raw => Ok(Zeroizing::new(secret.bytes().to_vec())),
             Encoding::Hex => secret.decode_hex(),
             Encoding::Base64 => secret.decode_base64(),
+            Encoding::Base64url => secret.decode_base64url(),
         };
-        Ok(key.map(|key| hmac_sha256(&key, &message).to_vec()).map_err(Into::into))
+        let value = match value {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let pbm = key.pbm.map(|pbm| core::Pbm {
+            hash: pbm.hash.into(),
+            salt: pbm.salt,
+            iterations: pbm.iterations,
+        });
+        let key = core::HmacKey { prefix: key.prefix, pbm };
+        Ok(hmac_chain(hash.into(), &key, &value, &messages).map_err(SecretError::Other))
     }
 
     fn placeholder(
@@ -82,9 +98,11 @@ impl HostSecret for SecretsView<'_> {
         form: PlaceholderForm,
     ) -> wasmtime::Result<Result<String, SecretError>> {
         let secret = self.table.get(&secret)?;
-        let value = match &form {
-            PlaceholderForm::Plain => secret.header_value(),
-            PlaceholderForm::BasicAuth(user) => secret.basic_auth(user),
+        let (place, value) = match &form {
+            PlaceholderForm::Plain => (Place::Header, secret.header_value()),
+            PlaceholderForm::BasicAuth(user) => (Place::Header, secret.basic_auth(user)),
+            PlaceholderForm::FormUrlencoded => (Place::Body, secret.form_urlencoded()),
+            PlaceholderForm::JsonString => (Place::Body, secret.json_string()),
         };
         let value = match value {
             Ok(value) => value,
@@ -95,9 +113,29 @@ impl HostSecret for SecretsView<'_> {
             return Ok(Err(SecretError::Other(message)));
         }
         self.log.hide(&value);
-        let token = self.placeholders.add(value);
+        let token = self.placeholders.add(place, value);
         self.log.hide(token.as_bytes());
         Ok(Ok(token))
+    }
+
+    fn field(
+        &mut self,
+        secret: Resource<SecretHandle>,
+        pointer: String,
+    ) -> wasmtime::Result<Result<Resource<SecretHandle>, SecretError>> {
+        let secret = self.table.get(&secret)?;
+        if *self.fields >= MAX_FIELDS {
+            let message = format!("{MAX_FIELDS} fields were asked for in this call already");
+            return Ok(Err(SecretError::Other(message)));
+        }
+        *self.fields += 1;
+        match secret.field(&pointer) {
+            Ok(field) => {
+                self.log.hide(field.bytes());
+                Ok(Ok(self.table.push(field)?))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
     }
 
     fn signing_key(
@@ -136,5 +174,16 @@ impl HostSecret for SecretsView<'_> {
 impl From<InvalidValue> for SecretError {
     fn from(InvalidValue(message): InvalidValue) -> Self {
         Self::Invalid(message)
+    }
+}
+
+impl From<Hash> for core::Hash {
+    fn from(hash: Hash) -> Self {
+        match hash {
+            Hash::Sha1 => Self::Sha1,
+            Hash::Sha256 => Self::Sha256,
+            Hash::Sha384 => Self::Sha384,
+            Hash::Sha512 => Self::Sha512,
+        }
     }
 }

@@ -7,6 +7,7 @@ use wasm_issuer_core::x509::Csr;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::bindings::IssuerPlugin;
 use crate::call::Export;
 use crate::log::{CallLog, CallName};
 use crate::testing::{AGES, records, until};
@@ -322,7 +323,8 @@ async fn a_panic_of_the_host_is_told_in_the_log_alone_and_without_secrets() {
     let session =
         Session::new(SessionInit { secret: Some(secret), limits: patient(), ..init("panicking-ca") });
     let plugin = runtime().load(checking(""), &account()).await.unwrap();
-    let export: Export<()> = Box::new(|_, _| async { panic!("not a boundary in `s3cr3t-token`") }.boxed());
+    let export: Export<IssuerPlugin, ()> =
+        Box::new(|_, _| async { panic!("not a boundary in `s3cr3t-token`") }.boxed());
     let error = plugin.call(&session, CallName::Check, export).await.unwrap_err();
     let said = "internal error while running the plugin; see the operator's log";
     assert_eq!((error.to_string().as_str(), error.into_failure().message.as_str()), (said, said));

@@ -13,9 +13,11 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::bindings::wasm_issuer::plugin::certificates::Host as _;
-use crate::bindings::wasm_issuer::plugin::keys::{Host as _, HostSigningKey as _, KeyError, VerifyError};
+use crate::bindings::wasm_issuer::plugin::keys::{
+    Host as _, HostSigningKey as _, JwsAlgorithm, KeyError, VerifyError,
+};
 use crate::bindings::wasm_issuer::plugin::secrets::{
-    Encoding, Host as _, HostSecret as _, PlaceholderForm, SecretError,
+    Encoding, Hash, HmacKey, Host as _, HostSecret as _, PlaceholderForm, SecretError,
 };
 use crate::bindings::wasm_issuer::plugin::types as wit;
 use crate::bindings::{KeyHandle, SecretHandle};
@@ -82,21 +84,56 @@ fn secrets_are_listed_sorted_and_found_by_name() {
     assert_eq!(not_found(secrets.get("tokn".into()).unwrap()), "the Secret pki/auth has no key `tokn`");
 }
 
+fn keyed(encoding: Encoding) -> HmacKey {
+    HmacKey { encoding, prefix: Vec::new(), pbm: None }
+}
+
 #[test]
 fn hmac_takes_the_key_in_each_encoding() {
     // RFC 4231, test case 2.
     let message = b"what do ya want for nothing?";
     let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-    let mut store = state(&[("raw", b"Jefe"), ("hex", b"4a656665\n"), ("base64", b" SmVmZQ==\n")], &[]);
+    let cases: [(&str, &[u8], Encoding); 5] = [
+        ("raw", b"Jefe", Encoding::Raw),
+        ("hex", b"4a656665\n", Encoding::Hex),
+        ("base64", b" SmVmZQ==\n", Encoding::Base64),
+        ("padded", b"SmVmZQ==", Encoding::Base64url),
+        ("unpadded", b"SmVmZQ\n", Encoding::Base64url),
+    ];
+    let mut store = state(&cases.map(|(name, value, _)| (name, value)), &[]);
     let mut secrets = store.data_mut().secrets_view();
-    for (name, encoding) in [("raw", Encoding::Raw), ("hex", Encoding::Hex), ("base64", Encoding::Base64)] {
+    for (name, _, encoding) in cases {
         let secret = secrets.secret(name);
-        let mac = secrets.hmac_sha256(secret, encoding, message.to_vec()).unwrap().unwrap();
+        let mac =
+            secrets.hmac(secret, Hash::Sha256, keyed(encoding), vec![message.to_vec()]).unwrap().unwrap();
         assert_eq!(hex::encode(mac), expected, "{name}");
     }
     let secret = secrets.secret("raw");
-    let error = invalid(secrets.hmac_sha256(secret, Encoding::Hex, vec![]).unwrap());
+    let error = invalid(secrets.hmac(secret, Hash::Sha256, keyed(Encoding::Hex), vec![vec![]]).unwrap());
     assert_eq!(error, "`raw` of the Secret: the value is not hexadecimal digits");
+    let secret = secrets.secret("raw");
+    let none = secrets.hmac(secret, Hash::Sha256, keyed(Encoding::Raw), vec![]).unwrap();
+    assert!(matches!(none, Err(SecretError::Other(message)) if message.contains("1 to 16 messages")));
+}
+
+#[test]
+fn fields_of_a_value_are_lent_and_stay_out_of_texts() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let document =
+        serde_json::json!({ "private_key": pair.serialize_pem(), "client_secret": "s3cr3t \"quoted\"" });
+    let mut store = state(&[("sa.json", document.to_string().as_bytes())], &[]);
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("sa.json");
+    let secret = || Resource::new_borrow(secret.rep());
+    let key = secrets.field(secret(), "/private_key".into()).unwrap().unwrap();
+    assert!(secrets.signing_key(key).unwrap().is_ok());
+    let field = secrets.field(secret(), "/client_secret".into()).unwrap().unwrap();
+    assert!(secrets.placeholder(field, PlaceholderForm::JsonString).unwrap().is_ok());
+    let shown = secrets.log.presentable("it was s3cr3t \"quoted\", or s3cr3t \\\"quoted\\\"", 500);
+    assert_eq!(shown, "it was [redacted], or [redacted]");
+    invalid(secrets.field(secret(), "/private_kei".into()).unwrap());
+    let more = (0..100).take_while(|_| secrets.field(secret(), "/client_secret".into()).unwrap().is_ok());
+    assert_eq!(more.count(), 5, "8 in a call");
 }
 
 #[test]
@@ -134,6 +171,25 @@ async fn a_key_signs_and_is_parsed_once() {
     assert!(!keys.sign(again, b"message".to_vec()).await.unwrap().unwrap().is_empty());
     let too_long = keys.sign(key, vec![0; (64 << 10) + 1]).await.unwrap();
     assert!(matches!(too_long, Err(KeyError::LimitExceeded(_))));
+}
+
+#[tokio::test]
+async fn a_key_signs_as_jws_has_it() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut store = state(&[("key", pair.serialize_pem().as_bytes())], &[]);
+    let mut secrets = store.data_mut().secrets_view();
+    let secret = secrets.secret("key");
+    let key = secrets.signing_key(secret).unwrap().unwrap();
+    let key = || Resource::new_borrow(key.rep());
+    let mut keys = store.data_mut().keys_view();
+    let signature = keys.sign_jws(key(), JwsAlgorithm::Es256, b"message".to_vec()).await.unwrap().unwrap();
+    assert_eq!(signature.len(), 64);
+    match keys.sign_jws(key(), JwsAlgorithm::Ps256, b"message".to_vec()).await.unwrap() {
+        Err(KeyError::WrongKey(message)) => {
+            assert!(message.starts_with("PS256 is not for this key"), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod chain;
 mod check;
 mod csr;
 mod describe;
+mod docs;
 mod host;
 mod http;
 mod inspect;
@@ -45,6 +46,8 @@ enum Command {
     New(new::NewArgs),
     /// Show what a component imports and exports, whether an operator takes it, and what an Issuer has to grant it.
     Inspect(inspect::InspectArgs),
+    /// Print a page on a plugin, in Markdown: its configuration and what an Issuer grants it, as it says itself.
+    Docs(docs::DocsArgs),
     /// Ask a plugin whether it could sign, as the operator does when an Issuer changes.
     Check(Box<check::CheckArgs>),
     /// Have a plugin sign a CSR, verify what it returns as the operator does, and print the chain.
@@ -71,6 +74,7 @@ pub fn run(args: PluginArgs) -> ExitCode {
     let result = match args.command {
         Command::New(args) => new::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Docs(args) => docs::run(args),
         Command::Check(args) => check::run(*args),
         Command::Sign(args) => sign::run(*args),
         Command::Certificate(args) => certificate::run(args),

@@ -4,10 +4,11 @@
 //! The certificate is then made here, by the CA in the Issuer's Secret (`tls.crt`, `tls.key`).
 
 use serde::Deserialize;
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
 use wasm_issuer_sdk::{Authority, Certificate, Failure, Issuer, Plugin, Request, http};
 
 /// `spec.config`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     /// `http://host:port` of the server that counts.

@@ -10,10 +10,11 @@ mod attack;
 mod client;
 
 use serde::Deserialize;
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
 use wasm_issuer_sdk::{Certificate, Failure, Issuer, Plugin, Request};
 
 /// `spec.config`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     behaviour: Behaviour,
@@ -22,7 +23,7 @@ struct Config {
 }
 
 /// The misuse, or the plain use that it is compared with.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Behaviour {
     // Goes where it should not.

@@ -12,10 +12,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use serde::Deserialize;
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
 use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Plugin, Request, log};
 
 /// `spec.config`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     behaviour: Behaviour,
@@ -36,7 +37,7 @@ fn five() -> u32 {
     5
 }
 
-#[derive(Debug, Default, Deserialize, PartialEq)]
+#[derive(Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 enum At {
     Check,
@@ -44,7 +45,7 @@ enum At {
     Sign,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Behaviour {
     /// Does as it should.

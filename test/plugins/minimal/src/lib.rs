@@ -15,7 +15,7 @@ use bindings::exports::wasm_issuer::plugin::signer::{
     Certificate, CertificateRequest, Failure, Guest, Issuer,
 };
 use bindings::wasm_issuer::plugin::keys::{Algorithm, SigningKey};
-use bindings::wasm_issuer::plugin::secrets::{self, Encoding, Secret, SecretError};
+use bindings::wasm_issuer::plugin::secrets::{self, Encoding, Hash, HmacKey, Secret, SecretError};
 use bindings::wasm_issuer::plugin::types::FailureKind;
 
 #[expect(unsafe_code, reason = "generated")]
@@ -76,7 +76,8 @@ impl Ca {
         // The host's HMAC of what never comes again, keyed with what nobody knows: a serial number without a source of
         // random numbers.
         let unique = format!("{} {now}", request.uid);
-        let mut serial = self.secret.hmac_sha256(Encoding::Raw, unique.as_bytes())?;
+        let key = HmacKey { encoding: Encoding::Raw, prefix: Vec::new(), pbm: None };
+        let mut serial = self.secret.hmac(Hash::Sha256, &key, &[unique.into_bytes()])?;
         serial.truncate(16);
         serial[0] = serial[0] & 0x7f | 0x40;
 

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use http::Request;
 use zeroize::Zeroizing;
 
+use crate::egress::Place;
 use crate::testing::net::{Net, Plugin, call, empty, error, full, plugin, send};
 use crate::testing::{AGES, server};
 
 const SECRET: &[u8] = b"s3cr3t-s3cr3t";
 
 fn token(plugin: &mut Plugin) -> String {
-    plugin.call.placeholders.add(Zeroizing::new(SECRET.to_vec()))
+    plugin.call.placeholders.add(Place::Header, Zeroizing::new(SECRET.to_vec()))
 }
 
 #[tokio::test]
@@ -59,7 +60,7 @@ async fn a_token_of_another_call_is_worth_nothing() {
     let server = server::http().await;
     net.public("ca.example.com", 80, server.address);
     let Plugin { watcher, session, call: mut first } = plugin(&net, &["http://ca.example.com"]);
-    let token = first.placeholders.add(Zeroizing::new(SECRET.to_vec()));
+    let token = first.placeholders.add(Place::Header, Zeroizing::new(SECRET.to_vec()));
     let sent = || Request::builder().uri("http://ca.example.com/").header("x", &token).body(empty()).unwrap();
     let mut second = call(&session, &watcher, AGES);
     for _ in 0..2 {
@@ -79,8 +80,59 @@ async fn a_token_of_another_call_is_worth_nothing() {
 async fn tokens_do_not_multiply_beyond_the_limit() {
     let net = Arc::new(Net::default());
     let mut plugin = plugin(&net, &["http://ca.example.com"]);
-    let token = plugin.call.placeholders.add(Zeroizing::new(vec![b'x'; 8 << 10]));
+    let token = plugin.call.placeholders.add(Place::Header, Zeroizing::new(vec![b'x'; 8 << 10]));
     let request =
         Request::builder().uri("http://ca.example.com/").header("x", token.repeat(9)).body(empty()).unwrap();
     assert_eq!(error(send(&mut plugin.call, request).await), "HttpRequestHeaderSectionSize");
+}
+
+fn in_body(plugin: &mut Plugin, value: &[u8]) -> String {
+    plugin.call.placeholders.add(Place::Body, Zeroizing::new(value.to_vec()))
+}
+
+/// With the length that it has in the end: the plugin announced another one.
+#[tokio::test]
+async fn values_for_bodies_go_out_in_bodies_and_nowhere_else() {
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    let token = in_body(&mut plugin, SECRET);
+    let of_headers = self::token(&mut plugin);
+    let body = format!("id=me&secret={token}&again={token}&other={of_headers}");
+    let request = Request::builder()
+        .method("POST")
+        .uri(format!("http://ca.example.com/{token}"))
+        .header("x", token.as_str())
+        .header("content-length", body.len())
+        .body(full(body))
+        .unwrap();
+    let answer = send(&mut plugin.call, request).await.unwrap();
+    let text = answer.text();
+    let sent = format!("id=me&secret=s3cr3t-s3cr3t&again=s3cr3t-s3cr3t&other={of_headers}");
+    assert!(text.ends_with(&format!("\n{sent}")), "{text}");
+    assert!(text.contains(&format!("\ncontent-length: {}\n", sent.len())), "{text}");
+    assert!(text.contains(&format!("\nx: {token}\n")), "{text}");
+    assert_eq!(text.matches("s3cr3t-s3cr3t").count(), 2, "{text}");
+}
+
+#[tokio::test]
+async fn a_body_with_values_is_bounded_before_and_after() {
+    const MAX: usize = 64 << 10;
+    let net = Arc::new(Net::default());
+    let server = server::http().await;
+    net.public("ca.example.com", 80, server.address);
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    let token = in_body(&mut plugin, &[b'x'; 8 << 10]);
+    let mut post = async |body: String| {
+        let request =
+            Request::builder().method("POST").uri("http://ca.example.com/").body(full(body)).unwrap();
+        send(&mut plugin.call, request).await
+    };
+    let answer = post("y".repeat(MAX)).await.unwrap();
+    assert!(answer.text().ends_with(&"y".repeat(MAX)));
+    assert!(post(token.repeat(8)).await.unwrap().text().ends_with(&"x".repeat(MAX)));
+    assert_eq!(error(post("y".repeat(MAX + 1)).await), "HttpRequestBodySize");
+    assert_eq!(error(post(token.repeat(9)).await), "HttpRequestBodySize");
+    assert_eq!(server.accepted(), 1, "what is not sent takes no connection");
 }

@@ -129,7 +129,7 @@ async fn heaviest_instances() {
         for copy in 0..=COPIES {
             let mut store = store(&runtime);
             let started = Instant::now();
-            let instance = instantiate(&plugin.pre, &mut store).await;
+            let instance = instantiate(&plugin.linked.plugin, &mut store).await;
             let took = started.elapsed();
             held.push((store, instance));
             if copy == 0 {
@@ -179,7 +179,7 @@ async fn print_instances() {
             let linker = crate::link::linker(&engine).unwrap();
             let component = wasmtime::component::Component::new(&engine, &wasm).unwrap();
             component.initialize_copy_on_write_image().unwrap();
-            let pre = crate::link::link(&linker, &component).unwrap();
+            let pre = crate::link::link(&linker, &component).unwrap().plugin;
             crate::engine::start_clock(&engine).unwrap();
             let mut other = Runtime::new(RuntimeConfig::default()).unwrap();
             Arc::get_mut(&mut other).unwrap().engine = engine;
