@@ -47,6 +47,11 @@ impl HostKey {
         Ok(secrets::get(name)?.signing_key()?.into())
     }
 
+    /// The private key in a JWE that this key of the Issuer's Secret holds the password of, as step-ca hands out.
+    pub fn from_jwe(name: &str, jwe: &str) -> Result<Self, Failure> {
+        Ok(secrets::get(name)?.encrypted_signing_key(jwe)?.into())
+    }
+
     /// The key of that name, made at the first call and lost when the operator restarts.
     pub fn ephemeral(name: &str, algorithm: Algorithm) -> Result<Self, Failure> {
         Ok(host::ephemeral(name, algorithm)?.into())

@@ -14,6 +14,7 @@ pub mod bindings {
 pub mod cache;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod jws;
 pub mod keys;
 pub mod log;
 pub mod pem;
@@ -21,6 +22,7 @@ pub mod pem;
 pub mod rcgen;
 pub mod secrets;
 
+mod alt_name;
 mod authority;
 mod builder;
 mod csr;
@@ -40,6 +42,7 @@ extern crate self as wasm_issuer_sdk;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+pub use alt_name::AltName;
 pub use authority::{Authority, common_name};
 #[doc(inline)]
 pub use bindings::exports::wasm_issuer::plugin::description::Place;
@@ -54,7 +57,7 @@ pub use der;
 #[doc(hidden)]
 pub use describe::About;
 pub use describe::Needs;
-pub use keys::{Algorithm, HostKey, Signer};
+pub use keys::{Algorithm, HostKey, JwsAlgorithm, Signer};
 pub use parsed::ParsedCertificate;
 #[doc(hidden)]
 pub use plugin::Component;

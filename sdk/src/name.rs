@@ -28,6 +28,14 @@ pub(crate) fn readable(name: &[u8]) -> String {
     }
 }
 
+/// The value of a Name's (DER) first common name, if it has one that is text.
+pub(crate) fn first_common_name(name: &[u8]) -> Option<String> {
+    let attributes = attributes(name).ok()?;
+    let common_name = attributes.iter().find(|attribute| attribute.oid.as_bytes() == [0x55, 0x04, 3])?;
+    // Those that CSRs have are UTF-8 or a part of ASCII.
+    String::from_utf8(common_name.value.value().to_vec()).ok()
+}
+
 fn attributes(name: &[u8]) -> der::Result<Vec<Attribute<'_>>> {
     let mut all = Vec::new();
     for relative in Vec::<AnyRef<'_>>::from_der(name)? {

@@ -83,6 +83,11 @@ impl ParsedCertificate {
         &self.der
     }
 
+    /// The SHA-256 of the certificate: 64 hexadecimal digits, in lower case.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(self.der()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The subject's Name, DER.
     pub fn subject(&self) -> &[u8] {
         &self.subject

@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod hmac;
+mod jwe;
 mod jws;
 mod load;
 mod verify;

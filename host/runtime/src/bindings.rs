@@ -18,6 +18,7 @@ wasmtime::component::bindgen!({
         // They may take a thread of their own.
         "wasm-issuer:plugin/certificates.judge": async | trappable,
         "wasm-issuer:plugin/keys.[method]signing-key.sign": async | trappable,
+        "wasm-issuer:plugin/secrets.[method]secret.encrypted-signing-key": async | trappable,
         "wasm-issuer:plugin/keys.[method]signing-key.sign-jws": async | trappable,
         default: trappable,
     },

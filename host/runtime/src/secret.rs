@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -12,8 +12,10 @@ use wasm_issuer_core::keys::{KeyError, PrivateKey};
 use wasm_issuer_core::x509::pem;
 use zeroize::Zeroizing;
 
+use self::encrypted::Decrypted;
 use super::redact::Redactor;
 
+mod encrypted;
 mod field;
 mod placed;
 
@@ -53,11 +55,13 @@ struct Stored {
     bytes: Zeroizing<Vec<u8>>,
     /// The private key that the value holds, parsed at the first use.
     private_key: OnceLock<Result<Arc<PrivateKey>, KeyError>>,
+    /// The last key that a value of this Secret has decrypted: one, whatever a plugin asks for.
+    decrypted: Arc<Mutex<Option<Decrypted>>>,
 }
 
 impl Stored {
-    fn new(bytes: Zeroizing<Vec<u8>>) -> Arc<Self> {
-        Arc::new(Self { bytes, private_key: OnceLock::new() })
+    fn new(bytes: Zeroizing<Vec<u8>>, decrypted: &Arc<Mutex<Option<Decrypted>>>) -> Arc<Self> {
+        Arc::new(Self { bytes, private_key: OnceLock::new(), decrypted: decrypted.clone() })
     }
 }
 
@@ -70,6 +74,7 @@ pub struct LentSecret {
 }
 
 /// One value of a Secret, or a string within one, as it is lent.
+#[derive(Clone)]
 pub struct SecretValue {
     key: String,
     /// Where in the value the string is: a JSON Pointer.
@@ -88,7 +93,9 @@ impl Secret {
     pub fn new(data: SecretData) -> Arc<Self> {
         let SecretData { namespace, name, values } = data;
         let redactor = Redactor::of(values.values().map(|value| value.as_slice()));
-        let values = values.into_iter().map(|(key, bytes)| (key, Stored::new(bytes))).collect();
+        let decrypted = Arc::default();
+        let stored = |(key, bytes)| (key, Stored::new(bytes, &decrypted));
+        let values = values.into_iter().map(stored).collect();
         Arc::new(Self { namespace, name, values, redactor })
     }
 

@@ -166,6 +166,7 @@ impl CallState {
             placeholders: &mut self.http.placeholders,
             fields: &mut self.fields,
             log: &self.log,
+            turns: &self.turns,
             table: &mut self.table,
         }
     }

@@ -12,6 +12,7 @@ use crate::bindings::{KeyHandle, SecretHandle};
 use crate::egress::{Place, Placeholders};
 use crate::log::CallLog;
 use crate::secret::{InvalidValue, LentSecret};
+use crate::turns::CallTurns;
 
 const MAX_PLACEHOLDERS: usize = 64;
 /// Handles of strings within values: each holds a copy, which no limit of the plugin's memory counts.
@@ -24,6 +25,7 @@ pub struct SecretsView<'a> {
     /// How many fields the call has asked for.
     pub fields: &'a mut usize,
     pub log: &'a CallLog,
+    pub turns: &'a CallTurns,
     pub table: &'a mut ResourceTable,
 }
 
@@ -143,6 +145,23 @@ impl HostSecret for SecretsView<'_> {
         secret: Resource<SecretHandle>,
     ) -> wasmtime::Result<Result<Resource<KeyHandle>, SecretError>> {
         match self.table.get(&secret)?.private_key() {
+            Ok(key) => Ok(Ok(self.table.push(key)?)),
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    async fn encrypted_signing_key(
+        &mut self,
+        secret: Resource<SecretHandle>,
+        jwe: String,
+    ) -> wasmtime::Result<Result<Resource<KeyHandle>, SecretError>> {
+        let secret = self.table.get(&secret)?.clone();
+        let key = match secret.kept_key(&jwe) {
+            Some(key) => Ok(key),
+            // A password takes long to try, on purpose.
+            None => self.turns.compute(move || secret.encrypted_key(&jwe)).await,
+        };
+        match key {
             Ok(key) => Ok(Ok(self.table.push(key)?)),
             Err(error) => Ok(Err(error.into())),
         }

@@ -47,7 +47,7 @@ impl SecretValue {
             key: self.key.clone(),
             pointer: Some(shown),
             is_revealed: self.is_revealed,
-            stored: Stored::new(text),
+            stored: Stored::new(text, &self.stored.decrypted),
         })
     }
 }
