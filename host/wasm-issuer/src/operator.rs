@@ -45,12 +45,16 @@ use std::time::Duration;
 
 use audit::Audit;
 pub use audit::AuditOutput;
+pub(crate) use clock::moment;
 pub use control_plane::ControlPlane;
 use events::Events;
 use futures::future::{BoxFuture, FutureExt as _};
 use health::Synced;
 use issuers::{BadSelector, Issuers, Settings};
-pub(crate) use issuers::{Dependency, ObservedIssuer, plugin_bytes};
+pub(crate) use issuers::{
+    Dependency, Inadmissible, ObservedConfig, ObservedIssuer, RETRY, admit_component, admit_spec,
+    plugin_bytes, retry_policy,
+};
 pub use issuers::{SourceError, account, gunzip};
 use kube::Client;
 pub use leadership::ElectionConfig;
@@ -60,7 +64,7 @@ use metrics::{Metrics, WatchedResource};
 pub use namespaces::Namespaces;
 use registry::Registry;
 pub use requests::Limits as RequestLimits;
-pub(crate) use requests::RequestObject;
+pub(crate) use requests::{Asked, RequestObject};
 use requests::{Requests, Signing};
 use thiserror::Error;
 use tokio::sync::watch;

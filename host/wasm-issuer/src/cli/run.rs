@@ -26,7 +26,7 @@ use wasm_issuer_runtime::redact_panics;
 use super::client;
 use super::logging::Logging;
 use crate::api::{GoDuration, IssuerKind, Quantity};
-use crate::operator::{self, AuditOutput, ControlPlane, Namespaces, Options, RequestLimits};
+use crate::operator::{self, AuditOutput, ControlPlane, Namespaces, Options, RETRY, RequestLimits};
 use crate::policy::PolicyFile;
 
 const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -73,13 +73,13 @@ pub struct RunArgs {
     /// How long a request may be retried after passing errors before it becomes Failed, which costs its Certificate an
     /// hour or more. It counts from the request's creation or approval, or from when its Issuer became ready, whichever
     /// was last. An Issuer's spec.retry.maxDuration comes first.
-    #[arg(long, default_value = "24h", value_name = "DURATION")]
+    #[arg(long, default_value_t = GoDuration(RETRY.max_duration), value_name = "DURATION")]
     max_retry_duration: GoDuration,
     /// The shortest time between two tries of a request.
-    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    #[arg(long, default_value_t = GoDuration(RETRY.backoff.min), value_name = "DURATION")]
     min_backoff: GoDuration,
     /// The longest time between two tries of a request.
-    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    #[arg(long, default_value_t = GoDuration(RETRY.backoff.max), value_name = "DURATION")]
     max_backoff: GoDuration,
     /// Whether Kubernetes' own CertificateSigningRequests are signed too. If not, the operator does not even watch them, and
     /// needs none of the rights for that. With --watch-namespaces they never are: they are in no namespace.

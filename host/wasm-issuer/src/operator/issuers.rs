@@ -1,5 +1,6 @@
 //! The Issuers' side: watches both Issuer kinds and runs one task for each Issuer.
 
+mod admission;
 mod api_server;
 mod complaints;
 mod config;
@@ -14,6 +15,7 @@ mod prepare;
 mod refusals;
 mod report;
 mod rest;
+mod retry;
 mod shared;
 mod source_error;
 mod sources;
@@ -26,7 +28,9 @@ mod write;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use admission::{Inadmissible, admit_component, admit_spec};
 use api_server::ApiServer;
+pub use config::ObservedConfig;
 pub use dependency::Dependency;
 use futures::stream::select_all;
 use futures::{Stream, StreamExt};
@@ -38,6 +42,7 @@ pub use place::account;
 use prepare::Preparer;
 pub use prepare::Settings;
 use report::Reporter;
+pub use retry::{RETRY, retry_policy};
 use shared::Shared;
 pub use source_error::SourceError;
 pub use sources::{gunzip, plugin_bytes};

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use asked::Asked;
 use futures::stream::select_all;
 use futures::{FutureExt as _, StreamExt};
 use handled::Handled;

@@ -14,6 +14,7 @@ use tracing::{Span, info, instrument};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_runtime::{Cache, FairSlot};
 
+use super::admission::admit_component;
 use super::dependency::{Dependency, Versions};
 use super::images::Images;
 use super::lend::RegistryAccess;
@@ -239,9 +240,8 @@ impl Plugins {
 
     /// Whether the spec and the policy let it run. What may not run is not even looked into.
     fn admit(&self, spec: &PluginSpec, kind: IssuerKind, sha256: &str) -> Result<(), String> {
-        spec.check_pin(sha256).map_err(|mismatch| mismatch.to_string())?;
         let policy = self.policy.borrow().clone();
-        policy.check_digest(kind, sha256).map_err(|violation| violation.to_string())
+        admit_component(&policy, kind, spec, sha256).map_err(|refused| refused.to_string())
     }
 
     fn check_refusals(&self, kind: IssuerKind, sha256: &str) -> Result<(), String> {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tracing::warn;
 use wasm_issuer_core::issuance::audit::PluginName;
-use wasm_issuer_core::issuance::backoff::Backoff;
 use wasm_issuer_core::issuance::issuer::{CheckFailure, CheckFailureKind, PluginFacts};
 use wasm_issuer_core::issuance::request::RetryPolicy;
 use wasm_issuer_core::issuance::verify::Verification;
@@ -19,6 +18,7 @@ use wasm_issuer_runtime::{
     Breakage, CallError, CallLimits, Folder, IssuerIdentity, IssuerMemory, IssuerShare, SessionInit, Turns,
 };
 
+use super::admission::admit_spec;
 use super::api_server::ApiServer;
 use super::config::ObservedConfig;
 use super::dependency::{Versions, same_secrets};
@@ -29,6 +29,7 @@ use super::object::ObservedIssuer;
 use super::place::Place;
 use super::plugins::Plugins;
 use super::report::Reporter;
+use super::retry::retry_policy;
 use super::sources::Sources;
 use crate::api::{IssuerKey, IssuerSpec};
 use crate::operator::namespaces::Namespaces;
@@ -217,10 +218,7 @@ impl Preparer {
         let spec = &object.spec;
         let kind = object.key.kind;
         let policy = self.policy.borrow().clone();
-        let refused = policy.check(kind, spec).map_err(CheckFailure::permanent).err();
-        if let Some(all) = refused.into_iter().chain(object.config.check().err()).reduce(CheckFailure::and) {
-            return Err(all);
-        }
+        admit_spec(&policy, kind, spec, &object.config)?;
         let bounds = policy.bounds(kind);
         let place = Place::of(&object.key, self.namespace_of(&object.key));
         let lent = match lend(&self.sources, &self.secrets, spec, &place, bounds, read).await {
@@ -328,15 +326,4 @@ impl Preparer {
 fn only_the_plugin_is_new(old: &Prepared, candidate: Option<&Prepared>, read: &Versions) -> bool {
     let same_plugin = candidate.is_some_and(|new| new.plugin.sha256() == old.plugin.sha256());
     !same_plugin && same_secrets(&old.read, read)
-}
-
-fn retry_policy(spec: &IssuerSpec, default: RetryPolicy) -> RetryPolicy {
-    let wish = &spec.retry;
-    RetryPolicy {
-        max_duration: wish.max_duration.map_or(default.max_duration, |d| d.0),
-        backoff: Backoff {
-            min: wish.min_backoff.map_or(default.backoff.min, |d| d.0),
-            max: wish.max_backoff.map_or(default.backoff.max, |d| d.0),
-        },
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wasm_issuer_core::issuance::outcome::Unsignable;
 use wasm_issuer_core::issuance::request_spec::RequestSpec;
 use wasm_issuer_core::issuance::signer::Requester;
-use wasm_issuer_core::x509::{CsrError, MAX_CSR_BYTES};
+use wasm_issuer_core::x509::{Csr, CsrError, MAX_CSR_BYTES};
 use wasm_issuer_runtime::{FairBytes, Share};
 
 /// How many bytes of text a request may have. A CSR has 64 KiB at most, which are 88 in base64; annotations have 256 KiB
@@ -97,6 +97,15 @@ impl Asked {
         let mut room = memory.share(namespace);
         let (pieces, text) = self.size();
         room.grow(text + pieces * PIECE).is_ok() && self.room.set(room).is_ok()
+    }
+
+    /// The CSR, and what is asked for beside it with the kind's defaults. Fails where no plugin can be asked: the CSR or the
+    /// spec is at fault, which names the field.
+    pub fn decide(&self) -> Result<(Csr, RequestSpec), Unsignable> {
+        let csr = Csr::from_pem_or_der(&self.spec.csr()?).map_err(|e| format!("spec.request: {e}"))?;
+        let decided = self.spec.decide(&self.annotations)?;
+        decided.check(&csr).map_err(|e| e.to_string())?;
+        Ok((csr, decided))
     }
 
     /// Why nobody should look at it any further, if so: it is refused whatever comes of it.

@@ -15,7 +15,6 @@ use wasm_issuer_core::issuance::plan::RequestStatus;
 use wasm_issuer_core::issuance::request::{IssuerName, RequestView};
 use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::SignRequest;
-use wasm_issuer_core::x509::Csr;
 use wasm_issuer_runtime::{FairBytes, Owner};
 
 use super::asked::{Asked, Fingerprint};
@@ -195,10 +194,7 @@ impl Observed {
 
     /// The request for the plugin, or why there can be none: the CSR or the spec is at fault.
     pub fn sign_request(&self, asked: &Asked) -> Result<SignRequest, Unsignable> {
-        let Asked { spec, annotations, .. } = asked;
-        let csr = Csr::from_pem_or_der(&spec.csr()?).map_err(|e| format!("spec.request: {e}"))?;
-        let decided = spec.decide(annotations)?;
-        decided.check(&csr).map_err(|e| e.to_string())?;
+        let (csr, decided) = asked.decide()?;
         Ok(SignRequest {
             namespace: self.key.namespace.clone(),
             name: self.key.name.clone(),
@@ -207,8 +203,8 @@ impl Observed {
             duration: decided.duration,
             is_ca: decided.is_ca,
             usages: decided.usages,
-            annotations: annotations.clone(),
-            requester: spec.requester(),
+            annotations: asked.annotations.clone(),
+            requester: asked.spec.requester(),
             resume: self.view.resume().map(str::to_owned),
         })
     }
