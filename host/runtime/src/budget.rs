@@ -135,6 +135,11 @@ impl Footprint {
         ]
     }
 
+    /// Each count with its name for people.
+    pub fn counts(&self) -> [(&'static str, u64); 13] {
+        self.rows().map(|(count, what, _)| (what, count))
+    }
+
     /// Whether it is within these bounds, each by itself. The first that is not is the error, [`LoadError::OverBudget`].
     pub fn within(&self, bounds: &Self) -> Result<(), LoadError> {
         for ((found, what, mend), (bound, ..)) in self.rows().into_iter().zip(bounds.rows()) {

@@ -72,6 +72,7 @@ pub use fair_bytes::{FairBytes, Share, Shortage};
 pub use folder::Folder;
 pub use issuer_memory::{IssuerMemory, IssuerShare};
 pub use log::PLUGIN_RECORDS;
+pub use observer::NETWORK_RECORDS;
 pub use panic::redact_panics;
 pub use runtime::{Cache, Plugin, Runtime, RuntimeConfig};
 pub use secret::{Secret, SecretData};

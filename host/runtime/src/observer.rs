@@ -8,6 +8,8 @@ use tracing::Level;
 use super::egress::{Denial, HttpFailure, Observer};
 use super::log::CallLog;
 
+/// The `source` of log records about requests that did not get through: whoever tells of these otherwise can leave them out.
+pub const NETWORK_RECORDS: &str = "network";
 /// Longer texts about a request say nothing more.
 const MAX_TEXT: usize = 1024;
 
@@ -23,7 +25,7 @@ impl CallObserver {
     }
 
     fn note(&self, text: &str) {
-        self.log.record(Level::WARN, "host", text);
+        self.log.record(Level::WARN, NETWORK_RECORDS, text);
     }
 }
 
@@ -37,7 +39,7 @@ impl Observer for CallObserver {
             reason: denial.reason,
         };
         self.note(&format!("denied: {}", denial.in_full()));
-        self.log.hint(format!("{}; to allow it: {}", denial.message, denial.fix_line));
+        self.log.hint(denial.in_short());
         self.log.session().observer.denied(&denial);
     }
 

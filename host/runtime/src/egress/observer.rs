@@ -113,12 +113,16 @@ impl Denial {
         }
     }
 
+    /// What tenants may see of it, in one line.
+    pub fn in_short(&self) -> String {
+        format!("{}; to allow it: {}", self.message, self.fix_line)
+    }
+
     /// All of it in one line, for whoever runs the operator.
     pub fn in_full(&self) -> String {
-        let Self { message, fix_line, .. } = self;
         match &self.address {
-            Some(address) => format!("{message}: {address}"),
-            None => format!("{message}; to allow it: {fix_line}"),
+            Some(address) => format!("{}: {address}", self.message),
+            None => self.in_short(),
         }
     }
 }

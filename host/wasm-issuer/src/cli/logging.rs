@@ -1,6 +1,7 @@
 //! Log records on stderr, for people or for machines.
 
 mod level;
+mod plain;
 mod queue;
 
 use std::io::{IsTerminal, stderr};
@@ -10,6 +11,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 pub use level::LogLevel;
 use level::Reload;
+use plain::Plain;
 pub use queue::Dropped;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -47,27 +49,34 @@ pub struct Logging {
 }
 
 impl LoggingArgs {
-    /// Log to stderr from here on. While it takes no more, whoever logs waits, or, if the log is `behind` the work, some
-    /// records wait and the rest is dropped.
-    pub fn install(&self, behind: bool) -> anyhow::Result<Logging> {
-        let (writer, _writers, dropped) = if behind {
+    /// Log to stderr from here on. While it takes no more, whoever logs waits, or, if it is the log of the operator, some records
+    /// wait and the rest is dropped. At a command what plugins write is shown as plain text.
+    pub fn install(&self, is_operator: bool) -> anyhow::Result<Logging> {
+        let (writer, _writers, dropped) = if is_operator {
             let (queue, writers) = queue::to(stderr, stderr);
             let dropped = queue.dropped();
             (BoxMakeWriter::new(queue), writers, dropped)
         } else {
             (BoxMakeWriter::new(stderr), Vec::new(), Dropped::default())
         };
-        let reload = self.init(writer)?;
+        let reload = self.init(writer, !is_operator)?;
         let level = LogLevel::new(self.log_level.clone(), self.log_level_file.clone(), reload);
         Ok(Logging { _writers, dropped, level })
     }
 
-    fn init(&self, writer: BoxMakeWriter) -> anyhow::Result<Reload> {
+    fn init(&self, writer: BoxMakeWriter, is_plain: bool) -> anyhow::Result<Reload> {
         let filter = level::filter(&self.log_level).context("--log-level")?;
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
         Ok(match self.log_format {
+            LogFormat::Text if is_plain => {
+                let builder =
+                    builder.with_ansi(has_colours()).event_format(Plain::default()).with_filter_reloading();
+                let handle = builder.reload_handle();
+                builder.init();
+                Box::new(move |filter| Ok(handle.reload(filter)?))
+            }
             LogFormat::Text => {
-                let builder = builder.with_ansi(stderr().is_terminal()).with_filter_reloading();
+                let builder = builder.with_ansi(has_colours()).with_filter_reloading();
                 let handle = builder.reload_handle();
                 builder.init();
                 Box::new(move |filter| Ok(handle.reload(filter)?))
@@ -81,4 +90,9 @@ impl LoggingArgs {
             }
         })
     }
+}
+
+/// Whether text on stderr has colours: at a terminal, unless its user wants none (<https://no-color.org>).
+fn has_colours() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
