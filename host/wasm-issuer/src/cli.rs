@@ -9,6 +9,7 @@ mod input;
 mod logging;
 mod output;
 mod policy;
+mod progress;
 mod reference;
 mod run;
 

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::executor::block_on;
-use super::{input, output};
+use super::{input, output, progress};
 
 #[derive(Args)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]

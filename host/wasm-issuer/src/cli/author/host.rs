@@ -1,6 +1,5 @@
 //! A plugin file and the runtime for it.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +9,10 @@ use wasm_issuer_runtime::egress::EgressConfig;
 use wasm_issuer_runtime::{Account, Budget, ComponentBytes, LoadError, Plugin, Runtime, RuntimeConfig};
 
 use super::input::{self, quoted};
-use super::output::{self, size};
+use super::output::size;
 use super::problem::Problem;
+use super::progress::Progress;
 use crate::operator::gunzip;
-
-/// How long compiling takes before it is worth a line.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The file of a plugin, uncompressed.
 pub struct PluginFile {
@@ -74,8 +71,7 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     })?)
 }
 
-/// Compiles and links a plugin within an account's budget, and tells how long that took. What takes long is announced
-/// where somebody looks.
+/// Compiles and links a plugin within an account's budget, and tells how long that took.
 pub async fn load(
     runtime: &Arc<Runtime>,
     file: &Path,
@@ -83,22 +79,7 @@ pub async fn load(
     account: &Account,
 ) -> (Result<Arc<Plugin>, LoadError>, Duration) {
     let started = Instant::now();
-    let bytes = wasm.as_slice().len();
-    let loading = runtime.load(wasm, account);
-    tokio::pin!(loading);
-    let plugin = tokio::select! {
-        plugin = &mut loading => plugin,
-        () = tokio::time::sleep(PATIENCE) => {
-            let shown = std::io::stderr().is_terminal();
-            if shown {
-                let _ = output::stderr(&format!("compiling {} ({}) ...", quoted(file), size(bytes)));
-            }
-            let plugin = loading.await;
-            if shown {
-                let _ = output::stderr("\r\x1b[2K");
-            }
-            plugin
-        }
-    };
+    let progress = Progress::new(format!("compiling {} ({})", quoted(file), size(wasm.as_slice().len())));
+    let plugin = progress.during(runtime.load(wasm, account)).await;
     (plugin, started.elapsed())
 }

@@ -1,8 +1,8 @@
 //! `wasm-issuer plugin push` and `pull`: plugins in OCI registries.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -18,14 +18,13 @@ use super::host::{self, PluginFile};
 use super::http;
 use super::input::{self, quoted};
 use super::output::{self, size};
+use super::progress::Progress;
 use super::verdict::Verdict;
 use crate::cli::executor::block_on;
 use crate::registry_http::RegistryHttp;
 
 /// For everything that a command does, and between two signs of life of a registry.
 const TIMES: HostTimes = HostTimes { all: Duration::from_secs(1800), silence: Duration::from_secs(60) };
-/// How often progress is shown.
-const TICK: Duration = Duration::from_millis(100);
 
 const PUSH_HELP: &str = "\
 Examples:
@@ -124,10 +123,8 @@ pub fn push(args: PushArgs) -> anyhow::Result<Verdict> {
     let component =
         Component::new(Bytes::copy_from_slice(wasm.as_slice()), &inspection.imports, &inspection.exports);
     let mut registry = args.registry.connect(&args.reference, &login, Access::Push)?;
-    let mut progress = Progress::new(format!("pushing {} ({})", args.reference, size(bytes)));
-    progress.show("");
-    let pushed = block_on(async { Ok(registry.push(&component, tag).await) })?;
-    drop(progress);
+    let progress = Progress::new(format!("pushing {} ({})", args.reference, size(bytes)));
+    let pushed = block_on(async { Ok(progress.during(registry.push(&component, tag)).await) })?;
     let digest = match pushed {
         Ok(digest) => digest,
         Err(error) => return refuse(login.explain(&args.reference, &error)),
@@ -254,32 +251,4 @@ fn default_config() -> Option<PathBuf> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let folder = folder.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".docker")));
     folder.map(|folder| folder.join("config.json"))
-}
-
-/// A line that says how far something is, where somebody looks.
-struct Progress {
-    what: String,
-    is_shown: bool,
-    last: Option<Instant>,
-}
-
-impl Progress {
-    fn new(what: String) -> Self {
-        Self { what, is_shown: std::io::stderr().is_terminal(), last: None }
-    }
-
-    fn show(&mut self, how_far: &str) {
-        if self.is_shown && self.last.is_none_or(|last| last.elapsed() >= TICK) {
-            self.last = Some(Instant::now());
-            let _ = output::stderr(&format!("\r\x1b[2K{}{how_far} ...", self.what));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.last.is_some() {
-            let _ = output::stderr("\r\x1b[2K");
-        }
-    }
 }
