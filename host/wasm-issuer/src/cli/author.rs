@@ -4,12 +4,15 @@
 //! verification. Arguments are parsed, then validated into values that cannot be wrong, then run; a command ends with
 //! a [`verdict::Verdict`] where the plugin was tried, and with an error where it could not be.
 
+mod against;
 mod certificate;
 mod chain;
 mod check;
+mod component;
 mod csr;
 mod describe;
 mod docs;
+mod grants;
 mod host;
 mod http;
 mod inspect;
@@ -19,6 +22,7 @@ mod key;
 mod new;
 mod package;
 mod problem;
+mod producers;
 mod registry;
 mod request;
 mod secret;

@@ -55,6 +55,9 @@ fn a_shell_completes_commands_and_not_the_hidden_one() {
         let script = cli.run_whole(&["completions", shell], b"");
         assert_eq!(script.code, 0, "{}", script.stderr);
         assert!(script.stdout.contains("doctor"), "{shell}");
+        for offered in ["__compile", "'compile:", "-a \"compile\""] {
+            assert!(!script.stdout.contains(offered), "{shell} offers what is hidden: {offered}");
+        }
     }
     let script = cli.run_whole(&["completions", "bash"], b"").stdout;
     cli.write("completions", script);

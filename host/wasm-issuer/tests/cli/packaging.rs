@@ -29,16 +29,50 @@ fn inspect_tells_what_a_plugin_needs() {
         report["fitsConfigMap"].as_bool().unwrap() && report["imports"]["others"] == Value::Array(vec![])
     );
 
+    assert_eq!(report["world"], "wasm-issuer:plugin/issuer-plugin@0.1.0");
+    let made_with = report["producers"]["processed-by"].to_string();
+    assert!(made_with.contains("wit-bindgen-rust ") && report["footprint"]["core modules"].is_u64(), "{report}");
+
     // What it prints is an Issuer that pins this plugin.
     cli.write("issuer.yaml", report["issuer"].as_str().unwrap());
     cli.fine(&["check", "PLUGIN", "--issuer", "issuer.yaml"]);
 }
 
 #[test]
+fn two_components_are_compared() {
+    let cli = Cli::new();
+    let text = cli.fine(&["inspect", "HOSTILE-HTTP", "--against", "PLUGIN"]).stdout;
+    for part in [
+        "\n+ can ",
+        "network: calls servers",
+        "\n+ import ",
+        "wasi:http/outgoing-handler@0.2",
+        "\n- function ",
+        " -> ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("issuer.yaml"), "{text}");
+    let report = cli.json(0, &["inspect", "HOSTILE-HTTP", "--against", "PLUGIN"]);
+    assert_eq!(report["against"]["equal"], false);
+    let same = cli.json(0, &["inspect", "PLUGIN", "--against", "PLUGIN"]);
+    assert_eq!(
+        (&same["against"]["equal"], &same["against"]["differences"]),
+        (&true.into(), &Value::Array(vec![]))
+    );
+    cli.write("text", "hello");
+    let wrong = cli.run(&["inspect", "PLUGIN", "--against", "text"]);
+    assert!(
+        wrong.code == 2 && wrong.stderr.contains("--against text: the plugin is text"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
 fn a_packaged_plugin_is_the_plugin() {
     let cli = Cli::new();
-    let ran =
-        cli.fine(&["package", "PLUGIN", "--name", "my-ca", "--namespace", "team-a", "--key", "ca.wasm"]);
+    let ran = cli.fine(&["package", "PLUGIN", "--name", "my-ca", "-n", "team-a", "--key", "ca.wasm"]);
     assert!(ran.stderr.contains("stored gzip"), "{}", ran.stderr);
     let map: Value = serde_saphyr::from_str(&ran.stdout).unwrap();
     assert_eq!((&map["kind"], &map["metadata"]["namespace"]), (&"ConfigMap".into(), &"team-a".into()));

@@ -23,7 +23,7 @@ pub const CONFIG_MAP_LIMIT: usize = 1 << 20;
 
 const EXAMPLES: &str = "\
 Example:
-  wasm-issuer plugin package my_ca.wasm --name my-ca --namespace team-a \\
+  wasm-issuer plugin package my_ca.wasm --name my-ca -n team-a \\
     | kubectl apply --server-side -f -
 
 Server-side, because a client-side apply keeps a copy in an annotation, which holds 256 KiB.
@@ -43,7 +43,7 @@ pub struct PackageArgs {
     name: Option<ObjectName>,
     /// The ConfigMap's namespace: the Issuer's, or for a WasmClusterIssuer the operator's cluster resource namespace.
     /// Without, kubectl takes its own default.
-    #[arg(long)]
+    #[arg(long, short)]
     namespace: Option<ObjectName>,
     /// The key that holds the plugin.
     #[arg(long, default_value = "plugin.wasm")]
