@@ -5,6 +5,7 @@
 //! a [`verdict::Verdict`] where the plugin was tried, and with an error where it could not be.
 
 mod against;
+mod ask;
 mod certificate;
 mod chain;
 mod check;
@@ -21,14 +22,19 @@ mod issuer_file;
 mod key;
 mod new;
 mod package;
+mod policy;
 mod problem;
 mod producers;
 mod registry;
+mod reporter;
 mod request;
+mod request_file;
 mod secret;
+mod secret_file;
 mod sign;
 mod uses;
 mod verdict;
+mod wait;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use serde_json::Value;
 
 /// What is read of a text at most: configurations and certificates.
@@ -30,10 +30,32 @@ pub fn read(path: &Path, what: &str, max: u64) -> anyhow::Result<Vec<u8>> {
 
 /// The YAML or JSON documents of a file.
 pub fn documents(path: &Path, what: &str) -> anyhow::Result<Vec<Value>> {
-    let bytes = read(path, what, MAX_TEXT)?;
-    let Ok(text) = String::from_utf8(bytes) else { bail!("{what} {} is not text", quoted(path)) };
-    serde_saphyr::from_multiple(&text)
+    serde_saphyr::from_multiple(&text(path, what)?)
         .with_context(|| format!("{what} {} is neither YAML nor JSON", quoted(path)))
+}
+
+/// The one object of a kind among the documents of a file. An error shows no line of it: it may be a Secret.
+pub fn object(path: &Path, what: &str, (version, kind): (&str, &str)) -> anyhow::Result<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text(path, what)?).map_err(|error| {
+        anyhow!("{what} {} is neither YAML nor JSON: {}", quoted(path), error.without_snippet())
+    })?;
+    let is_one = |document: &Value| document.get("kind").and_then(Value::as_str) == Some(kind);
+    let mut objects = documents.into_iter().filter(is_one);
+    let (Some(object), None) = (objects.next(), objects.next()) else {
+        bail!("{what} {}: exactly one {kind} is expected in the file", quoted(path));
+    };
+    ensure!(
+        object.get("apiVersion").and_then(Value::as_str) == Some(version),
+        "{what} {}: apiVersion is to be {version}",
+        quoted(path)
+    );
+    Ok(object)
+}
+
+/// The content of a text file.
+pub fn text(path: &Path, what: &str) -> anyhow::Result<String> {
+    let bytes = read(path, what, MAX_TEXT)?;
+    String::from_utf8(bytes).map_err(|_error| anyhow!("{what} {} is not text", quoted(path)))
 }
 
 /// Write a file, in place of one that is there.

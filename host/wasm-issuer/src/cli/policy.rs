@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
@@ -84,9 +83,7 @@ pub fn run(args: PolicyArgs) -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let bytes = input::read(&args.file, "the policy", input::MAX_TEXT)?;
-    let text = String::from_utf8(bytes)
-        .with_context(|| format!("the policy {} is not text", input::quoted(&args.file)))?;
+    let text = input::text(&args.file, "the policy")?;
     let report = Report::of(args.file.display().to_string(), &text);
     match args.output.output {
         Format::Json => output::json(&report)?,

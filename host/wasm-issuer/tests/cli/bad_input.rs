@@ -20,7 +20,7 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
     // In a component that does nothing nothing is missing but the contract.
     cli.write("nothing.wasm", b"\0asm\x0d\0\x01\0");
     let dns = ["sign", "PLUGIN", "--dns", "a"];
-    let cases: [(&[&str], i32, &str); 29] = [
+    let cases: [(&[&str], i32, &str); 33] = [
         (&["check", "none.wasm"], 2, "cannot read the plugin \"none.wasm\": No such file"),
         (&["check", "none.wasm"], 2, "cargo build --target wasm32-wasip2"),
         (&["check", "folder"], 2, "cannot read the plugin \"folder\""),
@@ -36,10 +36,14 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
         (&["check", "PLUGIN", "--config", "none.yaml"], 2, "cannot read the config \"none.yaml\""),
         (&["check", "PLUGIN", "--config", "list.yaml"], 2, "\"list.yaml\" is to be an object"),
         (&["check", "PLUGIN", "--config", "broken.yaml"], 2, "\"broken.yaml\" is neither YAML nor JSON"),
-        (&["check", "PLUGIN", "--secret", "none"], 2, "cannot read the secret folder \"none\""),
+        (&["check", "PLUGIN", "--secret", "none"], 2, "cannot read the secret \"none\""),
         (&["check", "PLUGIN", "--secret", "folder"], 2, "\"folder\" holds no files"),
+        (&["check", "PLUGIN", "--secret", "broken.yaml"], 2, "the secret \"broken.yaml\" is neither YAML nor JSON"),
+        (&["check", "PLUGIN", "--policy", "none"], 2, "cannot read the policy \"none\""),
         (&["check", "PLUGIN", "--timeout", "2m"], 2, "from 100ms to 1m"),
         (&["sign", "PLUGIN"], 2, "give --csr FILE, or names"),
+        (&["sign", "PLUGIN", "--request", "list.yaml"], 2, "\"list.yaml\": exactly one CertificateRequest"),
+        (&["inspect", "PLUGIN", "--against", "none"], 2, "cannot read the plugin \"none\""),
         (&["sign", "PLUGIN", "--csr", "none"], 2, "cannot read the CSR \"none\""),
         (&["sign", "PLUGIN", "--csr", "text"], 2, "\"text\": the CSR is not PEM"),
         (&["sign", "PLUGIN", "--csr", "huge.csr"], 2, "the CSR has 102400 bytes; at most 65536 are accepted"),

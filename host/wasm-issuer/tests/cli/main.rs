@@ -5,6 +5,7 @@
 mod bad_input;
 mod ca_secrets;
 mod commands;
+mod laptop;
 mod packaging;
 
 use std::fs;
@@ -46,7 +47,7 @@ impl Cli {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// `wasm-issuer plugin` with these arguments; `PLUGIN` and `HOSTILE` stand for components.
+    /// `wasm-issuer plugin` with these arguments; `PLUGIN`, `HOSTILE` and `HOSTILE-HTTP` stand for components.
     fn run(&self, args: &[&str]) -> Ran {
         self.run_with_input(args, b"")
     }
@@ -61,9 +62,12 @@ impl Cli {
             .args(args.iter().map(|arg| match *arg {
                 "PLUGIN" => plugin("in_memory_ca"),
                 "HOSTILE" => plugin("hostile_plugin"),
+                "HOSTILE-HTTP" => plugin("hostile_http_plugin"),
                 arg => PathBuf::from(arg),
             }))
             .current_dir(self.folder.path())
+            // Servers on this machine are behind no proxy.
+            .env("NO_PROXY", "127.0.0.1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

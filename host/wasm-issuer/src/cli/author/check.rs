@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use wasm_issuer_runtime::{Plugin, Session};
+use wasm_issuer_runtime::{ComponentBytes, Plugin, Session};
 
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::{Issuer, IssuerArgs};
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
+use super::reporter::{self, Reporter, Unanswered};
 use super::verdict::Verdict;
 use crate::operator::account;
 
@@ -19,6 +20,10 @@ const EXAMPLES: &str = "\
 Examples:
   wasm-issuer plugin check my_ca.wasm --config config.yaml
   wasm-issuer plugin check my_ca.wasm --issuer issuer.yaml --secret my-secret/ -o json
+  wasm-issuer plugin check my_ca.wasm --issuer issuer.yaml --secret secret.yaml --policy policy.yaml
+  wasm-issuer plugin check my_ca.wasm --allow-host http://127.0.0.1:8888 --allow-loopback
+
+What the cluster would refuse of the Issuer is refused here, by the default policy or that of --policy.
 
 Exit codes:
   0  the check passed
@@ -44,6 +49,8 @@ struct Report {
     issuer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Box<Problem>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unanswered: Vec<Unanswered>,
     timings: Timings,
 }
 
@@ -52,10 +59,10 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
     let issuer = args.issuer.validate(&args.plugin)?;
     let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
     let mut timings = Timings::default();
-    let problem = super::block_on(async {
+    let (problem, unanswered) = super::block_on(async {
         Ok(match prepare(file, issuer, &mut timings).await? {
-            Ok(ready) => ready.check(&mut timings).await.err(),
-            Err(problem) => Some(problem),
+            Ok(ready) => (ready.check(&mut timings).await.err(), ready.reporter.seen()),
+            Err(problem) => (Some(problem), Vec::new()),
         })
     })?;
     let verdict = problem.as_ref().map_or(Verdict::Fine, |problem| problem.verdict());
@@ -66,14 +73,17 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
                 Verdict::Failed => "failed",
                 Verdict::Pending => "pending",
             };
-            output::json(&Report { result, plugin: facts, issuer: issuer_name, problem, timings })?;
+            let issuer = issuer_name;
+            output::json(&Report { result, plugin: facts, issuer, problem, unanswered, timings })?;
         }
         Format::Text => match problem {
             None => {
+                output::stderr(&reporter::text(&unanswered, ""))?;
                 output::stdout(&format!("check passed: {name} for {issuer_name} ({})\n", timings.text()))?
             }
             Some(problem) => {
-                output::stderr(&format!("check failed: {name} for {issuer_name}\n{}", problem.text()))?;
+                let lost = reporter::text(&unanswered, &problem.message);
+                output::stderr(&format!("check failed: {name} for {issuer_name}\n{}{lost}", problem.text()))?;
             }
         },
     }
@@ -84,25 +94,29 @@ pub fn run(args: CheckArgs) -> anyhow::Result<Verdict> {
 pub struct Ready {
     pub plugin: Arc<Plugin>,
     pub session: Arc<Session>,
+    /// What it did not get over the network.
+    pub reporter: Arc<Reporter>,
 }
 
-/// Loads a plugin for an Issuer. The inner error is the plugin's fault, the outer one this machine's.
+/// Loads a plugin for an Issuer, where the operator would. The inner error is the plugin's fault or the Issuer's, the outer one
+/// this machine's.
 pub async fn prepare(
     file: PluginFile,
     issuer: Issuer,
     timings: &mut Timings,
 ) -> anyhow::Result<Result<Ready, Box<Problem>>> {
+    if let Some(problem) = issuer.refusal(file.wasm.as_ref().ok().map(ComponentBytes::sha256)) {
+        return Ok(Err(problem));
+    }
     let wasm = match file.wasm {
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
     };
-    if let Err(mismatch) = issuer.spec.plugin.check_pin(wasm.sha256()) {
-        return Ok(Err(Problem::pin(&mismatch)));
-    }
     let account = account(issuer.key.kind, issuer.key.namespace.as_deref().unwrap_or_default());
+    let (session, reporter) = issuer.session()?;
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm, &account).await;
     timings.add("compile", took);
-    Ok(plugin.map(|plugin| Ready { plugin, session: issuer.session() }).map_err(Box::from))
+    Ok(plugin.map(|plugin| Ready { plugin, session, reporter }).map_err(Box::from))
 }
 
 impl Ready {

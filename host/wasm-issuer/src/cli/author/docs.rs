@@ -13,7 +13,6 @@ use wasm_issuer_runtime::egress::HttpGrant;
 use wasm_issuer_runtime::{Account, CallLimits, IssuerIdentity, IssuerMemory, Plugin, Session, SessionInit};
 
 use super::host::{self, PluginFile};
-use super::http::Reporter;
 use super::issuer::name_for;
 use super::output;
 use super::problem::{Call, Problem};
@@ -86,7 +85,7 @@ pub async fn of(plugin: &Arc<Plugin>, name: String) -> Result<Option<Description
         keys: Default::default(),
         limits: CallLimits::default(),
         http: HttpGrant::default(),
-        observer: Arc::new(Reporter),
+        observer: Arc::new(()),
         memory: IssuerMemory::unlimited().share(""),
     });
     plugin.describe(&session).await.map_err(|error| Problem::of(Call::Check, error))

@@ -4,17 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use ipnet::IpNet;
-use wasm_issuer_runtime::egress::{
-    AddressPolicy, ClientIdentity, Denial, Grant, HttpFailure, HttpGrant, Observer, Roots, ValueLocation,
-};
+use wasm_issuer_runtime::egress::{ClientIdentity, HttpGrant, Roots, ValueLocation};
 
 use super::input::{self, quoted};
-use super::{output, secret};
+use super::secret;
 use crate::api::{HttpSpec, ObjectName};
 
-/// What the plugin may reach. The operator's policy is not applied: private addresses and this machine's own are within
-/// reach, link-local ones are not.
+/// What the plugin may reach, within the policy.
 #[derive(Args)]
 #[command(next_help_heading = "The network")]
 pub struct HttpArgs {
@@ -24,17 +20,15 @@ pub struct HttpArgs {
     /// The CAs of these servers as PEM (the key ca.crt of spec.http.caBundleSecretName) [default: the public ones]
     #[arg(long, value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
-    /// A folder with tls.crt and tls.key for mutual TLS (spec.http.clientCertSecretName)
-    #[arg(long, value_name = "FOLDER")]
+    /// tls.crt and tls.key for mutual TLS, in a folder or a Secret's YAML (spec.http.clientCertSecretName)
+    #[arg(long, value_name = "FOLDER|FILE")]
     client_cert: Option<PathBuf>,
 }
 
 impl HttpArgs {
-    /// Put the arguments and the Issuer's own wishes together.
-    pub fn grant(self, spec: &mut HttpSpec) -> anyhow::Result<HttpGrant> {
+    /// Put the arguments into the spec, and read the files. What is granted, and at which addresses, is not decided here.
+    pub fn read(self, spec: &mut HttpSpec) -> anyhow::Result<HttpGrant> {
         spec.allowed_hosts.extend(self.allow_host);
-        let loopback =
-            ["127.0.0.0/8", "::1/128"].into_iter().map(str::parse).collect::<Result<Vec<IpNet>, _>>()?;
         let roots = given(
             &spec.ca_bundle_secret_name,
             self.ca_bundle,
@@ -45,13 +39,12 @@ impl HttpArgs {
             &spec.client_cert_secret_name,
             self.client_cert,
             "spec.http.clientCertSecretName",
-            "--client-cert FOLDER",
+            "--client-cert",
         )?;
         Ok(HttpGrant {
-            allowed: Grant::parse(&spec.allowed_hosts)?,
             roots: roots.as_deref().map(read_roots).transpose()?,
             client_identity: client.as_deref().map(read_identity).transpose()?,
-            addresses: AddressPolicy { private: true, allow: loopback, deny: vec![] },
+            ..HttpGrant::default()
         })
     }
 }
@@ -75,31 +68,16 @@ pub fn read_roots(path: &Path) -> anyhow::Result<Roots> {
     Roots::from_pem(&pem, &stand_in("ca-bundle", "ca.crt")).with_context(|| quoted(path).to_string())
 }
 
-fn read_identity(folder: &Path) -> anyhow::Result<ClientIdentity> {
-    let data = secret::read(folder)?;
+fn read_identity(path: &Path) -> anyhow::Result<ClientIdentity> {
+    let data = secret::read(path)?.values;
     let value = |key: &str| {
-        data.get(key)
-            .with_context(|| format!("the client certificate's folder {} has no file {key}", quoted(folder)))
+        data.get(key).with_context(|| format!("the client certificate {} has no {key}", quoted(path)))
     };
     let (chain, key) = (value("tls.crt")?, value("tls.key")?);
     let (chain_name, key_name) = (stand_in("client-cert", "tls.crt"), stand_in("client-cert", "tls.key"));
-    ClientIdentity::from_pem((chain, &chain_name), (key, &key_name))
-        .with_context(|| quoted(folder).to_string())
+    ClientIdentity::from_pem((chain, &chain_name), (key, &key_name)).with_context(|| quoted(path).to_string())
 }
 
 fn stand_in(secret: &str, key: &str) -> ValueLocation {
     ValueLocation { namespace: "file".into(), secret: secret.into(), key: key.into() }
-}
-
-/// Tells on stderr about requests that did not get through.
-pub struct Reporter;
-
-impl Observer for Reporter {
-    fn denied(&self, denial: &Denial) {
-        let _ = output::stderr(&format!("denied: {}\n", denial.in_full()));
-    }
-
-    fn failed(&self, failure: &HttpFailure) {
-        let _ = output::stderr(&format!("no response from {}: {}\n", failure.destination, failure.message));
-    }
 }

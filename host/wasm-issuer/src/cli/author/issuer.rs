@@ -7,15 +7,18 @@ use std::sync::Arc;
 use anyhow::{bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use wasm_issuer_core::issuance::verify::{Mode, TrustedCas};
-use wasm_issuer_runtime::egress::HttpGrant;
+use wasm_issuer_core::issuance::verify::{Mode, TrustedCas, Verification};
+use wasm_issuer_runtime::egress::{Grant, GrantError, HttpGrant};
 use wasm_issuer_runtime::{
     CallLimits, IssuerIdentity, IssuerMemory, Secret, SecretData, Session, SessionInit,
 };
 
-use super::http::{HttpArgs, Reporter};
+use super::http::HttpArgs;
 use super::input::quoted;
 use super::issuer_file::{self, IssuerFile};
+use super::policy::{AppliedPolicy, PolicyArgs};
+use super::problem::Problem;
+use super::reporter::Reporter;
 use super::secret::{self, SecretValues};
 use crate::api::{GoDuration, IssuerKey, IssuerKind, IssuerSpec, ObjectName, PluginSpec, Quantity, ranges};
 
@@ -30,11 +33,12 @@ pub struct IssuerArgs {
     /// verification are used.
     #[arg(long, value_name = "FILE")]
     issuer: Option<PathBuf>,
-    /// What stands for the Secret that spec.authSecretName names: each file in the folder is a key.
-    #[arg(long, value_name = "FOLDER")]
+    /// What stands for the Secret that spec.authSecretName names: a folder in which each file is a key, or a Secret's YAML,
+    /// as `kubectl get secret NAME -o yaml` prints it. `-` reads stdin.
+    #[arg(long, value_name = "FOLDER|FILE")]
     secret: Option<PathBuf>,
-    /// What stands for the Secret that spec.verification.caSecretName names.
-    #[arg(long, value_name = "FOLDER")]
+    /// What stands for the Secret that spec.verification.caSecretName names, likewise.
+    #[arg(long, value_name = "FOLDER|FILE")]
     ca_secret: Option<PathBuf>,
     /// A key of the Secret that the plugin may read (spec.secrets.reveal). Repeatable.
     #[arg(long, value_name = "KEY", requires = "secret")]
@@ -48,14 +52,19 @@ pub struct IssuerArgs {
     /// The Issuer's name [default: the name of the plugin's file]
     #[arg(long)]
     name: Option<ObjectName>,
-    /// The namespace of the Issuer and of its requests [default: default]
-    #[arg(long)]
+    /// The namespace of the Issuer and of its requests [default: that of --request, else default]
+    #[arg(long, short)]
     namespace: Option<ObjectName>,
+    /// Where the request is, and so its Issuer where nothing else says.
+    #[arg(skip)]
+    pub namespace_of_request: Option<String>,
     /// The Issuer's kind [default: WasmIssuer]
     #[arg(long, value_parser = kinds())]
     kind: Option<IssuerKind>,
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 /// An Issuer whose spec the API would accept, with what its plugin is lent.
@@ -68,6 +77,7 @@ pub struct Issuer {
     pub spec: IssuerSpec,
     /// The CA certificates in its Secrets.
     pub trusted: TrustedCas,
+    policy: AppliedPolicy,
     secret: Option<SecretData>,
     http: HttpGrant,
 }
@@ -88,12 +98,13 @@ impl IssuerArgs {
         }
         spec.secrets.reveal.extend(self.reveal);
         check_limits(&spec)?;
-        let http = self.http.grant(&mut spec.http)?;
+        let policy = self.policy.read()?;
+        let http = self.http.read(&mut spec.http)?;
 
         let kind = self.kind.or(file.kind).unwrap_or(IssuerKind::Namespaced);
         let name = self.name.map(|name| name.to_string()).or(file.name).unwrap_or_else(|| name_for(plugin));
         let namespace = self.namespace.map(|namespace| namespace.to_string()).or(file.namespace);
-        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        let namespace = namespace.or(self.namespace_of_request).unwrap_or_else(|| "default".to_owned());
         let secret =
             lent_secret(self.secret.as_deref(), &spec.auth_secret_name, self.issuer.as_deref(), &namespace)?;
         let cas = trusted_cas(self.ca_secret.as_deref(), spec.verification.ca_secret_name.as_ref())?;
@@ -101,7 +112,7 @@ impl IssuerArgs {
         let trusted = TrustedCas::among(values.map(|value| value.as_slice()));
         let own_namespace = (kind == IssuerKind::Namespaced).then(|| namespace.clone());
         let key = IssuerKey { kind, namespace: own_namespace, name };
-        Ok(Issuer { key, request_namespace: namespace, spec, trusted, secret, http })
+        Ok(Issuer { key, request_namespace: namespace, spec, trusted, policy, secret, http })
     }
 }
 
@@ -110,46 +121,64 @@ fn kinds() -> impl TypedValueParser<Value = IssuerKind> {
         .try_map(|kind| kind.parse::<IssuerKind>())
 }
 
-/// The Secret that is to hold CA certificates, made of `folder`.
-fn trusted_cas(folder: Option<&Path>, name: Option<&ObjectName>) -> anyhow::Result<Option<SecretValues>> {
-    match (folder, name) {
+/// The Secret that is to hold CA certificates, read from `path`.
+fn trusted_cas(path: Option<&Path>, name: Option<&ObjectName>) -> anyhow::Result<Option<SecretValues>> {
+    match (path, name) {
         (None, Some(name)) => bail!(
-            "the Issuer names the Secret \"{name}\" in spec.verification.caSecretName: give its keys with \
-             --ca-secret FOLDER"
+            "the Issuer names the Secret \"{name}\" in spec.verification.caSecretName: give it with --ca-secret, as a \
+             folder or as YAML"
         ),
-        (folder, _) => folder.map(secret::read).transpose(),
+        (path, _) => path.map(|path| Ok(secret::read(path)?.values)).transpose(),
     }
 }
 
-/// The Secret of that name, made of `folder`; `issuer` is the file that names none.
+/// The Secret of that name, read from `path`; `issuer` is the file that names none.
 fn lent_secret(
-    folder: Option<&Path>,
+    path: Option<&Path>,
     name: &Option<ObjectName>,
     issuer: Option<&Path>,
     namespace: &str,
 ) -> anyhow::Result<Option<SecretData>> {
-    match (folder, name, issuer) {
+    match (path, name, issuer) {
         (Some(_), None, Some(issuer)) => bail!(
             "the Issuer in {} names no Secret, so its plugin would not get --secret: set spec.authSecretName",
             quoted(issuer)
         ),
         (None, Some(name), _) => bail!(
-            "the Issuer names the Secret \"{name}\" in spec.authSecretName: give its keys with --secret FOLDER"
+            "the Issuer names the Secret \"{name}\" in spec.authSecretName: give it with --secret, as a folder or as YAML"
         ),
         (None, None, _) => Ok(None),
-        (Some(folder), name, _) => Ok(Some(SecretData {
-            name: name.as_ref().map_or_else(|| file_name(folder), ToString::to_string),
-            namespace: namespace.to_owned(),
-            values: secret::read(folder)?,
-        })),
+        (Some(path), name, _) => {
+            let read = secret::read(path)?;
+            let name = name.as_ref().map(ToString::to_string);
+            Ok(Some(SecretData {
+                name: name.or(read.name).unwrap_or_else(|| file_name(path)),
+                namespace: namespace.to_owned(),
+                values: read.values,
+            }))
+        }
     }
 }
 
 impl Issuer {
-    /// A session of its plugin, with what the Issuer lends it.
-    pub fn session(self) -> Arc<Session> {
+    /// What the operator would refuse of it before it tries its plugin, whose digest is `sha256` where there is one.
+    pub fn refusal(&self, sha256: Option<&str>) -> Option<Box<Problem>> {
+        self.policy.refusal(self.key.kind, &self.spec, sha256)
+    }
+
+    /// How the certificates of its plugin are compared with their requests.
+    pub fn verification(&self) -> Verification {
+        self.policy.verification(self.key.kind, &self.spec)
+    }
+
+    /// A session of its plugin, with what the Issuer lends it, and what tells of its requests that did not get through.
+    /// Fails where [`Issuer::refusal`] says so.
+    pub fn session(self) -> Result<(Arc<Session>, Arc<Reporter>), GrantError> {
         let IssuerKey { kind, namespace, name } = self.key;
-        Session::new(SessionInit {
+        let allowed = Grant::parse(&self.spec.http.allowed_hosts)?;
+        let addresses = self.policy.addresses(kind);
+        let reporter = Arc::new(Reporter::new(self.policy, kind));
+        let session = Session::new(SessionInit {
             issuer: IssuerIdentity { kind: kind.to_string(), namespace, name },
             config: self.spec.config.json().clone(),
             secret: self.secret.map(Secret::new),
@@ -160,10 +189,11 @@ impl Issuer {
                 memory: self.spec.limits.memory.in_memory(),
                 ..CallLimits::default()
             },
-            http: self.http,
-            observer: Arc::new(Reporter),
+            http: HttpGrant { allowed, addresses, ..self.http },
+            observer: reporter.clone(),
             memory: IssuerMemory::unlimited().share(""),
-        })
+        });
+        Ok((session, reporter))
     }
 }
 
@@ -209,118 +239,4 @@ fn file_name(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-    use wasm_issuer_core::issuance::verify::Difference;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        issuer: IssuerArgs,
-    }
-
-    /// Arguments in which `FILE` stands for a file with that content.
-    fn issuer(content: &str, args: &[&str]) -> anyhow::Result<Issuer> {
-        let folder = tempfile::tempdir()?;
-        let file = folder.path().join("issuer.yaml");
-        std::fs::write(&file, content)?;
-        std::fs::create_dir(folder.path().join("secret"))?;
-        std::fs::write(folder.path().join("secret/token"), "x")?;
-        let args = args.iter().map(|arg| match *arg {
-            "FILE" => file.display().to_string(),
-            "SECRET" => folder.path().join("secret").display().to_string(),
-            arg => arg.to_owned(),
-        });
-        let line = Line::try_parse_from(["test".to_owned()].into_iter().chain(args))?;
-        line.issuer.validate(Path::new("x/My_CA.wasm.gz"))
-    }
-
-    const WHOLE: &str = "
-apiVersion: v1
-kind: Namespace
-metadata: {name: team-a}
----
-apiVersion: wasm-issuer.dev/v1alpha1
-kind: WasmIssuer
-metadata: {name: my-ca, namespace: team-a}
-spec:
-  plugin: {builtin: in-memory-ca}
-  config: {anything: {nested: true}}
-  limits: {timeout: 5s}
-  verification: {allow: [Subject]}
-";
-
-    #[test]
-    fn without_arguments_there_is_a_default_issuer() {
-        let issuer = issuer("", &[]).unwrap();
-        assert_eq!(issuer.key.to_string(), "WasmIssuer default/my-ca");
-        assert_eq!(issuer.spec, IssuerSpec::new(PluginSpec::default()));
-    }
-
-    #[test]
-    fn a_whole_issuer_is_used_and_arguments_come_first() {
-        let read = issuer(WHOLE, &["--issuer", "FILE"]).unwrap();
-        assert_eq!(read.key.to_string(), "WasmIssuer team-a/my-ca");
-        assert_eq!(read.spec.limits.timeout, GoDuration::from_secs(5));
-        assert_eq!(read.spec.verification.allow, [Difference::Subject]);
-        let args = ["--issuer", "FILE", "--kind", "WasmClusterIssuer", "--name", "b", "--timeout", "1s"];
-        let read = issuer(WHOLE, &args).unwrap();
-        assert_eq!(
-            (read.key.to_string().as_str(), read.spec.limits.timeout.0.as_secs()),
-            ("WasmClusterIssuer b", 1)
-        );
-        assert_eq!(read.request_namespace, "team-a");
-    }
-
-    #[test]
-    fn wrong_files_and_values_say_what_is_wrong() {
-        let secret = WHOLE.replace("  limits", "  authSecretName: keys\n  limits");
-        let cases: [(&str, &[&str], &str); 17] = [
-            ("", &["--config", "FILE"], "is empty: `{}` is the empty config"),
-            ("[1]", &["--config", "FILE"], "is to be an object"),
-            ("a: [", &["--config", "FILE"], "is neither YAML nor JSON"),
-            ("a: 1\n---\nb: 2", &["--config", "FILE"], "several YAML documents"),
-            (WHOLE, &["--config", "FILE"], "several YAML documents"),
-            ("apiVersion: x\nspec: {}", &["--config", "FILE"], "for an Issuer there is --issuer"),
-            ("a: 1", &["--issuer", "FILE"], "exactly one WasmIssuer or WasmClusterIssuer"),
-            (
-                &WHOLE.replace("v1alpha1", "v2"),
-                &["--issuer", "FILE"],
-                "apiVersion is to be wasm-issuer.dev/v1alpha1",
-            ),
-            (
-                &WHOLE.replace("timeout: 5s", "timeuot: 5s"),
-                &["--issuer", "FILE"],
-                "no field spec.limits.timeuot",
-            ),
-            (&WHOLE.replace("5s", "5x"), &["--issuer", "FILE"], "spec: not a duration"),
-            (&WHOLE.replace("5s", "2m"), &["--issuer", "FILE"], "from 100ms to 1m"),
-            (&WHOLE.replace("{allow", "{mode: Strict, allow"), &["--issuer", "FILE"], "allow must be empty"),
-            (
-                &WHOLE.replace("{allow", "{caSecretName: a, allow"),
-                &["--issuer", "FILE"],
-                "--ca-secret FOLDER",
-            ),
-            (WHOLE, &["--issuer", "FILE", "--secret", "SECRET"], "set spec.authSecretName"),
-            (&secret, &["--issuer", "FILE"], "give its keys with --secret FOLDER"),
-            ("", &["--memory", "2Gi"], "from 1Mi to 1Gi"),
-            ("", &["--reveal", "token"], "--secret"),
-        ];
-        for (content, args, wanted) in cases {
-            let error = format!("{:#}", issuer(content, args).err().unwrap());
-            assert!(error.contains(wanted), "{args:?}: {error}");
-        }
-        assert!(issuer(&secret, &["--issuer", "FILE", "--secret", "SECRET", "--reveal", "token"]).is_ok());
-    }
-
-    #[test]
-    fn every_file_name_makes_an_object_name() {
-        for (file, name) in [("a/in_memory_ca.wasm", "in-memory-ca"), ("__.wasm", "plugin"), ("-", "plugin")]
-        {
-            assert_eq!(name_for(Path::new(file)), name);
-            assert!(name.parse::<ObjectName>().is_ok());
-        }
-    }
-}
+mod tests;

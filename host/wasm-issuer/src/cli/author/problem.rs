@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::issuance::verify::Mismatch;
 use wasm_issuer_runtime::{CallError, LoadError};
 
 use super::output::{Table, span};
 use super::verdict::Verdict;
-use crate::api::PinMismatch;
+use crate::operator::Inadmissible;
 
 /// Why a plugin was of no use, for people and for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// `load`, `pin`, `retry`, `permanent`, `issuer`, `pending`, `broken` or `verification`.
+    /// `load`, `pin`, `policy`, `retry`, `permanent`, `issuer`, `pending`, `broken` or `verification`.
     pub kind: &'static str,
     /// A stable name of what went wrong, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,9 +56,19 @@ impl Problem {
         Box::new(Self { reason: Some(reason), ..Self::new("load", message, NOT_LOADED) })
     }
 
-    /// Another component than the Issuer pins.
-    pub fn pin(mismatch: &PinMismatch) -> Box<Self> {
-        Box::new(Self::new("pin", mismatch.to_string(), NOT_LOADED))
+    /// A component that may not run for the Issuer.
+    pub fn inadmissible(refused: &Inadmissible) -> Box<Self> {
+        let kind = match refused {
+            Inadmissible::Pin(_) => "pin",
+            Inadmissible::Policy(_) => "policy",
+        };
+        Box::new(Self::new(kind, refused.to_string(), NOT_LOADED))
+    }
+
+    /// An Issuer that asks for more than it may have.
+    pub fn not_admitted(refused: &CheckFailure) -> Box<Self> {
+        let operator = "makes the Issuer Failed, and looks again when its spec or the policy changes";
+        Box::new(Self::new("policy", refused.message.clone(), operator))
     }
 
     /// A certificate that is not what was asked for.

@@ -15,18 +15,39 @@ use wasm_issuer_core::x509::{Csr, Usages, pem, usages};
 use super::csr::{self, Names};
 use super::input::{self, quoted};
 use super::key::{self, KeyAlgorithm};
+use super::request_file::RequestFile;
 use crate::api::GoDuration;
 
 /// Who creates requests in a cluster where cert-manager makes them from Certificates.
-const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
+pub const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
+/// The arguments in whose place a CertificateRequest is.
+const MADE_OF_ARGUMENTS: [&str; 13] = [
+    "csr",
+    "dns",
+    "ip",
+    "uri",
+    "email",
+    "common_name",
+    "key_algorithm",
+    "key_out",
+    "csr_out",
+    "duration",
+    "usage",
+    "ca",
+    "annotation",
+];
 /// ub-common-name of RFC 5280, which cert-manager enforces.
 const MAX_COMMON_NAME: usize = 64;
 
-/// The request: a CSR, or names to make one with a new key. One of --csr, --dns, --ip, --uri, --email and --common-name
-/// is needed.
+/// The request: a CertificateRequest, a CSR, or names to make one with a new key. One of --request, --csr, --dns, --ip, --uri,
+/// --email and --common-name is needed.
 #[derive(Args)]
 #[command(next_help_heading = "The request")]
 pub struct RequestArgs {
+    /// A CertificateRequest, as `kubectl get certificaterequest NAME -o yaml` prints it: all of it is used but its issuerRef.
+    /// `-` reads stdin.
+    #[arg(long, value_name = "FILE", conflicts_with_all = MADE_OF_ARGUMENTS)]
+    request: Option<PathBuf>,
     /// A PKCS#10 request, PEM or DER. `-` reads stdin. What it says about usages and CA is the default for them.
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
@@ -69,7 +90,7 @@ pub struct RequestArgs {
     annotation: Vec<(String, String)>,
     /// Go on with a request that was pending: the token that the plugin returned.
     #[arg(long, value_name = "TOKEN")]
-    resume: Option<String>,
+    pub resume: Option<String>,
 }
 
 /// A request to sign, and what was made for it.
@@ -87,6 +108,11 @@ pub struct Made {
 }
 
 impl RequestArgs {
+    /// The CertificateRequest that --request names.
+    pub fn object(&self) -> anyhow::Result<Option<RequestFile>> {
+        self.request.as_deref().map(RequestFile::read).transpose()
+    }
+
     /// Read or make the CSR, and apply cert-manager's defaults, as the operator does.
     pub fn validate(self, namespace: String, issuer: &str) -> anyhow::Result<Request> {
         ensure!(
@@ -137,7 +163,7 @@ impl RequestArgs {
         };
         ensure!(
             names != Names::default(),
-            "nothing to sign: give --csr FILE, or names for a new request with --dns, --ip, --uri, --email or --common-name"
+            "nothing to sign: give --csr FILE, --request FILE, or names for a new request with --dns, --ip, --uri, --email or --common-name"
         );
         if let Some(path) = self.key_out.as_deref().filter(|path| path.exists()) {
             bail!(
@@ -187,7 +213,7 @@ fn read_csr(path: &Path) -> anyhow::Result<Csr> {
 }
 
 /// The same for the same CSR, like the uid of a request that is tried again.
-fn uid(csr: &[u8]) -> String {
+pub fn uid(csr: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, csr);
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of_digest)| *byte = *of_digest);
@@ -233,91 +259,4 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        request: RequestArgs,
-    }
-
-    fn request(args: &[&str]) -> anyhow::Result<Request> {
-        let line = Line::try_parse_from(["test"].iter().chain(args))?;
-        line.request.validate("team-a".into(), "my-ca")
-    }
-
-    #[test]
-    fn cert_managers_defaults_apply() {
-        let sign = request(&["--dns", "a.example"]).unwrap().sign;
-        assert_eq!(sign.usages, ["digital signature", "key encipherment"]);
-        assert_eq!((sign.duration.as_secs(), sign.is_ca), (90 * 24 * 3600, false));
-        assert_eq!((sign.namespace.as_deref(), sign.name.as_str()), (Some("team-a"), "my-ca-request"));
-        let ca = request(&["--common-name", "CA", "--ca", "--usage", "crl sign"]).unwrap().sign;
-        assert_eq!(ca.usages, ["crl sign", "cert sign"]);
-    }
-
-    #[test]
-    fn a_csr_says_what_it_is_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let (csr, key) = (folder.path().join("csr"), folder.path().join("key"));
-        let (csr, key) = (csr.to_str().unwrap(), key.to_str().unwrap());
-        let args = [
-            "--dns",
-            "a",
-            "--ca",
-            "--usage",
-            "server auth",
-            "--usage",
-            "signing",
-            "--csr-out",
-            csr,
-            "--key-out",
-            key,
-        ];
-        let made = request(&args).unwrap();
-        made.made.unwrap().keep(&made.sign.csr).unwrap();
-        let read = request(&["--csr", csr, "--resume", "order-1"]).unwrap().sign;
-        assert!(read.is_ca);
-        assert_eq!(read.usages, ["digital signature", "cert sign", "server auth"]);
-        assert_eq!((read.uid.as_str(), read.resume.as_deref()), (made.sign.uid.as_str(), Some("order-1")));
-        let error = format!("{:#}", request(&["--csr", csr, "--usage", "client auth"]).err().unwrap());
-        assert!(error.contains("the operator would refuse it, the CSR's key usages differ"), "{error}");
-        let error = format!("{:#}", request(&["--dns", "a", "--key-out", key]).err().unwrap());
-        assert!(error.contains("a key is never overwritten"), "{error}");
-    }
-
-    #[test]
-    fn wrong_arguments_say_what_is_wrong() {
-        let long = "x".repeat(65);
-        let cases: [(&[&str], &str); 11] = [
-            (&[], "nothing to sign: give --csr FILE"),
-            (&["--dns", ""], "it is empty"),
-            (&["--dns", "bücher.example"], "xn--"),
-            (&["--common-name", &long], "1 to 64 characters"),
-            (&["--ip", "10.0.0.256"], "invalid IP address"),
-            (&["--dns", "a", "--usage", "tls"], "--usage takes cert-manager's names"),
-            (&["--dns", "a", "--annotation", "x"], "KEY=VALUE is expected"),
-            (&["--dns", "a", "--resume", "t"], "--csr"),
-            (&["--dns", "a", "--csr", "x"], "cannot be used with"),
-            (&["--dns", "a", "--duration", "1d"], "90 days are 2160h"),
-            (
-                &["--dns", "a", "--duration", "500ms"],
-                "--duration: a certificate is valid for at least a second",
-            ),
-        ];
-        for (args, wanted) in cases {
-            let error = request(args).err().map(|error| format!("{error:#}")).unwrap_or_default();
-            assert!(error.contains(wanted), "{args:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_uid_looks_like_one() {
-        assert_eq!(uid(b"csr"), uid(b"csr"));
-        assert_ne!(uid(b"csr"), uid(b"another"));
-        assert_eq!(Uuid::parse_str(&uid(b"csr")).unwrap().get_version_num(), 8);
-    }
-}
+mod tests;

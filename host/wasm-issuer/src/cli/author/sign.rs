@@ -1,27 +1,26 @@
 //! `wasm-issuer plugin sign`
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 use wasm_issuer_core::issuance::signer::SignRequest;
-use wasm_issuer_core::issuance::verify::{self, Mismatch, Mode, Verification, Verified};
+use wasm_issuer_core::issuance::verify::{Mode, Verified};
 use wasm_issuer_core::text::list;
 use wasm_issuer_core::x509::{Certificate, pem};
 
+use super::ask::{Answer, How, ask};
 use super::chain::{self, Finding, Ruling};
-use super::check::prepare;
 use super::describe::Description;
 use super::host::{PluginFile, PluginIdentity};
 use super::input;
-use super::issuer::{Issuer, IssuerArgs};
+use super::issuer::IssuerArgs;
 use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
+use super::reporter::{self, Unanswered};
 use super::request::{Made, Request, RequestArgs};
 use super::verdict::Verdict;
-use crate::api::VerificationSpec;
+use crate::api::GoDuration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +32,12 @@ Examples:
 
   wasm-issuer plugin sign my_ca.wasm --csr web.csr -o json
 
+  kubectl get certificaterequest web-1 -n team-a -o yaml \\
+    | wasm-issuer plugin sign my_ca.wasm --issuer issuer.yaml --request - --wait
+
   wasm-issuer plugin sign my_ca.wasm --csr web.csr --resume order-17    # after exit code 3
+
+What the cluster would refuse of the Issuer is refused here, by the default policy or that of --policy.
 
 The chain goes to stdout, what was verified and everything else to stderr.
 
@@ -58,6 +62,17 @@ pub struct SignArgs {
     /// Do not call `check` first.
     #[arg(long, help_heading = "The request")]
     no_check: bool,
+    /// Ask again as the operator would while the plugin is not done or its CA is not to be had, for so long at most: 10m
+    /// where no time is given. The token that the plugin returns is handed back.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10m",
+        help_heading = "The request"
+    )]
+    wait: Option<GoDuration>,
     /// Write the chain to this file instead of stdout.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -83,6 +98,8 @@ struct Report {
     verification: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Box<Problem>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unanswered: Vec<Unanswered>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     timings: Timings,
@@ -99,27 +116,26 @@ struct RequestFacts {
     usages: Vec<String>,
 }
 
-/// What came of a request.
-enum Answer {
-    Issued(Verified),
-    /// Signed, but not what was asked for.
-    Refused(Mismatch),
-    Failed(Call, Box<Problem>),
-}
-
-pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
+pub fn run(mut args: SignArgs) -> anyhow::Result<Verdict> {
     let file = PluginFile::read(&args.plugin)?;
+    let object = args.request.object()?;
+    args.issuer.namespace_of_request =
+        object.as_ref().and_then(|object| object.namespace().map(str::to_owned));
     let mut issuer = args.issuer.validate(&args.plugin)?;
     if args.strict {
         issuer.spec.verification.mode = Mode::Strict;
     }
-    let Request { sign, made } = args.request.validate(issuer.request_namespace.clone(), &issuer.key.name)?;
+    let Request { sign, made } = match object {
+        Some(object) => Request { sign: object.sign_request(&issuer, args.request.resume)?, made: None },
+        None => args.request.validate(issuer.request_namespace.clone(), &issuer.key.name)?,
+    };
     let (facts, name, issuer_name) = (file.facts(), file.text(), issuer.key.to_string());
+    let how = How { check: !args.no_check, wait: args.wait.unwrap_or_default().0 };
     let mut timings = Timings::default();
-    let answer = super::block_on(ask(file, issuer, &sign, !args.no_check, &mut timings))?;
+    let (answer, unanswered) = super::block_on(ask(file, issuer, &sign, how, &mut timings))?;
     let is_kept = match &answer {
         Answer::Issued(_) => true,
-        Answer::Failed(_, problem) => problem.verdict() == Verdict::Pending,
+        Answer::Failed(_, problem) => problem.verdict() == Verdict::Pending || problem.resume.is_some(),
         Answer::Refused(_) => false,
     };
     if let Answer::Issued(verified) = &answer {
@@ -131,7 +147,7 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
         }
     }
     let key = made.as_ref().filter(|_| is_kept).map(|made| made.keep(&sign.csr)).transpose()?;
-    let report = report(answer, facts, issuer_name, &sign, key, timings)?;
+    let report = Report { unanswered, ..report(answer, facts, issuer_name, &sign, key, timings)? };
     let verdict = match report.result {
         "issued" => Verdict::Fine,
         "pending" => Verdict::Pending,
@@ -147,39 +163,6 @@ pub fn run(args: SignArgs) -> anyhow::Result<Verdict> {
         }
     }
     Ok(verdict)
-}
-
-/// Check, sign and verify, as far as that goes.
-async fn ask(
-    file: PluginFile,
-    issuer: Issuer,
-    request: &SignRequest,
-    check: bool,
-    timings: &mut Timings,
-) -> anyhow::Result<Answer> {
-    let (VerificationSpec { mode, allow, .. }, trusted) = (&issuer.spec.verification, issuer.trusted.clone());
-    let verification = Verification { mode: *mode, allow: allow.clone() };
-    let ready = match prepare(file, issuer, timings).await? {
-        Ok(ready) => ready,
-        Err(problem) => return Ok(Answer::Failed(Call::Check, problem)),
-    };
-    if check && let Err(problem) = ready.check(timings).await {
-        return Ok(Answer::Failed(Call::Check, problem));
-    }
-    let started = Instant::now();
-    let signed = ready.plugin.sign(&ready.session, request).await;
-    timings.add("sign", started.elapsed());
-    let signed = match signed {
-        Ok(signed) => signed,
-        Err(error) => return Ok(Answer::Failed(Call::Sign, Problem::of(Call::Sign, error))),
-    };
-    let started = Instant::now();
-    let verified = verify::verify(request, &signed, &trusted, Timestamp::now(), &verification);
-    timings.add("verify", started.elapsed());
-    Ok(match verified {
-        Ok(verified) => Answer::Issued(verified),
-        Err(mismatch) => Answer::Refused(mismatch),
-    })
 }
 
 fn report(
@@ -207,6 +190,7 @@ fn report(
         certificates: Vec::new(),
         verification: Vec::new(),
         problem: None,
+        unanswered: Vec::new(),
         key,
         timings,
     };
@@ -296,6 +280,8 @@ fn text(report: &Report, plugin: &str, made: Option<&Made>) -> String {
     if let Some(problem) = &report.problem {
         text.push_str(&problem.text());
     }
+    let failure = report.problem.as_ref().map(|problem| problem.message.as_str()).unwrap_or_default();
+    text.push_str(&reporter::text(&report.unanswered, failure));
     if let Some(resume) = report.problem.as_ref().and_then(|problem| problem.resume.as_ref()) {
         text.push_str(&match made.map(Made::can_go_on) {
             Some(None) => {
