@@ -41,7 +41,7 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
         (&["check", "PLUGIN", "--secret", "broken.yaml"], 2, "the secret \"broken.yaml\" is neither YAML nor JSON"),
         (&["check", "PLUGIN", "--policy", "none"], 2, "cannot read the policy \"none\""),
         (&["check", "PLUGIN", "--timeout", "2m"], 2, "from 100ms to 1m"),
-        (&["sign", "PLUGIN"], 2, "give --csr FILE, or names"),
+        (&["sign", "PLUGIN"], 2, "give --csr FILE, --request FILE, or names"),
         (&["sign", "PLUGIN", "--request", "list.yaml"], 2, "\"list.yaml\": exactly one CertificateRequest"),
         (&["inspect", "PLUGIN", "--against", "none"], 2, "cannot read the plugin \"none\""),
         (&["sign", "PLUGIN", "--csr", "none"], 2, "cannot read the CSR \"none\""),

@@ -151,7 +151,7 @@ fn request(cli: &Cli, more: &str) -> String {
     format!(
         "apiVersion: cert-manager.io/v1\nkind: CertificateRequest\n\
          metadata: {{name: web-1, namespace: team-a, uid: 5f0c, annotations: {{a: b}}}}\n\
-         spec: {{request: {csr}, duration: 2h30m, usages: [server auth], issuerRef: {{name: x, group: y}}}}\n{more}"
+         spec: {{request: {csr}, duration: 2h30m, usages: [server auth], issuerRef: {{name: x, group: other.example}}}}\n{more}"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
 use wasm_issuer_core::issuance::GROUP;
@@ -59,7 +59,13 @@ fn read_spec(spec: Value, path: &Path) -> anyhow::Result<IssuerSpec> {
             quoted(path)
         );
     }
-    serde_json::from_value(spec).with_context(|| format!("{WHAT} {}: spec", quoted(path)))
+    serde_path_to_error::deserialize(spec).map_err(|error| {
+        let field = match error.path().to_string() {
+            whole if whole == "." => "spec".to_owned(),
+            below => format!("spec.{below}"),
+        };
+        anyhow!("{WHAT} {}: {field}: {}", quoted(path), error.inner())
+    })
 }
 
 /// The first field of a value that its schema does not have: the API server would drop it.

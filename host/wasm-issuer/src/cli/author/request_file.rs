@@ -29,7 +29,7 @@ impl RequestFile {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let object = input::object(path, WHAT, ("cert-manager.io/v1", "CertificateRequest"))?;
         let request: CertificateRequest =
-            serde_json::from_value(object).with_context(|| format!("{WHAT} {}", quoted(path)))?;
+            serde_path_to_error::deserialize(object).with_context(|| format!("{WHAT} {}", quoted(path)))?;
         let mut meta = request.metadata;
         let annotations = meta.annotations.take().unwrap_or_default().into_iter().collect();
         let resume = request.status.conditions.into_iter().find(|condition| condition.type_ == RESUME);
@@ -176,6 +176,8 @@ mod tests {
                 json!("team-b"),
                 "is in the namespace \"team-b\", and the Issuer in \"team-a\"",
             ),
+            ("/spec/issuerRef/name", json!(true), "spec.issuerRef.name: invalid type: boolean `true`"),
+            ("/metadata/annotations/a", json!("x".repeat(400 << 10)), "bytes of text; at most"),
             ("/kind", json!("Certificate"), "exactly one CertificateRequest is expected"),
             ("/apiVersion", json!("cert-manager.io/v1alpha2"), "apiVersion is to be cert-manager.io/v1"),
         ] {

@@ -79,7 +79,7 @@ fn wrong_files_and_values_say_what_is_wrong() {
             "apiVersion is to be wasm-issuer.dev/v1alpha1",
         ),
         (&WHOLE.replace("timeout: 5s", "timeuot: 5s"), &["--issuer", "FILE"], "no field spec.limits.timeuot"),
-        (&WHOLE.replace("5s", "5x"), &["--issuer", "FILE"], "spec: not a duration"),
+        (&WHOLE.replace("5s", "5x"), &["--issuer", "FILE"], "spec.limits.timeout: not a duration"),
         (&WHOLE.replace("5s", "2m"), &["--issuer", "FILE"], "from 100ms to 1m"),
         (&WHOLE.replace("{allow", "{mode: Strict, allow"), &["--issuer", "FILE"], "allow must be empty"),
         (
