@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
+use wasm_issuer_runtime::describe::Description;
 use wasm_issuer_runtime::{Account, ComponentBytes, Runtime};
 
 use super::against::Comparison;
 use super::component::Component;
+use super::docs;
 use super::grants;
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
@@ -61,8 +63,24 @@ struct Report {
     #[serde(flatten)]
     installation: Option<Installation>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<Said>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<Comparison>,
     timings: Timings,
+}
+
+/// What it says of itself, as far as it fits here.
+#[derive(Serialize)]
+struct Said {
+    name: String,
+    version: String,
+    summary: String,
+}
+
+impl From<Description> for Said {
+    fn from(Description { name, version, summary, .. }: Description) -> Self {
+        Self { name, version, summary }
+    }
 }
 
 /// How it gets into a cluster.
@@ -79,12 +97,16 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
     let other = args.against.as_deref().map(|path| read_other(&runtime, path)).transpose()?;
     let plugin = file.facts();
     let mut timings = Timings::default();
-    let (component, problem) = match file.wasm {
-        Err(problem) => (None, Some(problem)),
+    let (component, loaded) = match file.wasm {
+        Err(problem) => (None, Err(problem)),
         Ok(wasm) => {
             let component = Component::of(&runtime, &wasm)?.ok();
             (component, load(&runtime, &args.plugin, wasm, &mut timings)?)
         }
+    };
+    let (description, problem) = match loaded {
+        Ok(description) => (description.map(Said::from), None),
+        Err(problem) => (None, Some(problem)),
     };
     let (result, verdict) = match &problem {
         None => ("accepted", Verdict::Fine),
@@ -93,7 +115,7 @@ pub fn run(args: InspectArgs) -> anyhow::Result<Verdict> {
     let against = args.against.as_ref().zip(other).zip(component.as_ref());
     let against = against.map(|((path, old), new)| Comparison::of(path.display().to_string(), &old, new));
     let installation = component.as_ref().map(|component| Installation::of(component, &args));
-    let report = Report { result, plugin, problem, component, installation, against, timings };
+    let report = Report { result, plugin, problem, component, installation, description, against, timings };
     match args.output.output {
         Format::Json => output::json(&report)?,
         Format::Text => output::stdout(&report.text(&args.plugin.display().to_string()))?,
@@ -108,17 +130,23 @@ fn read_other(runtime: &Runtime, path: &Path) -> anyhow::Result<Component> {
     Component::of(runtime, &wasm)?.map_err(|error| named(error.to_string()))
 }
 
-/// Why it cannot be loaded. Not by the names alone: also the types of all functions have to be right.
+/// What it says of itself, if it does, or why it cannot be loaded. Not by the names alone: also the types of all functions
+/// have to be right.
 fn load(
     runtime: &Arc<Runtime>,
     path: &Path,
     wasm: ComponentBytes,
     timings: &mut Timings,
-) -> anyhow::Result<Option<Box<Problem>>> {
+) -> anyhow::Result<Result<Option<Description>, Box<Problem>>> {
     let account = Account::administrators();
-    let (loaded, took) = super::block_on(async { Ok(host::load(runtime, path, wasm, &account).await) })?;
-    timings.add("compile", took);
-    Ok(loaded.err().map(Box::from))
+    super::block_on(async {
+        let (loaded, took) = host::load(runtime, path, wasm, &account).await;
+        timings.add("compile", took);
+        Ok(match loaded {
+            Ok(plugin) => docs::of(&plugin, name_for(path)).await,
+            Err(error) => Err(error.into()),
+        })
+    })
 }
 
 impl Installation {
@@ -154,6 +182,9 @@ impl Report {
         if let Some(against) = &self.against {
             text.push_str(&against.text());
             return text;
+        }
+        if let Some(Said { name, version, summary }) = &self.description {
+            text.push_str(&format!("{name} {version}: {summary}; `wasm-issuer plugin docs {file}` has its configuration\n"));
         }
         text.push_str(&component.facts(self.timings.text().trim_start_matches("compile ")));
         text.push_str(&component.interfaces());
