@@ -7,6 +7,9 @@ use crate::keys::{Algorithm, KeyError};
 use crate::secrets::SecretError;
 use crate::{Condition, ConditionStatus, Failure, FailureKind, Pending};
 
+/// The type and the reason of the condition that tells cert-manager that the request itself is at fault.
+pub(crate) const INVALID_REQUEST: &str = "InvalidRequest";
+
 impl Failure {
     fn new(kind: FailureKind, message: impl Display) -> Self {
         Self { kind, message: message.to_string(), condition: None }
@@ -14,11 +17,23 @@ impl Failure {
 
     /// Try again, with a growing delay, until the Issuer's maximum retry duration is over. The right kind whenever
     /// in doubt: a failed request costs a Certificate at least an hour of back-off.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::retry("the CA is being restarted");
+    /// ```
     pub fn retry(message: impl Display) -> Self {
         Self::new(FailureKind::Retry(None), message)
     }
 
     /// For [`Failure::retry`]: no sooner than after so many seconds (an HTTP `Retry-After`).
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::{Failure, FailureKind};
+    ///
+    /// assert_eq!(Failure::retry("busy").after(30).kind, FailureKind::Retry(Some(30)));
+    /// ```
     pub fn after(mut self, seconds: u32) -> Self {
         if let FailureKind::Retry(delay) = &mut self.kind {
             *delay = Some(seconds);
@@ -27,32 +42,64 @@ impl Failure {
     }
 
     /// No later try can succeed: the request, or in `check` the Issuer, becomes `Failed`.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::permanent("the CA has revoked this order");
+    /// ```
     pub fn permanent(message: impl Display) -> Self {
         Self::new(FailureKind::Permanent, message)
     }
 
     /// The request itself is at fault: [`Failure::permanent`] with the condition that tells cert-manager so.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::invalid_request("at most 90 days are signed");
+    /// ```
     pub fn invalid_request(message: impl Display) -> Self {
-        Self::permanent(message).with_condition(
-            "InvalidRequest",
-            ConditionStatus::TrueStatus,
-            "InvalidRequest",
-        )
+        Self::permanent(message).with_condition(INVALID_REQUEST, ConditionStatus::TrueStatus, INVALID_REQUEST)
     }
 
     /// The fault is the Issuer's, not the request's (credentials refused, an unknown profile): the operator checks
     /// the Issuer anew, and its requests wait.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::issuer("the CA has no profile \"server\" (spec.config.profile)");
+    /// ```
     pub fn issuer(message: impl Display) -> Self {
         Self::new(FailureKind::Issuer, message)
     }
 
     /// The CA has accepted the request and is not done.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::pending("the CA waits for an approval").resume("order-7").poll_after(60);
+    /// ```
     pub fn pending(message: impl Display) -> Self {
         Self::new(FailureKind::Pending(Pending { resume: None, poll_after_seconds: None }), message)
     }
 
     /// For [`Failure::pending`]: handed back as [`Request::resume`](crate::Request::resume) with the next `sign`,
     /// also after a restart of the operator. At most 4 KiB of printable text.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Failure, Request};
+    ///
+    /// /// The order of this request, made with the first call.
+    /// fn order(request: &Request, make: impl Fn() -> String) -> Result<String, Failure> {
+    ///     match &request.resume {
+    ///         Some(order) => Ok(order.clone()),
+    ///         None => Err(Failure::pending("ordered").resume(make())),
+    ///     }
+    /// }
+    /// ```
     pub fn resume(mut self, token: impl Into<String>) -> Self {
         if let FailureKind::Pending(pending) = &mut self.kind {
             pending.resume = Some(token.into());
@@ -61,6 +108,12 @@ impl Failure {
     }
 
     /// For [`Failure::pending`]: ask again after so many seconds.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Failure;
+    ///
+    /// let failure = Failure::pending("ordered").poll_after(30);
+    /// ```
     pub fn poll_after(mut self, seconds: u32) -> Self {
         if let FailureKind::Pending(pending) = &mut self.kind {
             pending.poll_after_seconds = Some(seconds);
@@ -69,6 +122,13 @@ impl Failure {
     }
 
     /// Set a condition on the CertificateRequest besides. Type and reason are CamelCase.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::{ConditionStatus, Failure};
+    ///
+    /// let failure = Failure::pending("the CA waits for an approval")
+    ///     .with_condition("AwaitingApproval", ConditionStatus::TrueStatus, "Manual");
+    /// ```
     pub fn with_condition(
         mut self,
         r#type: impl Into<String>,

@@ -8,9 +8,45 @@ use serde::de::DeserializeOwned;
 use crate::bindings::exports::wasm_issuer::plugin::{description, signer};
 use crate::bindings::wasm_issuer::plugin::types;
 use crate::describe::{About, Needs, describe};
+use crate::failure::INVALID_REQUEST;
 use crate::{Certificate, Failure, Request, panic};
 
 /// What a plugin's author writes. [`export!`](crate::export) makes a component of it.
+///
+/// ```
+/// use wasm_issuer_sdk::schemars::{self, JsonSchema};
+/// use wasm_issuer_sdk::{Certificate, Failure, Issuer, Needs, Plugin, Request, http};
+///
+/// #[derive(serde::Deserialize, JsonSchema)]
+/// #[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// struct Config {
+///     url: String,
+/// }
+///
+/// struct MyCa;
+///
+/// impl Plugin for MyCa {
+///     type Config = Config;
+///
+///     fn needs() -> Needs {
+///         Needs::new().server_at("/url", "the CA's API")
+///     }
+///
+///     fn check(issuer: &Issuer<Config>) -> Result<(), Failure> {
+///         http::get(format!("{}/health", issuer.config.url)).send()?.success()?;
+///         Ok(())
+///     }
+///
+///     fn sign(issuer: &Issuer<Config>, request: &Request) -> Result<Certificate, Failure> {
+///         let sign = format!("{}/sign", issuer.config.url);
+///         let chain = http::post_json(sign, &request.csr_pem()).send()?.success()?.json()?;
+///         Ok(Certificate { chain, ca: None })
+///     }
+/// }
+///
+/// wasm_issuer_sdk::export!(MyCa);
+/// # fn main() {}
+/// ```
 pub trait Plugin {
     /// The shape of the Issuer's `spec.config`, for a plugin without any an empty struct. Deny unknown fields, or
     /// a misspelt one is silently ignored. Its JSON Schema, with what its documentation comments say, is what the
@@ -31,6 +67,17 @@ pub trait Plugin {
 }
 
 /// The WasmIssuer or WasmClusterIssuer that a call is made for.
+///
+/// ```no_run
+/// use wasm_issuer_sdk::Issuer;
+///
+/// fn label<C>(issuer: &Issuer<C>) -> String {
+///     match &issuer.namespace {
+///         Some(namespace) => format!("{namespace}/{}", issuer.name),
+///         None => issuer.name.clone(),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Issuer<C> {
     /// `WasmIssuer` or `WasmClusterIssuer`.
@@ -77,13 +124,22 @@ impl<P: Plugin, A: About> description::Guest for Component<P, A> {
 impl<P: Plugin, A: About> signer::Guest for Component<P, A> {
     fn check(issuer: types::Issuer) -> Result<(), Failure> {
         panic::install_hook();
-        P::check(&Issuer::parse(issuer).map_err(Failure::permanent)?)
+        P::check(&Issuer::parse(issuer).map_err(Failure::permanent)?).map_err(of_the_issuer)
     }
 
     /// A config that was fine for `check` and is not now is the Issuer's fault, not the request's.
     fn sign(issuer: types::Issuer, request: Request) -> Result<Certificate, Failure> {
         panic::install_hook();
         P::sign(&Issuer::parse(issuer).map_err(Failure::issuer)?, &request)
+    }
+}
+
+/// A check has no request that could be at fault: a server that answers it with status 400, say, refuses the Issuer, whose
+/// next check may go better.
+fn of_the_issuer(failure: Failure) -> Failure {
+    match &failure.condition {
+        Some(condition) if condition.type_ == INVALID_REQUEST => Failure::issuer(failure.message),
+        _ => failure,
     }
 }
 
@@ -165,6 +221,14 @@ mod tests {
         ];
         for (config, message) in cases {
             assert_eq!(Exported::check(issuer(config)), Err(Failure::permanent(message)), "{config}");
+        }
+    }
+
+    #[test]
+    fn no_request_is_at_fault_in_a_check() {
+        assert_eq!(of_the_issuer(Failure::invalid_request("400")), Failure::issuer("400"));
+        for other in [Failure::permanent("x"), Failure::retry("x").after(3), Failure::issuer("x")] {
+            assert_eq!(of_the_issuer(other.clone()), other);
         }
     }
 

@@ -5,9 +5,17 @@ use std::time::Duration;
 
 use wasip2::http::types::{DnsErrorPayload, ErrorCode};
 
+use super::Meaning;
 use crate::Failure;
 
-/// Why there is no answer that can be used.
+/// Why there is no answer that can be used. It turns into the [`Failure`] that fits:
+///
+/// ```no_run
+/// # use wasm_issuer_sdk::{Failure, http};
+/// fn ca(url: &str) -> Result<String, Failure> {
+///     Ok(http::get(url).send()?.success()?.text().into_owned())
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpError {
     /// What kind of trouble it is.
@@ -17,6 +25,20 @@ pub struct HttpError {
 }
 
 /// The kinds of trouble, each with what it means for the Issuer.
+///
+/// ```
+/// use wasm_issuer_sdk::http::{HttpError, HttpErrorKind};
+/// use wasm_issuer_sdk::{Failure, FailureKind};
+///
+/// /// One server of several: the next one is asked if this one is not there.
+/// fn is_down(error: &HttpError) -> bool {
+///     matches!(error.kind, HttpErrorKind::Connect | HttpErrorKind::Dns | HttpErrorKind::Timeout)
+/// }
+///
+/// let error = HttpError::new(HttpErrorKind::Connect, "https://ca.example.com: the connection was refused");
+/// assert!(is_down(&error));
+/// assert_eq!(Failure::from(error).kind, FailureKind::Retry(None));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HttpErrorKind {
@@ -39,21 +61,28 @@ pub enum HttpErrorKind {
     Protocol,
     /// The answer is not the JSON that was expected. Retried.
     Json,
-    /// The server answers with this status. Retried, except for those that mean the URL or the credentials, and are the
-    /// Issuer's fault: a redirect, 401, 403, 404, 405, 407, 410. And for those that mean what the request holds, which is
-    /// the same in a later try: 400 and 422 are permanent.
+    /// The server answers with this status, and it means this.
     Status {
         /// The HTTP status code, outside of 200 to 299.
         status: u16,
         /// The header `Retry-After` in seconds.
         retry_after: Option<u32>,
+        /// What becomes of it.
+        meaning: Meaning,
     },
     /// Anything else. Retried.
     Other,
 }
 
 impl HttpError {
-    /// An error of this kind.
+    /// An error of this kind, for what a client of one's own finds wrong.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::http::{HttpError, HttpErrorKind};
+    ///
+    /// let error = HttpError::new(HttpErrorKind::Protocol, "https://ca.example.com: the answer has no Content-Type");
+    /// assert_eq!(error.to_string(), error.message);
+    /// ```
     pub fn new(kind: HttpErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
@@ -162,16 +191,10 @@ impl From<ErrorCode> for HttpError {
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         match error.kind {
-            HttpErrorKind::Invalid
-            | HttpErrorKind::Denied
-            | HttpErrorKind::Tls
-            | HttpErrorKind::Status { status: 300..=399 | 401 | 403 | 404 | 405 | 407 | 410, .. } => {
+            HttpErrorKind::Invalid | HttpErrorKind::Denied | HttpErrorKind::Tls => {
                 Self::issuer(error.message)
             }
-            HttpErrorKind::Status { status: 400 | 422, .. } => Self::permanent(error.message),
-            HttpErrorKind::Status { retry_after: Some(seconds), .. } => {
-                Self::retry(error.message).after(seconds)
-            }
+            HttpErrorKind::Status { retry_after, meaning, .. } => meaning.failure(error.message, retry_after),
             _ => Self::retry(error.message),
         }
     }
@@ -229,27 +252,6 @@ mod tests {
             ErrorCode::ConfigurationError,
         ] {
             assert_eq!(failure(code).kind, FailureKind::Issuer);
-        }
-    }
-
-    #[test]
-    fn a_status_is_retried_unless_it_means_the_url_or_the_credentials() {
-        let status = |status, retry_after| {
-            Failure::from(HttpError::new(HttpErrorKind::Status { status, retry_after }, "x")).kind
-        };
-        for code in [302, 401, 403, 404, 405] {
-            assert_eq!(status(code, Some(5)), FailureKind::Issuer, "{code}");
-        }
-        for code in [400, 422] {
-            assert_eq!(
-                status(code, Some(5)),
-                FailureKind::Permanent,
-                "{code}: it would be the same for a day"
-            );
-        }
-        for code in [408, 409, 429, 500, 503] {
-            assert_eq!(status(code, None), FailureKind::Retry(None), "{code}");
-            assert_eq!(status(code, Some(5)), FailureKind::Retry(Some(5)), "{code}");
         }
     }
 }
