@@ -17,6 +17,14 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 const TEN_YEARS: u32 = 10 * 365 * 24 * 3600;
 
 /// A CA that signs with a key of its own.
+///
+/// ```no_run
+/// use wasm_issuer_sdk::{Authority, Certificate, Failure, Request};
+///
+/// fn sign(request: &Request) -> Result<Certificate, Failure> {
+///     Authority::from_secret("tls.crt", "tls.key", "ca.crt")?.issue(request)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Authority<K = HostKey> {
     key: K,
@@ -32,6 +40,14 @@ impl Authority<HostKey> {
     /// The CA in the Issuer's Secret: the keys that hold its certificates, its private key, and the certificates that
     /// clients trust, which may be missing or empty. In a `kubernetes.io/tls` Secret, as cert-manager makes them, they
     /// are `tls.crt`, `tls.key` and `ca.crt`. Otherwise as [`Authority::with_trusted`].
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::Authority;
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let authority = Authority::from_secret("tls.crt", "tls.key", "ca.crt")?;
+    /// # Ok(()) }
+    /// ```
     pub fn from_secret(certificates: &str, key: &str, trusted: &str) -> Result<Self, Failure> {
         let signer = HostKey::from_secret(key)?;
         let mut given =
@@ -49,6 +65,14 @@ impl Authority<HostKey> {
 
     /// A root whose key the operator made and loses when it restarts: for tests and demonstrations. The root is made
     /// once and kept in the [`cache`]; it is valid for ten years.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Algorithm, Authority};
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let authority = Authority::ephemeral("root", "Team A", Algorithm::EcdsaP256Sha256)?;
+    /// # Ok(()) }
+    /// ```
     pub fn ephemeral(name: &str, common_name: &str, algorithm: Algorithm) -> Result<Self, Failure> {
         let key = HostKey::ephemeral(name, algorithm)?;
         // Named after the key too: a root must not outlive it.
@@ -76,6 +100,13 @@ struct Attribute<'a> {
 }
 
 /// The Name that holds nothing but a common name (1 to 64 characters), DER.
+///
+/// ```
+/// use wasm_issuer_sdk::common_name;
+///
+/// assert!(common_name("Team A").is_ok());
+/// assert!(common_name("").is_err());
+/// ```
 pub fn common_name(common_name: &str) -> Result<Vec<u8>, Failure> {
     // ub-common-name of RFC 5280.
     if !(1..=64).contains(&common_name.chars().count()) {
@@ -91,6 +122,15 @@ pub fn common_name(common_name: &str) -> Result<Vec<u8>, Failure> {
 impl<K: Signer> Authority<K> {
     /// A CA from its key and its certificates, DER, in any order: its own and those of its issuers, the root or not.
     /// Fails as the Issuer's fault where they make no chain of CAs that is valid now. See also [`Authority::check`].
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Authority, HostKey, secrets};
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let certificates = secrets::get("tls.crt")?.certificates()?;
+    /// let authority = Authority::new(HostKey::from_secret("tls.key")?, &certificates)?;
+    /// # Ok(()) }
+    /// ```
     pub fn new(key: K, certificates: &[impl AsRef<[u8]>]) -> Result<Self, Failure> {
         Self::with_trusted(key, certificates, &[] as &[&[u8]])
     }
@@ -99,6 +139,15 @@ impl<K: Signer> Authority<K> {
     ///
     /// Of several chains the one is taken that has a root, one that clients trust, and lasts longest; what is not part
     /// of it does not matter. A root that is not valid now is left out.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Authority, HostKey, secrets};
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let (own, trusted) = (secrets::get("chain.pem")?.certificates()?, secrets::get("roots.pem")?.certificates()?);
+    /// let authority = Authority::with_trusted(HostKey::from_secret("key.pem")?, &own, &trusted)?;
+    /// # Ok(()) }
+    /// ```
     pub fn with_trusted(
         key: K,
         certificates: &[impl AsRef<[u8]>],
@@ -124,6 +173,14 @@ impl<K: Signer> Authority<K> {
 
     /// Fails as the Issuer's fault unless what the key signs will be accepted: signs a certificate, which nobody gets to
     /// see, and has the operator judge it.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::Authority;
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// # let authority = Authority::from_secret("tls.crt", "tls.key", "ca.crt")?;
+    /// authority.check()?;
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Failure> {
         if let Some(remark) = &self.remark {
             log::warn(remark);
@@ -148,22 +205,57 @@ impl<K: Signer> Authority<K> {
     }
 
     /// The key that goes with the first certificate of [`chain`](Self::chain), to sign with.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Authority, Signer};
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// # let authority = Authority::from_secret("tls.crt", "tls.key", "ca.crt")?;
+    /// let signature = authority.key().sign(b"a message")?;
+    /// # Ok(()) }
+    /// ```
     pub fn key(&self) -> &K {
         &self.key
     }
 
     /// The CA's own certificate, then each the issuer of the one before it.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::Authority;
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// # let authority = Authority::from_secret("tls.crt", "tls.key", "ca.crt")?;
+    /// let names: Vec<String> = authority.chain().iter().map(|ca| ca.describe()).collect();
+    /// # Ok(()) }
+    /// ```
     pub fn chain(&self) -> &[ParsedCertificate] {
         &self.chain
     }
 
     /// Signs exactly what the request asks for.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Authority, Certificate, Failure, Request};
+    ///
+    /// fn sign(authority: &Authority, request: &Request) -> Result<Certificate, Failure> {
+    ///     authority.issue(request)
+    /// }
+    /// ```
     pub fn issue(&self, request: &Request) -> Result<Certificate, Failure> {
         Ok(self.certificate(&CertificateBuilder::for_request(request)?.sign(self)?))
     }
 
     /// The answer for a certificate (DER) that this CA has signed: followed by its intermediates, the root or else the
     /// topmost certificate apart.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Authority, Certificate, CertificateBuilder, Failure, Request};
+    ///
+    /// /// At most a day, whatever was asked for.
+    /// fn sign(authority: &Authority, request: &Request) -> Result<Certificate, Failure> {
+    ///     let day = 24 * 3600;
+    ///     let leaf = CertificateBuilder::for_request(request)?.valid_for(request.duration_seconds.min(day));
+    ///     Ok(authority.certificate(&leaf.sign(authority)?))
+    /// }
+    /// ```
     pub fn certificate(&self, leaf: &[u8]) -> Certificate {
         let intermediates = &self.chain[..self.chain.len() - usize::from(self.has_root)];
         let intermediates = intermediates.iter().map(ParsedCertificate::der);

@@ -14,17 +14,45 @@ const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.
 
 impl Request {
     /// The parsed CSR. The operator has verified its signature.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let csr = request.csr()?;
+    /// # Ok(()) }
+    /// ```
     pub fn csr(&self) -> Result<Csr, Failure> {
         Csr::from_der(&self.csr)
     }
 
     /// The CSR as PEM, as most CAs' APIs want it.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let body = request.csr_pem();
+    /// # Ok(()) }
+    /// ```
     pub fn csr_pem(&self) -> String {
         pem::encode("CERTIFICATE REQUEST", &self.csr)
     }
 }
 
 /// A certification request (PKCS#10) without its signature, which the operator has verified.
+///
+/// ```no_run
+/// use wasm_issuer_sdk::x509_cert::ext::pkix::name::GeneralName;
+/// use wasm_issuer_sdk::{Failure, Request};
+///
+/// /// Only names below example.com.
+/// fn judge(request: &Request) -> Result<(), Failure> {
+///     let fits = |name: &GeneralName| matches!(name, GeneralName::DnsName(name) if name.as_str().ends_with(".example.com"));
+///     match request.csr()?.names()?.iter().all(fits) {
+///         true => Ok(()),
+///         false => Err(Failure::invalid_request("only DNS names below example.com are signed")),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Csr {
     subject: Vec<u8>,
@@ -81,6 +109,12 @@ fn requested(attribute: &AnyRef<'_>) -> der::Result<Vec<Extension>> {
 
 impl Csr {
     /// From DER. A malformed request is a permanent failure, the request's fault.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Csr;
+    ///
+    /// assert!(Csr::from_der(b"no CSR").is_err());
+    /// ```
     pub fn from_der(der: &[u8]) -> Result<Self, Failure> {
         let malformed = |e: der::Error| Failure::invalid_request(format!("the CSR is malformed: {e}"));
         let info = RawCsr::from_der(der).map_err(malformed)?.info;
@@ -102,31 +136,75 @@ impl Csr {
     }
 
     /// The subject's Name, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let name = request.csr()?.subject().to_vec();
+    /// # Ok(()) }
+    /// ```
     pub fn subject(&self) -> &[u8] {
         &self.subject
     }
 
     /// The SubjectPublicKeyInfo, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let spki = request.csr()?.public_key().to_vec();
+    /// # Ok(()) }
+    /// ```
     pub fn public_key(&self) -> &[u8] {
         &self.public_key
     }
 
     /// The extensions that the request asks for.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let oids: Vec<String> = request.csr()?.extensions().iter().map(|it| it.extn_id.to_string()).collect();
+    /// # Ok(()) }
+    /// ```
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions
     }
 
     /// The value of one requested extension, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// use wasm_issuer_sdk::der::asn1::ObjectIdentifier;
+    ///
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let must_staple = request.csr()?.extension(ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24")).is_some();
+    /// # Ok(()) }
+    /// ```
     pub fn extension(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
         self.extensions.iter().find(|extension| extension.extn_id == oid).map(|e| e.extn_value.as_bytes())
     }
 
     /// The value of the subject alternative name extension, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let has_names = request.csr()?.subject_alt_name().is_some();
+    /// # Ok(()) }
+    /// ```
     pub fn subject_alt_name(&self) -> Option<&[u8]> {
         self.extension(SUBJECT_ALT_NAME)
     }
 
     /// The subject alternative names, none where the request has no such extension.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, Request};
+    /// # fn f(request: &Request) -> Result<(), Failure> {
+    /// let count = request.csr()?.names()?.len();
+    /// # Ok(()) }
+    /// ```
     pub fn names(&self) -> Result<GeneralNames, Failure> {
         self.subject_alt_name()
             .map_or(Ok(GeneralNames::new()), |value| parse("subject alternative name", value))

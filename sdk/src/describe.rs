@@ -32,16 +32,31 @@ pub struct Needs {
 
 impl Needs {
     /// Nothing.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// assert_eq!(Needs::new(), Needs::default());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A server that is the same for all Issuers, by a URL of it.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().server("https://ca.example.com", "the CA's API");
+    /// ```
     pub fn server(self, url: &str, purpose: &str) -> Self {
         self.a_server(Place::Fixed(url.to_owned()), purpose)
     }
 
     /// A server whose URL stands in `spec.config`, at this JSON Pointer (RFC 6901): `/url`.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().server_at("/url", "the CA's API");
+    /// ```
     pub fn server_at(self, pointer: &str, purpose: &str) -> Self {
         self.a_server(Place::Config(pointer.to_owned()), purpose)
     }
@@ -52,22 +67,42 @@ impl Needs {
     }
 
     /// A key of the Secret that the plugin uses through its handle.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().secret_key("token", "the API token");
+    /// ```
     pub fn secret_key(self, name: &str, purpose: &str) -> Self {
         self.key(Place::Fixed(name.to_owned()), purpose)
     }
 
     /// A key of the Secret whose name stands in `spec.config`, at this JSON Pointer.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().secret_key_at("/tokenKey", "the API token");
+    /// ```
     pub fn secret_key_at(self, pointer: &str, purpose: &str) -> Self {
         self.key(Place::Config(pointer.to_owned()), purpose)
     }
 
     /// A key of the Secret that the plugin does without where it is not there.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().optional_secret_key("ca.crt", "the CA's root");
+    /// ```
     pub fn optional_secret_key(mut self, name: &str, purpose: &str) -> Self {
         self = self.secret_key(name, purpose);
         self.last_key(|key| key.optional = true)
     }
 
     /// The last key is read by the plugin itself: `spec.secrets.reveal` must name it.
+    ///
+    /// ```
+    /// # use wasm_issuer_sdk::Needs;
+    /// Needs::new().secret_key("account", "the account's number").revealed();
+    /// ```
     pub fn revealed(self) -> Self {
         self.last_key(|key| key.reveal = true)
     }
@@ -85,7 +120,7 @@ impl Needs {
 }
 
 /// The description of a plugin with this configuration.
-pub fn describe<A: About, C: JsonSchema>(needs: Needs) -> Description {
+pub(crate) fn describe<A: About, C: JsonSchema>(needs: Needs) -> Description {
     let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>();
     Description {
         name: A::NAME.to_owned(),

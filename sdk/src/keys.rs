@@ -2,11 +2,39 @@
 
 use crate::bindings::wasm_issuer::plugin::certificates;
 use crate::bindings::wasm_issuer::plugin::keys::{self as host, SigningKey};
+/// ```
+/// use wasm_issuer_sdk::keys::{Algorithm, KeyError, VerifyError};
+/// use wasm_issuer_sdk::{Failure, FailureKind};
+///
+/// let failure = Failure::from(KeyError::Unsupported(Algorithm::RsaPkcs1Sha256));
+/// assert_eq!(failure.kind, FailureKind::Issuer);
+/// let is_forged = |verdict: Result<(), VerifyError>| verdict == Err(VerifyError::OtherKey);
+/// assert!(!is_forged(Ok(())));
+/// ```
 #[doc(inline)]
 pub use crate::bindings::wasm_issuer::plugin::keys::{Algorithm, JwsAlgorithm, KeyError, VerifyError};
 use crate::{Certificate, Failure, secrets};
 
 /// What signs a certificate and looks at the signatures of others: a [`HostKey`], or a key of a test's own.
+///
+/// ```
+/// use wasm_issuer_sdk::{Algorithm, Failure, Signer};
+///
+/// /// For unit tests of what does not look at signatures.
+/// struct NoKey;
+///
+/// impl Signer for NoKey {
+///     fn algorithm(&self) -> Algorithm {
+///         Algorithm::Ed25519
+///     }
+///     fn public_key(&self) -> &[u8] {
+///         &[]
+///     }
+///     fn sign(&self, _: &[u8]) -> Result<Vec<u8>, Failure> {
+///         Ok(vec![0; 64])
+///     }
+/// }
+/// ```
 pub trait Signer {
     /// The algorithm that [`Signer::sign`] uses.
     fn algorithm(&self) -> Algorithm;
@@ -34,6 +62,15 @@ pub trait Signer {
 }
 
 /// A private key in the operator.
+///
+/// ```no_run
+/// use wasm_issuer_sdk::{HostKey, Signer};
+///
+/// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+/// let key = HostKey::from_secret("tls.key")?;
+/// let signature = key.sign(b"a message")?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct HostKey {
     handle: SigningKey,
@@ -43,6 +80,14 @@ pub struct HostKey {
 
 impl HostKey {
     /// The private key that this key of the Issuer's Secret holds (PEM).
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::HostKey;
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let key = HostKey::from_secret("tls.key")?;
+    /// # Ok(()) }
+    /// ```
     pub fn from_secret(name: &str) -> Result<Self, Failure> {
         Ok(secrets::get(name)?.signing_key()?.into())
     }
@@ -53,12 +98,27 @@ impl HostKey {
     }
 
     /// The key of that name, made at the first call and lost when the operator restarts.
+    ///
+    /// ```no_run
+    /// use wasm_issuer_sdk::{Algorithm, HostKey};
+    ///
+    /// # fn f() -> Result<(), wasm_issuer_sdk::Failure> {
+    /// let key = HostKey::ephemeral("root", Algorithm::EcdsaP384Sha384)?;
+    /// # Ok(()) }
+    /// ```
     pub fn ephemeral(name: &str, algorithm: Algorithm) -> Result<Self, Failure> {
         Ok(host::ephemeral(name, algorithm)?.into())
     }
 
     /// Hashes and signs a message of at most 64 KiB as a JSON Web Signature does: for a JWS its signing input, the
     /// encoded header and payload with a dot between. An algorithm that is not for the key is the Issuer's fault.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, HostKey, keys::JwsAlgorithm};
+    /// # fn f(key: &HostKey, signing_input: &str) -> Result<(), Failure> {
+    /// let signature = key.sign_jws(JwsAlgorithm::Es256, signing_input.as_bytes())?;
+    /// # Ok(()) }
+    /// ```
     pub fn sign_jws(&self, algorithm: JwsAlgorithm, message: &[u8]) -> Result<Vec<u8>, Failure> {
         Ok(self.handle.sign_jws(algorithm, message)?)
     }

@@ -18,6 +18,18 @@ use crate::{Failure, Signer};
 const SERIAL_BYTES: usize = 32;
 
 /// An X.509 certificate. It is kept whole, and what a CA needs of it in parts.
+///
+/// ```no_run
+/// use wasm_issuer_sdk::{Failure, ParsedCertificate, pem};
+///
+/// /// The name of the CA that an answer comes from.
+/// fn issuer(chain: &str) -> Result<Vec<u8>, Failure> {
+///     let certificates = pem::decode_certificates(chain)?;
+///     let leaf = certificates.first().ok_or_else(|| Failure::retry("the CA sends an empty chain"))?;
+///     let leaf = ParsedCertificate::from_der(leaf).map_err(Failure::retry)?;
+///     Ok(leaf.issuer().to_vec())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ParsedCertificate {
     der: Vec<u8>,
@@ -59,6 +71,12 @@ pub(crate) struct RawTbs<'a> {
 
 impl ParsedCertificate {
     /// Whose fault a malformed certificate is depends on where it comes from, so the caller says.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::ParsedCertificate;
+    ///
+    /// assert!(ParsedCertificate::from_der(b"no certificate").is_err());
+    /// ```
     pub fn from_der(der: &[u8]) -> Result<Self, der::Error> {
         let certificate = RawCertificate::from_der(der)?;
         let tbs: RawTbs<'_> = certificate.tbs.decode_as()?;
@@ -79,6 +97,13 @@ impl ParsedCertificate {
     }
 
     /// The certificate, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let fits = certificate.der().len() < 64 * 1024;
+    /// # }
+    /// ```
     pub fn der(&self) -> &[u8] {
         &self.der
     }
@@ -89,26 +114,61 @@ impl ParsedCertificate {
     }
 
     /// The subject's Name, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let is_root = certificate.subject() == certificate.issuer();
+    /// # }
+    /// ```
     pub fn subject(&self) -> &[u8] {
         &self.subject
     }
 
     /// The serial number: the bytes of an INTEGER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let hex: String = certificate.serial().iter().map(|byte| format!("{byte:02x}")).collect();
+    /// # }
+    /// ```
     pub fn serial(&self) -> &[u8] {
         &self.serial
     }
 
     /// The issuer's Name, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let name = certificate.issuer();
+    /// # }
+    /// ```
     pub fn issuer(&self) -> &[u8] {
         &self.issuer
     }
 
     /// The SubjectPublicKeyInfo, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let spki = certificate.public_key();
+    /// # }
+    /// ```
     pub fn public_key(&self) -> &[u8] {
         &self.public_key
     }
 
     /// When the certificate becomes and ceases to be valid.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let ends = certificate.validity().not_after.to_unix_duration().as_secs();
+    /// # }
+    /// ```
     pub fn validity(&self) -> &Validity {
         &self.validity
     }
@@ -119,21 +179,51 @@ impl ParsedCertificate {
     }
 
     /// The extensions in their order.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let critical = certificate.extensions().iter().filter(|it| it.critical).count();
+    /// # }
+    /// ```
     pub fn extensions(&self) -> &[Extension] {
         &self.extensions
     }
 
     /// The value of one extension, DER.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// use wasm_issuer_sdk::der::asn1::ObjectIdentifier;
+    ///
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let names = certificate.extension(ObjectIdentifier::new_unwrap("2.5.29.17"));
+    /// # }
+    /// ```
     pub fn extension(&self, oid: der::asn1::ObjectIdentifier) -> Option<&[u8]> {
         self.extensions.iter().find(|extension| extension.extn_id == oid).map(|e| e.extn_value.as_bytes())
     }
 
     /// Whether subject and issuer are one, as in a root.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let has_an_issuer = !certificate.is_self_issued();
+    /// # }
+    /// ```
     pub fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
 
     /// Subject and serial number, for messages.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::ParsedCertificate;
+    /// # fn f(certificate: &ParsedCertificate) {
+    /// let message = format!("{} has ended", certificate.describe());
+    /// # }
+    /// ```
     pub fn describe(&self) -> String {
         let shown = self.serial.get(..SERIAL_BYTES).unwrap_or(&self.serial);
         let serial: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -9,6 +9,13 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
 /// Any DER as one PEM block, with lines of 64 characters.
+///
+/// ```
+/// use wasm_issuer_sdk::pem;
+///
+/// let pem = pem::encode("CERTIFICATE REQUEST", &[1, 2, 3]);
+/// assert_eq!(pem, "-----BEGIN CERTIFICATE REQUEST-----\nAQID\n-----END CERTIFICATE REQUEST-----\n");
+/// ```
 pub fn encode(label: &str, der: &[u8]) -> String {
     let mut pem = format!("-----BEGIN {label}-----\n");
     let base64 = Base64::encode_string(der);
@@ -24,6 +31,13 @@ pub fn encode(label: &str, der: &[u8]) -> String {
 }
 
 /// One PEM block for each certificate.
+///
+/// ```
+/// use wasm_issuer_sdk::pem;
+///
+/// let chain = pem::encode_certificates([[1u8, 2, 3], [4, 5, 6]]);
+/// assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 2);
+/// ```
 pub fn encode_certificates(certificates: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     certificates.into_iter().map(|der| encode("CERTIFICATE", der.as_ref())).collect()
 }
@@ -31,6 +45,13 @@ pub fn encode_certificates(certificates: impl IntoIterator<Item = impl AsRef<[u8
 /// The certificates in a CA's answer, as DER; text around them is skipped. At least one.
 ///
 /// A malformed answer says nothing about the request: the failure is one to retry.
+///
+/// ```
+/// use wasm_issuer_sdk::pem;
+///
+/// let answer = "issued:\n-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+/// assert_eq!(pem::decode_certificates(answer), Ok(vec![vec![1, 2, 3]]));
+/// ```
 pub fn decode_certificates(pem: &str) -> Result<Vec<Vec<u8>>, Failure> {
     let mut certificates = Vec::new();
     let mut rest = pem;

@@ -8,6 +8,18 @@ use rcgen::{Error, PublicKeyData, SignatureAlgorithm, SigningKey};
 use crate::{Algorithm, Failure, Signer};
 
 /// A key as rcgen wants it.
+///
+/// ```no_run
+/// use rcgen::CertificateParams;
+/// use wasm_issuer_sdk::rcgen::RcgenKey;
+/// use wasm_issuer_sdk::{Failure, HostKey};
+///
+/// fn root(key: &HostKey) -> Result<Vec<u8>, Failure> {
+///     let params = CertificateParams::default();
+///     let root = params.self_signed(&RcgenKey::new(key)?).map_err(Failure::issuer)?;
+///     Ok(root.der().to_vec())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct RcgenKey<'a, K> {
     key: &'a K,
@@ -18,6 +30,13 @@ pub struct RcgenKey<'a, K> {
 
 impl<'a, K: Signer> RcgenKey<'a, K> {
     /// Fails for P-521, which rcgen only knows with a cryptography library inside.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, HostKey, rcgen::RcgenKey};
+    /// # fn f(key: &HostKey) -> Result<(), Failure> {
+    /// let key = RcgenKey::new(key)?;
+    /// # Ok(()) }
+    /// ```
     pub fn new(key: &'a K) -> Result<Self, Failure> {
         let algorithm = match key.algorithm() {
             Algorithm::EcdsaP256Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,

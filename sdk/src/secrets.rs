@@ -12,6 +12,18 @@
 //! }
 //! ```
 
+/// ```no_run
+/// use wasm_issuer_sdk::secrets::{self, Encoding, Secret, SecretError};
+///
+/// fn tag(message: &[u8]) -> Result<Vec<u8>, SecretError> {
+///     let key: Secret = secrets::get("hmac-key")?;
+///     key.hmac_sha256(Encoding::Hex, message)
+/// }
+///
+/// fn has_token() -> bool {
+///     secrets::names().iter().any(|name| name == "token")
+/// }
+/// ```
 #[doc(inline)]
 pub use crate::bindings::wasm_issuer::plugin::secrets::{
     Encoding, Hash, HmacKey, Pbm, PlaceholderForm, Secret, SecretError, get, names,
@@ -19,6 +31,13 @@ pub use crate::bindings::wasm_issuer::plugin::secrets::{
 
 impl Secret {
     /// HMAC-SHA256 of one message, keyed with the decoded value: 32 bytes.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, secrets::{self, Encoding}};
+    /// # fn f() -> Result<(), Failure> {
+    /// let tag = secrets::get("hmac-key")?.hmac_sha256(Encoding::Hex, b"a message")?;
+    /// # Ok(()) }
+    /// ```
     pub fn hmac_sha256(&self, encoding: Encoding, message: &[u8]) -> Result<Vec<u8>, SecretError> {
         self.hmac(Hash::Sha256, &HmacKey::new(encoding), &[message.to_vec()])
     }
@@ -26,6 +45,12 @@ impl Secret {
 
 impl HmacKey {
     /// The decoded value.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::secrets::{Encoding, HmacKey};
+    ///
+    /// let key = HmacKey::new(Encoding::Base64);
+    /// ```
     pub fn new(encoding: Encoding) -> Self {
         Self { encoding, prefix: Vec::new(), pbm: None }
     }
@@ -46,6 +71,13 @@ impl HmacKey {
     }
 
     /// Makes the key of a password as CMP does (RFC 9810 section 5.1.3.1).
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::secrets::{Encoding, Hash, HmacKey, Pbm};
+    ///
+    /// let pbm = Pbm { hash: Hash::Sha256, salt: vec![7; 16], iterations: 1024 };
+    /// let key = HmacKey::new(Encoding::Raw).pbm(pbm);
+    /// ```
     pub fn pbm(self, pbm: Pbm) -> Self {
         Self { pbm: Some(pbm), ..self }
     }

@@ -9,6 +9,13 @@ use x509_cert::ext::pkix::KeyUsages;
 use crate::Failure;
 
 /// The key usages and extended key usages of a certificate.
+///
+/// ```
+/// use wasm_issuer_sdk::Usages;
+///
+/// let usages = Usages::from_names(&["server auth", "digital signature"]).unwrap();
+/// assert_eq!(usages.to_string(), "[digital signature, server auth]");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Usages {
     pub(crate) key: FlagSet<KeyUsages>,
@@ -18,6 +25,13 @@ pub struct Usages {
 impl Usages {
     /// From the names that [`Request::usages`](crate::Request::usages) holds. An unknown one is a permanent failure:
     /// a certificate without it is not what was asked for.
+    ///
+    /// ```
+    /// use wasm_issuer_sdk::Usages;
+    ///
+    /// assert!(Usages::from_names(&["client auth"]).is_ok());
+    /// assert!(Usages::from_names(&["world domination"]).is_err());
+    /// ```
     pub fn from_names(names: &[impl AsRef<str>]) -> Result<Self, Failure> {
         let mut usages = Self::default();
         for name in names.iter().map(AsRef::as_ref) {
