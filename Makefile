@@ -22,7 +22,7 @@ unexport CARGO_BUILD_TARGET KUBECONFIG
 HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
 # The test cluster, helm, which shares most of it, the CFSSL servers, the registry and the oracle. They lock each other out.
-GO_BUILDS := { test/cluster/build.sh --cert-manager && test/go-tool.sh helm && { test/go-tool.sh kube-score || true; } && test/cfssl/build.sh && test/registry/build.sh && test/oracle/build.sh; } >/dev/null
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/go-tool.sh helm && { test/go-tool.sh kube-score || true; } && test/cfssl/build.sh && test/http-ca/build.sh && test/registry/build.sh && test/oracle/build.sh; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made

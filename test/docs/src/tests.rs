@@ -6,7 +6,7 @@ use wasm_issuer_core::issuance::reason::{ConditionReason, EventReason};
 use super::*;
 
 /// Files whose links are checked too.
-const MORE: [&str; 9] = [
+const MORE: [&str; 10] = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "sdk/README.md",
@@ -14,6 +14,7 @@ const MORE: [&str; 9] = [
     "plugins/in-memory-ca/README.md",
     "test/cluster/README.md",
     "test/cfssl/README.md",
+    "test/http-ca/README.md",
     "test/docs/README.md",
     "deploy/chart/README.md",
 ];
