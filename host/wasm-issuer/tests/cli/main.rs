@@ -6,6 +6,7 @@ mod bad_input;
 mod ca_secrets;
 mod commands;
 mod laptop;
+mod new;
 mod packaging;
 
 use std::fs;

@@ -1,206 +1,165 @@
 //! `wasm-issuer plugin new`
 
-use std::path::{Path, PathBuf};
+mod name;
+mod sdk;
+mod skeleton;
 
-use anyhow::{Context as _, bail, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
 use clap::Args;
 
+use self::sdk::Sdk;
+use self::skeleton::{Language, Skeleton, Template};
 use super::input::{self, quoted};
 use super::output;
 use super::verdict::Verdict;
 
 const EXAMPLES: &str = "\
 Examples:
-  wasm-issuer plugin new my-ca
-  wasm-issuer plugin new my-ca --sdk ../wasm-issuer       # a local checkout
+  wasm-issuer plugin new my-ca                            # a CA with a key of its own
+  wasm-issuer plugin new my-ca --template http            # certificates from a CA with an HTTP API
+  wasm-issuer plugin new my-ca --sdk ../wasm-issuer       # with the SDK of a checkout
+  wasm-issuer plugin new my-ca --sdk https://git.example/wasm-issuer#v0.1.0
+
+What is made builds at once, and its tests pass; its README.md says how to go on.
 
 Exit codes:
   0  made
   2  wrong usage, or a folder that cannot be written";
 
-const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
-const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
-
-/// What is made: the path in the folder, and its template.
-const FILES: [(&str, &str); 5] = [
-    ("Cargo.toml", include_str!("new/Cargo.toml.template")),
-    ("src/lib.rs", include_str!("new/lib.rs.template")),
-    ("README.md", include_str!("new/README.md.template")),
-    ("issuer.yaml", include_str!("new/issuer.yaml.template")),
-    (".gitignore", "/target\n"),
-];
-
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct NewArgs {
     /// The plugin's name: lower-case letters, digits and '-'.
-    #[arg(value_name = "NAME", value_parser = crate_name)]
+    #[arg(value_name = "NAME", value_parser = name::parse)]
     name: String,
+    /// What it starts from [default: the first that there is in the language]
+    #[arg(long, value_enum)]
+    template: Option<Template>,
+    /// The language that it is written in
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    language: Language,
     /// The folder to make [default: the plugin's name]
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Where the SDK is: a checkout of wasm-issuer or the folder of its SDK, or the URL of a git repository.
-    #[arg(long, value_name = "FOLDER|URL", default_value = REPOSITORY)]
+    /// Where a plugin in Rust gets the SDK: `registry` (crates.io, in the version of this program), a checkout of wasm-issuer
+    /// or the folder of its SDK, or the URL of a git repository, at the tag of this program's version or at another one.
+    #[arg(long, value_name = "registry|FOLDER|URL[#TAG]", default_value = sdk::REGISTRY)]
     sdk: String,
 }
 
+/// The folder that is going to be made.
+struct Plan {
+    dir: PathBuf,
+    name: String,
+    skeleton: &'static Skeleton,
+    /// Where it gets the SDK; none in other languages than Rust.
+    sdk: Option<Sdk>,
+}
+
 pub fn run(args: NewArgs) -> anyhow::Result<Verdict> {
-    let sdk = Sdk::find(&args.sdk)?;
-    let dir = args.dir.unwrap_or_else(|| PathBuf::from(&args.name));
-    let is_used = dir.exists() && std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
-    ensure!(!is_used, "{} is there already and not empty: give another folder with --dir", quoted(&dir));
-    let src = dir.join("src");
-    std::fs::create_dir_all(&src).with_context(|| format!("cannot make {}", quoted(&src)))?;
-    for (path, template) in FILES {
-        input::write(&dir.join(path), fill(template, &args.name, &sdk).as_bytes())?;
-    }
-    output::stdout(&next_steps(&args.name, &dir, &sdk))?;
+    let plan = Plan {
+        skeleton: skeleton::find(args.language, args.template)?,
+        sdk: (args.language == Language::Rust).then(|| Sdk::find(&args.sdk)).transpose()?,
+        dir: args.dir.unwrap_or_else(|| PathBuf::from(&args.name)),
+        name: args.name,
+    };
+    make(&plan)?;
+    output::stdout(&plan.next_steps())?;
     Ok(Verdict::Fine)
 }
 
-/// Where the SDK comes from.
-#[derive(Debug, PartialEq, Eq)]
-enum Sdk {
-    Folder(PathBuf),
-    Git(String),
+fn make(plan: &Plan) -> anyhow::Result<()> {
+    let Plan { dir, .. } = plan;
+    let is_used = dir.exists() && std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(!is_used, "{} is there already and not empty: give another folder with --dir", quoted(dir));
+    for (path, text) in plan.files() {
+        let path = dir.join(path);
+        let folder = path.parent().unwrap_or(dir);
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", quoted(folder)))?;
+        input::write(&path, text.as_bytes())?;
+    }
+    // The versions that the SDK is tested with, which a checkout has downloaded already.
+    if let Some(lock) = plan.sdk.as_ref().and_then(Sdk::lock_file) {
+        let lock = input::read(&lock, "the SDK's lock file", input::MAX_TEXT)?;
+        input::write(&dir.join("Cargo.lock"), &lock)?;
+    }
+    Ok(())
 }
 
-impl Sdk {
-    fn find(place: &str) -> anyhow::Result<Self> {
-        if place.contains("://") {
-            ensure!(
-                !place.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"' || c == '\\'),
-                "--sdk {place:?} is no URL"
-            );
-            return Ok(Self::Git(place.to_owned()));
-        }
-        let folder = Path::new(place);
-        let is_sdk = |folder: &Path| {
-            let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-            manifest.lines().any(|line| line.trim() == "name = \"wasm-issuer-sdk\"")
-        };
-        for folder in [folder.to_owned(), folder.join("sdk")] {
-            if is_sdk(&folder) {
-                let folder =
-                    folder.canonicalize().with_context(|| format!("cannot find {}", quoted(&folder)))?;
-                return Ok(Self::Folder(folder));
-            }
-        }
-        bail!("--sdk {place:?} is neither a checkout of wasm-issuer nor its SDK's folder nor a URL with ://")
+impl Plan {
+    /// What the folder holds: paths in it, and their texts.
+    fn files(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.skeleton.files.iter().map(|(path, template)| (*path, self.fill(template)))
     }
 
-    /// The value of the dependency in Cargo.toml.
-    fn dependency(&self) -> String {
-        match self {
-            Self::Folder(folder) => format!("{{ path = {:?} }}", folder.display().to_string()),
-            Self::Git(url) => format!("{{ git = {url:?} }}"),
-        }
+    fn fill(&self, template: &str) -> String {
+        template
+            .replace("{{name}}", &self.name)
+            .replace("{{file}}", &self.file())
+            .replace("{{sdk}}", &self.sdk.as_ref().map(Sdk::dependency).unwrap_or_default())
+            .replace("{{repository}}", sdk::REPOSITORY)
+            .replace("{{rust-version}}", sdk::RUST_VERSION)
     }
-}
 
-fn fill(template: &str, name: &str, sdk: &Sdk) -> String {
-    template
-        .replace("{{name}}", name)
-        .replace("{{file}}", &name.replace('-', "_"))
-        .replace("{{type}}", &type_name(name))
-        .replace("{{sdk}}", &sdk.dependency())
-        .replace("{{repository}}", REPOSITORY)
-        .replace("{{rust-version}}", RUST_VERSION)
-}
-
-fn next_steps(name: &str, dir: &Path, sdk: &Sdk) -> String {
-    let file = name.replace('-', "_");
-    let hint = match sdk {
-        Sdk::Folder(_) => String::new(),
-        Sdk::Git(url) => format!(
-            "\nThe SDK comes from {url}. To build with a local checkout, say `--sdk FOLDER`, or in Cargo.toml:\n  \
-             wasm-issuer-sdk = {{ path = \"/path/to/wasm-issuer/sdk\" }}\n"
-        ),
-    };
-    format!(
-        "made {dir}: start with {dir}/src/lib.rs\n\n  \
-         cd {dir}\n  \
-         cargo build --target wasm32-wasip2 --release\n  \
-         wasm-issuer plugin check target/wasm32-wasip2/release/{file}.wasm --issuer issuer.yaml\n  \
-         wasm-issuer plugin sign target/wasm32-wasip2/release/{file}.wasm --issuer issuer.yaml --dns web.example.com\n\
-         {hint}",
-        dir = dir.display(),
-    )
-}
-
-/// `my-ca` as `MyCa`.
-fn type_name(name: &str) -> String {
-    let capital = |part: &str| {
-        let mut chars = part.chars();
-        chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
-    };
-    name.split('-').map(capital).collect()
-}
-
-/// A name of a crate and of Kubernetes objects, that makes the name of a type.
-fn crate_name(text: &str) -> Result<String, String> {
-    /// Names of types that the code uses, and of crates that it could not be told from.
-    const TAKEN: [&str; 13] = [
-        "self",
-        "core",
-        "std",
-        "alloc",
-        "test",
-        "config",
-        "plugin",
-        "issuer",
-        "request",
-        "certificate",
-        "failure",
-        "algorithm",
-        "authority",
-    ];
-    let starts_well = text.starts_with(|first: char| first.is_ascii_lowercase());
-    let fits = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !starts_well || !fits || text.ends_with('-') || text.contains("--") || text.len() > 63 {
-        return Err("lower-case letters, digits and '-' are expected, a letter first, as in my-ca".to_owned());
+    /// The stem of the component that Cargo builds.
+    fn file(&self) -> String {
+        self.name.replace('-', "_")
     }
-    if TAKEN.contains(&text) || text.starts_with("wasm-issuer") || text == "serde" {
-        return Err(format!("{text} is the name of something else: try {text}-ca or my-{text}"));
+
+    fn next_steps(&self) -> String {
+        let Self { dir, skeleton, .. } = self;
+        let dir = dir.display();
+        let steps = self.fill(skeleton.steps).replace('\n', "\n  ");
+        let sdk = self.sdk.as_ref().map(|sdk| format!("{sdk}\n")).unwrap_or_default();
+        format!(
+            "made {dir}: start with {dir}/{start}\n\n  cd {dir}\n  {steps}\n\n\
+             README.md has the rest: trying it out, and the way into a cluster.\n{sdk}",
+            start = skeleton.start,
+        )
     }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_are_names_of_crates() {
-        for name in ["my-ca", "a", "acme2"] {
-            assert_eq!(crate_name(name), Ok(name.to_owned()));
-        }
-        for name in ["", "My-CA", "2ca", "-a", "a-", "a--b", "a_b", "../x", "config", "serde", "ä"] {
-            assert!(crate_name(name).is_err(), "{name}");
-        }
-        assert_eq!(type_name("my-2nd-ca"), "My2ndCa");
+    fn plan(skeleton: &'static Skeleton, sdk: Sdk) -> Plan {
+        Plan { dir: PathBuf::from("my-ca"), name: "my-ca".to_owned(), skeleton, sdk: Some(sdk) }
     }
 
     #[test]
-    fn the_templates_are_filled() {
-        let sdk = Sdk::Git("https://git.example/x".into());
-        for (path, template) in FILES {
-            let text = fill(template, "my-ca", &sdk);
-            assert!(!text.contains("{{"), "{path}: {text}");
+    fn every_name_in_a_skeleton_is_filled_in() {
+        for skeleton in skeleton::ALL {
+            for (path, text) in plan(skeleton, Sdk::Registry).files() {
+                assert!(!text.contains("{{"), "{path}: {text}");
+            }
         }
-        let manifest = fill(FILES[0].1, "my-ca", &sdk);
-        assert!(manifest.contains("wasm-issuer-sdk = { git = \"https://git.example/x\" }"), "{manifest}");
-        assert!(next_steps("my-ca", Path::new("my-ca"), &sdk).contains("--sdk FOLDER"));
     }
 
     #[test]
-    fn the_sdk_is_found_in_a_checkout() {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let sdk = checkout.join("sdk").canonicalize().unwrap();
-        for place in [checkout.clone(), checkout.join("sdk")] {
-            assert_eq!(Sdk::find(place.to_str().unwrap()).unwrap(), Sdk::Folder(sdk.clone()));
-        }
-        assert!(Sdk::find("/nowhere").is_err());
-        assert!(Sdk::find("https://a\"b").is_err());
+    fn a_manifest_has_the_name_and_the_sdk() {
+        let skeleton = skeleton::find(Language::Rust, Some(Template::Http)).unwrap();
+        let sdk = Sdk::find("https://git.example/x#v9").unwrap();
+        let plan = plan(skeleton, sdk);
+        let (_, manifest) = plan.files().find(|(path, _)| *path == "Cargo.toml").unwrap();
+        assert!(manifest.contains("name = \"my-ca\"\n"), "{manifest}");
+        let sdk =
+            "wasm-issuer-sdk = { git = \"https://git.example/x\", tag = \"v9\", features = [\"http\"] }";
+        assert!(manifest.contains(sdk), "{manifest}");
+        assert!(plan.next_steps().contains("release/my_ca.wasm"));
+        assert!(plan.next_steps().contains("--sdk FOLDER"));
+    }
+
+    #[test]
+    fn a_folder_that_is_used_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mine"), "x").unwrap();
+        let skeleton = skeleton::find(Language::Rust, None).unwrap();
+        let plan = Plan { dir: folder.path().to_owned(), ..plan(skeleton, Sdk::Registry) };
+        let error = make(&plan).unwrap_err().to_string();
+        assert!(error.contains("give another folder with --dir"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

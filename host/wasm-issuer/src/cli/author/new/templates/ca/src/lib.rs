@@ -1,12 +1,13 @@
-//! {{name}}: a cert-manager issuer that runs as a plugin of wasm-issuer.
+//! A cert-manager issuer that runs as a plugin of wasm-issuer: a CA with a key of its own.
 
 use serde::Deserialize;
+use wasm_issuer_sdk::schemars::{self, JsonSchema};
 use wasm_issuer_sdk::{
-    Algorithm, Authority, Certificate, Failure, Issuer, Plugin, Request, secrets,
+    Algorithm, Authority, Certificate, Failure, Issuer, Needs, Plugin, Request, secrets,
 };
 
 /// `spec.config` of the Issuer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Config {
     /// The longest lifetime that is signed.
@@ -18,14 +19,22 @@ fn ninety_days() -> u64 {
     90 * 24
 }
 
-struct {{type}};
+struct OwnCa;
 
-impl Plugin for {{type}} {
+impl Plugin for OwnCa {
     type Config = Config;
 
+    /// What an Issuer has to grant: `wasm-issuer plugin docs` shows it.
+    fn needs() -> Needs {
+        Needs::new()
+            .optional_secret_key("tls.crt", "the CA's certificate, and those above it")
+            .optional_secret_key("tls.key", "its private key")
+            .optional_secret_key("ca.crt", "its root")
+    }
+
     /// Could this Issuer sign? Try the configuration and the credentials here.
-    fn check(_issuer: &Issuer<Config>) -> Result<(), Failure> {
-        authority()?.check()
+    fn check(issuer: &Issuer<Config>) -> Result<(), Failure> {
+        authority(issuer)?.check()
     }
 
     /// Sign one request. The operator verifies what this returns against the request.
@@ -33,7 +42,7 @@ impl Plugin for {{type}} {
         if let Some(refusal) = refusal(&issuer.config, request.duration_seconds) {
             return Err(Failure::invalid_request(refusal));
         }
-        authority()?.issue(request)
+        authority(issuer)?.issue(request)
     }
 }
 
@@ -46,15 +55,15 @@ fn refusal(config: &Config, duration_seconds: u64) -> Option<String> {
 
 /// The CA. Put your own in its place: `tls.crt`, `tls.key` and `ca.crt` of the Issuer's Secret if there is one,
 /// otherwise a root that lasts until the operator restarts. The private key stays in the operator.
-fn authority() -> Result<Authority, Failure> {
+fn authority(issuer: &Issuer<Config>) -> Result<Authority, Failure> {
     if secrets::names().is_empty() {
-        Authority::ephemeral("root", "{{name}}", Algorithm::EcdsaP256Sha256)
+        Authority::ephemeral("root", &issuer.name, Algorithm::EcdsaP256Sha256)
     } else {
         Authority::from_secret("tls.crt", "tls.key", "ca.crt")
     }
 }
 
-wasm_issuer_sdk::export!({{type}});
+wasm_issuer_sdk::export!(OwnCa);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,106 @@
+//! A new plugin: made, built as its author builds it, and tried.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::Cli;
+
+/// A checkout with the SDK.
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The folder of a new plugin.
+struct New {
+    folder: PathBuf,
+    /// Where it is built; kept from one run to the next.
+    target: PathBuf,
+}
+
+impl New {
+    fn make(cli: &Cli, name: &str, template: &str) -> Self {
+        let args = ["new", name, "--template", template, "--sdk", WORKSPACE];
+        let ran = cli.fine(&args);
+        assert!(ran.stdout.contains("cargo build --target wasm32-wasip2 --release"), "{}", ran.stdout);
+        assert_eq!(cli.run(&args).code, 2, "it is there already");
+        Self { folder: cli.path(name), target: Path::new(env!("CARGO_TARGET_TMPDIR")).join("new") }
+    }
+
+    /// Cargo, without a network: the lock file is the workspace's.
+    fn try_cargo(&self, args: &[&str]) -> Output {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(args).current_dir(&self.folder).env("CARGO_TARGET_DIR", &self.target);
+        cargo.env("CARGO_NET_OFFLINE", "true").output().unwrap()
+    }
+
+    fn cargo(&self, args: &[&str]) {
+        let output = self.try_cargo(args);
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "cargo {args:?}: {said}");
+    }
+
+    /// The component that a build has left for a target of Cargo.
+    fn component(&self, target: &str) -> String {
+        let name = self.folder.file_name().unwrap().to_str().unwrap().replace('-', "_");
+        self.target.join(target).join("release").join(format!("{name}.wasm")).to_str().unwrap().to_owned()
+    }
+
+    fn build(&self) -> String {
+        self.cargo(&["build", "--target", "wasm32-wasip2", "--release"]);
+        self.component("wasm32-wasip2")
+    }
+}
+
+#[test]
+fn a_new_plugin_with_a_key_of_its_own_builds_and_signs() {
+    let cli = Cli::new();
+    let new = New::make(&cli, "my-2nd-ca", "ca");
+    new.cargo(&["fmt", "--check"]);
+    let component = new.build();
+    let issuer = ["--issuer", "my-2nd-ca/issuer.yaml"];
+    cli.fine(&[&["check", &component][..], &issuer].concat());
+    let sign = [&["sign", &component, "--dns", "a.example"][..], &issuer].concat();
+    let report = cli.json(0, &sign);
+    assert_eq!(report["certificates"][0]["issuer"], "CN=my-2nd-ca");
+    let report = cli.json(1, &[&sign[..], &["--duration", "2161h"]].concat());
+    assert_eq!(report["problem"]["condition"], "InvalidRequest=True InvalidRequest");
+}
+
+/// `make test-docs` issues with one, against a real CA.
+#[test]
+fn a_new_plugin_for_an_http_ca_builds_and_passes_its_tests() {
+    let cli = Cli::new();
+    let new = New::make(&cli, "my-http-ca", "http");
+    new.cargo(&["fmt", "--check"]);
+    new.cargo(&["test"]);
+    let component = new.build();
+    let report = cli.json(0, &["inspect", &component]);
+    assert_eq!(report["result"], "accepted");
+    cli.write("config.yaml", "{url: https://127.0.0.1:1, profile: a/b}");
+    let report = cli.json(1, &["check", &component, "--config", "config.yaml"]);
+    let message = report["problem"]["message"].as_str().unwrap();
+    assert_eq!(message, "spec.config.profile: letters, digits, '-' and '_' are expected");
+}
+
+/// Tell it past the harness, which shows only what failed tests print; `test/summary.sh` counts these lines.
+fn skip(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("test {} is skipped: {why}\n", thread.name().unwrap_or_default());
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// With a tool of its own, and for another target than `cargo build`: what Rust's toolchain here may not have.
+#[test]
+fn a_new_plugin_builds_with_cargo_component() {
+    let cli = Cli::new();
+    let new = New::make(&cli, "my-component", "http");
+    if !new.try_cargo(&["component", "--version"]).status.success() {
+        return skip("no cargo-component: cargo install --locked cargo-component@0.21.1");
+    }
+    if !new.try_cargo(&["check", "--target", "wasm32-wasip1"]).status.success() {
+        return skip("no target wasm32-wasip1: rustup target add wasm32-wasip1");
+    }
+    new.cargo(&["component", "build", "--release"]);
+    let report = cli.json(0, &["inspect", &new.component("wasm32-wasip1")]);
+    assert_eq!(report["result"], "accepted");
+}
