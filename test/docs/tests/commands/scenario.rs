@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,10 @@ impl Scenario {
             .env("PATH", path())
             .env("STAND_IN_IMAGES", &images)
             .env("HOME", &workdir)
+            .envs(kept())
+            .env("CARGO_NET_OFFLINE", "true")
+            // What the commands build is where the pages say.
+            .env_remove("CARGO_TARGET_DIR")
             .status()
             .expect("bash");
         stop.now();
@@ -115,8 +120,20 @@ fn checkout(workdir: &Path) -> PathBuf {
     folder
 }
 
+/// Where tools have what they have downloaded and built, for a HOME that has nothing.
+fn kept() -> [(&'static str, OsString); 3] {
+    let home = PathBuf::from(env::var_os("HOME").expect("HOME"));
+    let cache = env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
+    [
+        ("CARGO_HOME", home.join(".cargo")),
+        ("RUSTUP_HOME", home.join(".rustup")),
+        ("WASM_ISSUER_CACHE", cache.join("wasm-issuer")),
+    ]
+    .map(|(variable, default)| (variable, env::var_os(variable).unwrap_or_else(|| default.into_os_string())))
+}
+
 /// What stands in for programs, then `wasm-issuer` as somebody has it who has installed it, then the rest.
-fn path() -> std::ffi::OsString {
+fn path() -> OsString {
     let binary = node::binary();
     let tools = env::var_os("DOCS_TOOLS").map(PathBuf::from).unwrap_or_default();
     let before =
