@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Publishes the contract, at the version that wit/world.wit names, with wkg. One that is there stays: it has to be the same.
+# Publishes the contract, at the version that wit/world.wit names, with wasm-tools and wkg. One that is there stays: it has to be the same.
 #
 #   deploy/release/push-wit.sh REPOSITORY   # registry.example/wasm-issuer: plugin:0.1.0 goes there
 set -euo pipefail
@@ -11,7 +11,8 @@ options=(${PLAIN_HTTP:+--insecure "${repository%%/*}"})
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-wkg wit build --wit-dir wit --output "$work/wit.wasm" >&2
+# With the packages in wit/deps, whatever a registry has of them.
+wasm-tools component wit wit --wasm --output "$work/wit.wasm" >&2
 if wkg oci pull "${options[@]}" "$reference" --output "$work/there.wasm" >"$work/said" 2>&1; then
 	cmp "$work/wit.wasm" "$work/there.wasm" || { echo "release: $reference is another contract: it needs a version of its own" >&2; exit 1; }
 	echo "$reference is there already" >&2
