@@ -68,6 +68,9 @@ pub struct Budget {
 /// loaded, and 1 MiB for each call apart from the call's own memory; with the wide budget it is 192, 64 and 4 MiB. An
 /// instance of it takes about 10 ms to make, and about 50 ms with the wide budget, in a debug build on two busy cores.
 impl Budget {
+    /// What components compile to, in bytes for each of theirs: more than any that is known.
+    const ARTIFACT_BYTES: usize = 3;
+
     /// For everybody: programs of compiled languages, and a few of them composed.
     pub const TENANT: Self = Self {
         component_bytes: 16 << 20,
@@ -110,6 +113,13 @@ impl Budget {
             start_bytes: 64 << 20,
         },
     };
+
+    /// The same with components of at most so many bytes, and with room for what they compile to. The counts stay: an
+    /// interpreter brings many bytes along, and few of what is counted.
+    pub fn up_to(self, component_bytes: usize) -> Self {
+        let artifact_bytes = self.artifact_bytes.max(component_bytes.saturating_mul(Self::ARTIFACT_BYTES));
+        Self { component_bytes, artifact_bytes, ..self }
+    }
 }
 
 impl Footprint {

@@ -30,6 +30,11 @@ impl Account {
     pub fn administrators() -> Self {
         Self { owner: Self::ADMINISTRATORS.to_owned(), budget: Budget::WIDE }
     }
+
+    /// The same for components of at most so many bytes.
+    pub fn up_to(self, component_bytes: usize) -> Self {
+        Self { budget: self.budget.up_to(component_bytes), ..self }
+    }
 }
 
 /// How many bytes of code are loaded.

@@ -25,6 +25,9 @@ use super::component::ComponentBytes;
 use super::error::{LoadError, RuntimeError};
 use super::fair::{FairSlot, FairSlots, Owner};
 
+/// The bytes of a component that the time-out is for. A larger one has it for each such part.
+const TIMED_BYTES: usize = 16 << 20;
+
 /// Compiles one component at a time: it takes every core there is.
 pub struct Compiler {
     engine: Engine,
@@ -76,11 +79,10 @@ impl Compiler {
         account: &Account,
         turn: &Arc<FairSlot>,
     ) -> Result<Artifact, LoadError> {
+        let time = time_for(bytes.as_slice().len(), self.timeout);
         match &self.process {
-            Some(process) => {
-                process.compile(bytes.as_slice(), self.timeout, account.budget.artifact_bytes).await
-            }
-            None => self.compile_here(bytes, turn.clone()).await,
+            Some(process) => process.compile(bytes.as_slice(), time, account.budget.artifact_bytes).await,
+            None => self.compile_here(bytes, time, turn.clone()).await,
         }
     }
 
@@ -121,15 +123,37 @@ impl Compiler {
         spawn_blocking(move || revive(&engine, &artifact)).await.map_err(LoadError::compiler)
     }
 
-    async fn compile_here(&self, bytes: ComponentBytes, turn: Arc<FairSlot>) -> Result<Artifact, LoadError> {
+    async fn compile_here(
+        &self,
+        bytes: ComponentBytes,
+        time: Duration,
+        turn: Arc<FairSlot>,
+    ) -> Result<Artifact, LoadError> {
         let engine = self.engine.clone();
         let compiling = spawn_blocking(move || {
             let _turn = turn; // until it is really over: a blocking thread cannot be stopped
             precompile(&engine, bytes.as_slice())
         });
-        match tokio::time::timeout(self.timeout, compiling).await {
+        match tokio::time::timeout(time, compiling).await {
             Ok(result) => result.map_err(LoadError::compiler)?.map_err(LoadError::Invalid),
-            Err(_elapsed) => Err(LoadError::Timeout { limit: self.timeout }),
+            Err(_elapsed) => Err(LoadError::Timeout { limit: time }),
         }
+    }
+}
+
+/// How long a component of so many bytes may take.
+fn time_for(bytes: usize, timeout: Duration) -> Duration {
+    let parts = u32::try_from(bytes.div_ceil(TIMED_BYTES)).unwrap_or(u32::MAX);
+    timeout.saturating_mul(parts.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_component_has_more_time() {
+        let minutes = |bytes| time_for(bytes, Duration::from_secs(60)).as_secs() / 60;
+        assert_eq!([1, 16 << 20, (16 << 20) + 1, 64 << 20].map(minutes), [1, 1, 2, 4]);
     }
 }

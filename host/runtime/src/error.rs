@@ -37,7 +37,7 @@ pub enum LoadError {
     Empty,
     /// More bytes than the operator accepts.
     #[error(
-        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped; one that a WasmClusterIssuer uses may be larger"
+        "the plugin has {bytes} bytes, at most {limit} are accepted: build it optimised for size and stripped, use it in a WasmClusterIssuer, or have maxComponent in the operator's policy raised"
     )]
     TooLarge {
         /// The size of the component, in bytes.

@@ -54,7 +54,7 @@ pub struct RuntimeConfig {
     pub cache_bytes: u64,
     /// The bytes of compiled code and images that all plugins in use may have, and one owner's half as many.
     pub code_bytes: usize,
-    /// How long compiling one may take.
+    /// How long compiling one may take, for each 16 MiB of its component.
     pub compile_timeout: Duration,
     /// How many signs run at a time, over all Issuers.
     pub signs: usize,

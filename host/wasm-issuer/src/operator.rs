@@ -75,6 +75,7 @@ use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_runtime::{FairBytes, Folder, IssuerMemory, Runtime, RuntimeConfig, RuntimeError};
 use web::{Access, Scrape, ServingCertificate, TlsError};
 
+use crate::api::Quantity;
 use crate::policy::PolicyFile;
 
 /// How the operator runs.
@@ -89,6 +90,8 @@ pub struct Options {
     pub issuer_memory: usize,
     /// What plugins run in, and what they may take of this process.
     pub runtime: RuntimeConfig,
+    /// How large a plugin may be, whatever the policy says.
+    pub max_component: Quantity,
     /// How many bytes of components from registries are kept in the runtime's cache folder.
     pub image_cache: u64,
     /// Where probes are answered, and metrics are served to anybody if nothing else is said.
@@ -179,6 +182,7 @@ pub async fn run(client: Client, options: Options, stop: watch::Receiver<bool>) 
         cluster_resource_namespace: options.cluster_resource_namespace,
         retry: options.retry,
         policy: options.policy.policy(),
+        max_component: options.max_component,
         memory: IssuerMemory::new(options.issuer_memory),
         turns: turns.clone(),
         egress,

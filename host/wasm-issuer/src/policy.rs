@@ -73,6 +73,8 @@ pub struct Bounds {
     pub max_timeout: GoDuration,
     /// The most that `spec.limits.memory` may be.
     pub max_memory: Quantity,
+    /// How large a plugin may be, unpacked; the operator's `--max-component` holds besides.
+    pub max_component: Quantity,
 }
 
 /// Where a plugin comes from.
@@ -113,6 +115,7 @@ impl Default for Policy {
             allow_differences: vec![],
             max_timeout: GoDuration::from_secs(30),
             max_memory: Quantity::mebibytes(256),
+            max_component: Quantity::mebibytes(16),
         };
         let admin = Bounds {
             allowed_hosts: vec![HostBound::any(Scheme::Https), HostBound::any(Scheme::Http)],
@@ -121,6 +124,7 @@ impl Default for Policy {
             allow_differences: Difference::ALL.to_vec(),
             max_timeout: *ranges::TIMEOUT.end(),
             max_memory: *ranges::MEMORY.end(),
+            max_component: Quantity::mebibytes(64),
             ..tenant.clone()
         };
         Self { wasm_issuers: tenant, wasm_cluster_issuers: admin }

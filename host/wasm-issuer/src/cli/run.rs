@@ -167,6 +167,7 @@ impl RunArgs {
             cluster_resource_namespace: namespace,
             builtin_dir: self.builtin_dir,
             issuer_memory: self.budgets.issuer_memory(),
+            max_component: self.budgets.max_component(),
             image_cache: self.budgets.image_cache(),
             runtime: self.budgets.runtime(self.cache_dir, egress)?,
             health_address: self.health_address,

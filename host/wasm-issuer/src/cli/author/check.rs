@@ -14,7 +14,6 @@ use super::output::{self, Format, OutputArgs, Timings};
 use super::problem::{Call, Problem};
 use super::reporter::{self, Reporter, Unanswered};
 use super::verdict::Verdict;
-use crate::operator::account;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +111,7 @@ pub async fn prepare(
         Ok(wasm) => wasm,
         Err(problem) => return Ok(Err(problem)),
     };
-    let account = account(issuer.key.kind, issuer.key.namespace.as_deref().unwrap_or_default());
+    let account = issuer.account();
     let (session, reporter) = issuer.session()?;
     let (plugin, took) = host::load(&host::runtime()?, &file.path, wasm, &account).await;
     timings.add("compile", took);

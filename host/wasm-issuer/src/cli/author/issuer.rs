@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wasm_issuer_core::issuance::verify::{Mode, TrustedCas, Verification};
 use wasm_issuer_runtime::egress::{Grant, GrantError, HttpGrant};
 use wasm_issuer_runtime::{
-    CallLimits, IssuerIdentity, IssuerMemory, Secret, SecretData, Session, SessionInit,
+    Account, CallLimits, IssuerIdentity, IssuerMemory, Secret, SecretData, Session, SessionInit,
 };
 
 use super::http::HttpArgs;
@@ -21,6 +21,7 @@ use super::problem::Problem;
 use super::reporter::Reporter;
 use super::secret::{self, SecretValues};
 use crate::api::{GoDuration, IssuerKey, IssuerKind, IssuerSpec, ObjectName, PluginSpec, Quantity, ranges};
+use crate::operator::account;
 
 /// The Issuer that the plugin is run for. What is left out comes from --issuer, or from the defaults of the API.
 #[derive(Args)]
@@ -169,6 +170,12 @@ impl Issuer {
     /// How the certificates of its plugin are compared with their requests.
     pub fn verification(&self) -> Verification {
         self.policy.verification(self.key.kind, &self.spec)
+    }
+
+    /// On whose account its plugin is loaded, and within which budget.
+    pub fn account(&self) -> Account {
+        let namespace = self.key.namespace.as_deref().unwrap_or_default();
+        account(self.key.kind, namespace, self.policy.max_component(self.key.kind))
     }
 
     /// A session of its plugin, with what the Issuer lends it, and what tells of its requests that did not get through.

@@ -11,7 +11,7 @@ use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, Host, Hosts};
 
 use super::input::{self, quoted};
 use super::problem::Problem;
-use crate::api::{IssuerKind, IssuerSpec};
+use crate::api::{IssuerKind, IssuerSpec, Quantity};
 use crate::operator::{ObservedConfig, admit_component, admit_spec};
 use crate::policy::{Policy, PolicyError};
 
@@ -75,6 +75,11 @@ impl AppliedPolicy {
     /// How certificates are compared with their requests: as the spec says, or more strictly.
     pub fn verification(&self, kind: IssuerKind, spec: &IssuerSpec) -> Verification {
         self.policy.bounds(kind).verification(&spec.verification)
+    }
+
+    /// How large its plugin may be.
+    pub fn max_component(&self, kind: IssuerKind) -> Quantity {
+        self.policy.bounds(kind).max_component
     }
 
     /// Which addresses the plugin may reach.

@@ -12,10 +12,13 @@ use crate::api::{GoDuration, Quantity};
 #[derive(Args)]
 #[command(next_help_heading = "What plugins may take of this process")]
 pub struct Budgets {
+    /// How large a plugin may be, whatever the policy's maxComponent says. A larger one takes more memory to compile.
+    #[arg(long, default_value = "64Mi", value_name = "QUANTITY")]
+    max_component: Quantity,
     /// How much memory compiling one plugin may take, in a process of its own. The pod's limit must leave room for it.
     #[arg(long, default_value = "768Mi", value_name = "QUANTITY")]
     compiler_memory: Quantity,
-    /// How long compiling one plugin may take.
+    /// How long compiling one plugin may take, for each 16Mi of it.
     #[arg(long, default_value = "1m", value_name = "DURATION")]
     compile_timeout: GoDuration,
     /// How much compiled code all plugins in use may have, and one namespace's half as much. The pod's limit must leave room
@@ -60,6 +63,11 @@ impl Budgets {
     /// How much Issuers may keep in memory, in bytes.
     pub fn issuer_memory(&self) -> usize {
         self.issuer_memory.in_memory()
+    }
+
+    /// How large a plugin may be.
+    pub fn max_component(&self) -> Quantity {
+        self.max_component
     }
 
     /// How much of what was pulled from registries may be kept, in bytes.

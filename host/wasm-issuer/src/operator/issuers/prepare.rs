@@ -31,7 +31,7 @@ use super::plugins::Plugins;
 use super::report::Reporter;
 use super::retry::retry_policy;
 use super::sources::Sources;
-use crate::api::{IssuerKey, IssuerSpec};
+use crate::api::{IssuerKey, IssuerSpec, Quantity};
 use crate::operator::namespaces::Namespaces;
 use crate::operator::registry::Serving;
 use crate::operator::signer::{Loaded, Loader};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// What Issuers may grant.
     pub policy: CurrentPolicy,
+    /// How large a plugin may be, whatever the policy says.
+    pub max_component: Quantity,
     /// Where their Secrets, their configurations and their plugins' caches are kept.
     pub memory: IssuerMemory,
     /// For what takes long to read.
@@ -69,6 +71,7 @@ pub struct Preparer {
     reporter: Reporter,
     /// What Issuers may grant, now.
     pub policy: CurrentPolicy,
+    max_component: Quantity,
     retry: RetryPolicy,
     cluster_resource_namespace: String,
     /// The keys that plugins made, by the Issuer's uid: they outlive every change of its spec.
@@ -129,6 +132,7 @@ impl Preparer {
             memory: settings.memory,
             reporter,
             policy: settings.policy,
+            max_component: settings.max_component,
             retry: settings.retry,
             cluster_resource_namespace: settings.cluster_resource_namespace,
             keys: Mutex::default(),
@@ -220,7 +224,8 @@ impl Preparer {
         let policy = self.policy.borrow().clone();
         admit_spec(&policy, kind, spec, &object.config)?;
         let bounds = policy.bounds(kind);
-        let place = Place::of(&object.key, self.namespace_of(&object.key));
+        let max_component = bounds.max_component.min(self.max_component);
+        let place = Place::of(&object.key, self.namespace_of(&object.key), max_component);
         let lent = match lend(&self.sources, &self.secrets, spec, &place, bounds, read).await {
             Ok(lent) => lent,
             Err(failure) => {

@@ -12,6 +12,7 @@ use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use super::api_server::ScriptedApi;
 use super::plugin::ScriptedLoader;
+use crate::api::Quantity;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
 use crate::operator::issuers::{Issuers, Settings};
@@ -32,6 +33,7 @@ pub fn settings(policy: CurrentPolicy, memory: IssuerMemory) -> Settings {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3600) },
         },
         policy,
+        max_component: Quantity::mebibytes(64),
         memory,
         turns: Turns::at_a_time(1).unwrap(),
         egress: EgressConfig::default(),

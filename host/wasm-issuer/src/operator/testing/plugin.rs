@@ -238,8 +238,15 @@ impl Loader for ScriptedLoader {
         async move { Ok(name.and_then(|name| self.found(name))) }.boxed()
     }
 
-    fn find(self: Arc<Self>, component: ComponentBytes, _: Account) -> BoxFuture<'static, Found> {
-        async move { Ok(self.found(name(&component)?).map(|plugin| (plugin, Cache::Memory))) }.boxed()
+    fn find(self: Arc<Self>, component: ComponentBytes, account: Account) -> BoxFuture<'static, Found> {
+        let (bytes, limit) = (component.as_slice().len(), account.budget.component_bytes);
+        async move {
+            if bytes > limit {
+                return Err(LoadError::TooLarge { bytes, limit });
+            }
+            Ok(self.found(name(&component)?).map(|plugin| (plugin, Cache::Memory)))
+        }
+        .boxed()
     }
 
     fn turn(self: Arc<Self>, owner: Owner) -> BoxFuture<'static, FairSlot> {

@@ -9,7 +9,7 @@ use wasm_issuer_runtime::{IssuerMemory, Turns};
 
 use wasm_issuer_runtime::{FairBytes, Folder};
 
-use crate::api::{IssuerKey, IssuerKind};
+use crate::api::{IssuerKey, IssuerKind, Quantity};
 use crate::operator::audit::Audit;
 use crate::operator::events::Events;
 use crate::operator::health::Synced;
@@ -62,6 +62,12 @@ impl Bench {
         let egress = registry.egress();
         let edit = |settings: Settings| Settings { egress, image_folder: folder, ..settings };
         Self::run_with(|api, ca, _| prepare(api, ca), false, IssuerMemory::unlimited(), policy, edit)
+    }
+
+    /// The Issuers' side alone, where no plugin may be larger than this.
+    pub fn up_to(max_component: Quantity) -> Self {
+        let edit = |settings: Settings| Settings { max_component, ..settings };
+        Self::run_with(|_, _, _| {}, false, IssuerMemory::unlimited(), Policy::default(), edit)
     }
 
     /// Both sides.

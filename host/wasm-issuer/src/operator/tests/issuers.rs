@@ -9,6 +9,7 @@ use wasm_issuer_core::issuance::condition::{PLUGIN_CURRENT, READY};
 use wasm_issuer_core::issuance::signer::FailureKind;
 
 use super::bench::{Bench, CHECKED};
+use crate::api::Quantity;
 use crate::operator::testing::{Answer, Call, Fault, ScriptedApi, config_map, secret};
 use crate::policy::{Bounds, Policy, SourceKind};
 
@@ -242,4 +243,24 @@ async fn what_serves_while_something_new_is_prepared_stops_as_well() {
     bench.policy.send_replace(policy(|bounds| bounds.sha256 = vec!["0".repeat(64)]));
     sleep(Duration::from_secs(1)).await;
     assert!(!bench.serves());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_may_be_as_large_as_the_policy_and_the_operator_say() {
+    const TOO_LARGE: &str = "the plugin has 2 bytes, at most 1 are accepted";
+    let tiny = Quantity { bytes: 1 };
+    let refused = async |bench: &Bench| {
+        let says =
+            |api: &ScriptedApi| api.condition(&bench.ca, READY).is_some_and(|it| it.contains(TOO_LARGE));
+        bench.api.until(TOO_LARGE, says).await;
+        assert!(!bench.serves());
+    };
+    let bench = Bench::start(|_, _, _| {});
+    bench.until_says(READY, CHECKED).await;
+    bench.policy.send_replace(policy(|bounds| bounds.max_component = tiny));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!bench.serves());
+    refused(&bench).await;
+
+    refused(&Bench::up_to(tiny)).await;
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::sync::OnceCell;
 use wasm_issuer_core::issuance::condition::{FALSE, TRUE};
-use wasm_issuer_runtime::{ComponentBytes, Runtime, RuntimeConfig};
+use wasm_issuer_runtime::{Account, ComponentBytes, Runtime, RuntimeConfig};
 
 use super::reader::Reader;
 use crate::api::{ConfigMapSource, IssuerSpec};
@@ -58,6 +58,13 @@ impl<'a> Plugins<'a> {
         Some(Plugin { sha256: Some(sha256), problem })
     }
 
+    /// On whose account an operator with the default `--max-component` would load it.
+    fn account(&self, issuer: &Issuer, home: &str) -> Account {
+        let defaults = Policy::default();
+        let bounds = self.policy.as_ref().unwrap_or(&defaults).bounds(issuer.key.kind);
+        account(issuer.key.kind, home, bounds.max_component)
+    }
+
     fn component(
         &self,
         map: ConfigMap,
@@ -68,7 +75,7 @@ impl<'a> Plugins<'a> {
         let (name, key) = (source.name.to_string(), source.key.clone());
         let what = format!("ConfigMap {home}/{name} {key}");
         let packed = plugin_bytes(map, home.to_owned(), name, key)?;
-        let limit = account(issuer.key.kind, home).budget.component_bytes;
+        let limit = self.account(issuer, home).budget.component_bytes;
         gunzip(packed, &what, limit).map(ComponentBytes::new)
     }
 
@@ -81,7 +88,7 @@ impl<'a> Plugins<'a> {
             let start = || async { Runtime::new(RuntimeConfig::default()).ok() };
             let runtime = self.runtime.get_or_init(start).await.as_ref()?;
             runtime
-                .load(component, &account(issuer.key.kind, home))
+                .load(component, &self.account(issuer, home))
                 .await
                 .err()
                 .map(|error| error.to_string())

@@ -171,7 +171,7 @@ mod tests {
     use wasm_issuer_runtime::FairSlots;
 
     use super::*;
-    use crate::api::{IssuerKey, IssuerKind};
+    use crate::api::{IssuerKey, IssuerKind, Quantity};
 
     fn key(namespace: &str, n: usize) -> IssuerKey {
         let (kind, namespace) = (IssuerKind::Namespaced, Some(namespace.to_owned()));
@@ -185,7 +185,7 @@ mod tests {
         let layer = Layer { digest: Digest::of(b"x"), size: 1 };
         for (namespace, n) in [("team-a", 1), ("team-a", 2), ("team-b", 1)] {
             let key = key(namespace, n);
-            let place = Place::of(&key, namespace);
+            let place = Place::of(&key, namespace, Quantity::default());
             let reference: Reference = format!("r.example/a-{n}").parse().unwrap();
             let reference = reference.at(Digest::of(b"manifest"));
             let room = Arc::new(FairSlots::new(1).acquire(&place.owner).await);
@@ -208,7 +208,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let known = async |n: usize| {
             let (key, reference) = (key("team-a", n), format!("r.example/a:{n}").parse().unwrap());
-            let place = Place::of(&key, "team-a");
+            let place = Place::of(&key, "team-a", Quantity::default());
             let before = images.tag(&reference, &place).await.is_some();
             images.keep_tag(&reference, &digest, &place).await;
             (before, images.tag(&reference, &place).await.is_some())
