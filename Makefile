@@ -12,10 +12,11 @@ TEST_PLUGINS := minimal-plugin hostile-plugin hostile-http-plugin counted-ca-plu
 override CARGO_TARGET_DIR := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 WASM_ISSUER_BINARY ?= $(CARGO_TARGET_DIR)/debug/wasm-issuer
 WASM_ISSUER_PLUGINS ?= $(CARGO_TARGET_DIR)/wasm32-wasip2/plugin
+WASM_ISSUER_LANGUAGES ?= $(CARGO_TARGET_DIR)/languages
 # What is released, and the image's name.
 DIST ?= $(CARGO_TARGET_DIR)/dist
 IMAGE ?= wasm-issuer:$(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS IMAGE
+export CARGO_TARGET_DIR WASM_ISSUER_BINARY WASM_ISSUER_PLUGINS WASM_ISSUER_LANGUAGES IMAGE
 # Nothing here is for another platform, nor for the user's own cluster.
 unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
@@ -44,7 +45,7 @@ test: setup-go ## Run all tests and count them (after the demo some minutes of b
 	@test/summary.sh $(MAKE) --no-print-directory test-unit test-oracle test-chart test-cluster test-docs test-speed
 
 .PHONY: test-all
-test-all: lint-tools lint demo test test-monitoring ## Run everything, also what needs tools that are built first
+test-all: lint-tools lint demo test test-languages test-monitoring ## Run everything, also what needs tools that are built first
 	@$(MAKE) --no-print-directory test-chart HELM=4
 
 .PHONY: test-unit
@@ -59,6 +60,17 @@ test-oracle: setup-go plugins ## Compare with what cert-manager, Go, OpenSSL and
 	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored --nocapture go_and_ | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 	$(call say,what clients and cert-manager say of the in-memory CA)
 	@set -o pipefail; $(CARGO) test $(HOST) --test clients -- --ignored --nocapture | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
+
+.PHONY: languages
+languages: ## Build the plugins in Go, JavaScript, Python and C (gets their tools once: 8 minutes on 2 cores)
+	$(call say,plugins in other languages: test/languages.sh)
+	@test/languages.sh "$(WASM_ISSUER_LANGUAGES)"
+
+.PHONY: test-languages
+test-languages: build plugins test-plugins cluster languages ## Issue with the plugins in Go, JavaScript, Python and C, against a real CA
+	$(CARGO) test $(HOST) --test languages --no-run
+	$(call say,plugins in other languages)
+	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test languages -- $(TEST_ARGS)
 
 .PHONY: test-monitoring
 test-monitoring: build plugins cluster ## What promtool says of metrics and alerts, and who may read them (builds promtool once)
@@ -181,6 +193,16 @@ bench-shards: build plugins test-plugins cluster ## Measure what a second proces
 	$(CARGO) build $(HOST) --example shards
 	@test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/shards"
 
+.PHONY: bench-languages
+bench-languages: plugins languages ## Measure what plugins in several languages cost, into docs/languages.md (a release build, then two minutes)
+	$(call say,building the release binary and the benchmark)
+	$(CARGO) build --locked --release -p wasm-issuer
+	$(CARGO) build --locked --release -p wasm-issuer-bench --bin languages
+	$(CARGO) build --locked --release -p wasm-issuer --example languages
+	@"$(CARGO_TARGET_DIR)/release/languages" "$(CARGO_TARGET_DIR)/release/examples/languages" "$(CARGO_TARGET_DIR)/release/wasm-issuer" \
+	  C="$(WASM_ISSUER_LANGUAGES)/c.wasm" Rust="$(WASM_ISSUER_PLUGINS)/cfssl.wasm" Go="$(WASM_ISSUER_LANGUAGES)/go.wasm" \
+	  JavaScript="$(WASM_ISSUER_LANGUAGES)/js.wasm" Python="$(WASM_ISSUER_LANGUAGES)/python.wasm"
+
 .PHONY: bench-load
 bench-load: plugins ## Measure a start with fifty plugins, with an empty cache folder and with a warm one
 	$(CARGO) build --locked --release -p wasm-issuer
@@ -199,7 +221,7 @@ lint: setup ## Check formatting, lints, licences, spelling, scripts and generate
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(HOST) --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip2 --profile plugin $(PLUGINS:%=-p %) $(TEST_PLUGINS:%=-p %) -- -D warnings
-	@for script in .ci/run .github/scripts/*.sh deploy/*.sh deploy/release/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
+	@for script in .ci/run .github/scripts/*.sh deploy/*.sh deploy/release/*.sh plugins/*/*.sh plugins/*/*/*.sh test/*.sh test/*/*.sh crds/test/*.sh; do bash -n "$$script" || exit 1; done
 	@test/docs.sh
 	@test/circles.sh
 	@test/lint-tools.sh

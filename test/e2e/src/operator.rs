@@ -75,6 +75,11 @@ pub fn plugin_file(name: &str) -> PathBuf {
     path_from("WASM_ISSUER_PLUGINS", "target/wasm32-wasip2/plugin").join(name).with_extension("wasm")
 }
 
+/// The file of the plugin in plugins/examples that is written in a language.
+pub fn language_file(language: &str) -> PathBuf {
+    path_from("WASM_ISSUER_LANGUAGES", "target/languages").join(language).with_extension("wasm")
+}
+
 /// The component of a plugin.
 pub fn plugin(name: &str) -> Vec<u8> {
     let file = plugin_file(name);
