@@ -11,6 +11,7 @@
 //! | [`watch`], [`writer`] | requests as they change; the limit |
 //! | [`api_server`], [`contestants`], [`load`] | what the API server counts; the three as processes; requests for them |
 //! | [`stage`] | all that together |
+//! | [`languages`] | what `make bench-languages` measures |
 //! | [`backlog`], [`latency`], [`restart`], [`growth`], [`sandbox`] | what is measured |
 
 #![allow(
@@ -24,6 +25,7 @@ pub mod api_server;
 pub mod backlog;
 pub mod contestants;
 pub mod growth;
+pub mod languages;
 pub mod latency;
 pub mod load;
 pub mod plot;

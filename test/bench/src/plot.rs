@@ -31,6 +31,11 @@ pub fn svg(report: &Report) -> String {
         panels.extend(compared.map(|row| bars(&table.title, &table.limit, row)));
     }
     panels.extend(report.slopes.iter().map(lines));
+    picture(&panels)
+}
+
+/// Panels side by side, as a file.
+pub fn picture(panels: &[String]) -> String {
     let rows = panels.len().div_ceil(COLUMNS).max(1);
     let (width, height) = (WIDTH * COLUMNS as f64, HEIGHT * rows as f64);
     let mut text = format!(
@@ -44,6 +49,27 @@ pub fn svg(report: &Report) -> String {
     text + "</svg>\n"
 }
 
+/// A panel with a bar for each of these, on a logarithmic axis.
+pub fn log_bars(title: &str, unit: &str, values: &[(&str, f64)]) -> String {
+    let mut panel = heading(title, unit);
+    let scale = Scale::logarithmic(values.iter().map(|(_, value)| *value), LEFT + 30.0, INNER.0 - 70.0);
+    for (n, (name, value)) in values.iter().enumerate() {
+        let y = TOP + n as f64 * 24.0;
+        panel += &bar(scale.start(), y, scale.place(*value), name, colour(Side::Ours));
+        panel += &label(scale.place(*value) + 4.0, y + 14.0, "start", &digits(*value));
+    }
+    panel
+}
+
+/// From where an axis starts to a value's place, with its name before it.
+fn bar(start: f64, y: f64, end: f64, name: &str, fill: &str) -> String {
+    let width = end - start;
+    label(start - 4.0, y + 14.0, "end", name)
+        + &format!(
+            "<rect x=\"{start:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"20\" fill=\"{fill}\"/>\n"
+        )
+}
+
 fn bars(title: &str, limit: &str, row: &Row) -> String {
     let mut panel = heading(title, &row.measure.title());
     let most = row.samples.values().flatten().copied();
@@ -51,18 +77,13 @@ fn bars(title: &str, limit: &str, row: &Row) -> String {
     for (n, (side, samples)) in row.samples.iter().enumerate() {
         let Some(median) = row.median(*side) else { continue };
         let y = TOP + 10.0 + n as f64 * 32.0;
-        let (start, end) = (scale.place(0.0), scale.place(median));
+        let end = scale.place(median);
         let name = match side {
             Side::Limit => limit,
             Side::Peer => "Go peer",
             Side::Ours => "here",
         };
-        panel += &label(start - 4.0, y + 14.0, "end", name);
-        let (width, fill) = (end - start, colour(*side));
-        let _ = writeln!(
-            panel,
-            r#"<rect x="{start:.1}" y="{y:.1}" width="{width:.1}" height="20" fill="{fill}"/>"#
-        );
+        panel += &bar(scale.start(), y, end, name, colour(*side));
         let places = samples.iter().map(|sample| scale.place(*sample));
         let (least, most) = places.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
         let middle = y + 10.0;

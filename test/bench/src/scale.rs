@@ -30,6 +30,11 @@ impl Scale {
         Self { from, to: if to > from { to } else { from + 1.0 }, is_log: true, start, length }
     }
 
+    /// Where the axis starts.
+    pub fn start(&self) -> f64 {
+        self.start
+    }
+
     /// The place of a value; one outside is at the end that is nearer.
     pub fn place(&self, value: f64) -> f64 {
         let value = if self.is_log { value.max(f64::MIN_POSITIVE).log10() } else { value };

@@ -3,8 +3,7 @@
 use crate::report::{Goal, Measure, Report, Row, Slope, Table};
 use crate::side::Side;
 
-/// Between these the program writes, and leaves the rest of a page alone.
-const BEGIN: &str = "<!-- Written by `make bench`, from here -->";
+/// Up to here a program writes, and leaves the rest of a page alone.
 const END: &str = "<!-- to here -->";
 
 /// All of it.
@@ -18,12 +17,13 @@ pub fn markdown(report: &Report) -> String {
     parts.join("\n")
 }
 
-/// A page with this in place of what the program wrote last; an error if the page has no place for it.
-pub fn inserted(page: &str, markdown: &str) -> Result<String, String> {
+/// A page with this in place of what this command wrote last; an error if the page has no place for it.
+pub fn inserted(page: &str, command: &str, markdown: &str) -> Result<String, String> {
+    let begin = format!("<!-- Written by `{command}`, from here -->");
     let missing = |mark: &str| format!("the page has no line {mark:?}");
-    let (before, rest) = page.split_once(BEGIN).ok_or_else(|| missing(BEGIN))?;
+    let (before, rest) = page.split_once(&begin).ok_or_else(|| missing(&begin))?;
     let (_, after) = rest.split_once(END).ok_or_else(|| missing(END))?;
-    Ok(format!("{before}{BEGIN}\n\n{markdown}\n{END}{after}"))
+    Ok(format!("{before}{begin}\n\n{markdown}\n{END}{after}"))
 }
 
 fn table(table: &Table) -> String {
@@ -157,10 +157,12 @@ mod tests {
 
     #[test]
     fn a_page_keeps_what_people_wrote() {
-        let page = format!("Speed\n\n{BEGIN}\nold\n{END}\n\nWhy.\n");
-        let new = inserted(&page, "new").unwrap();
-        assert_eq!(new, format!("Speed\n\n{BEGIN}\n\nnew\n{END}\n\nWhy.\n"));
-        assert_eq!(inserted(&new, "new").unwrap(), new);
-        assert!(inserted("Speed\n", "new").unwrap_err().contains(BEGIN));
+        let begin = "<!-- Written by `make bench`, from here -->";
+        let page = format!("Speed\n\n{begin}\nold\n{END}\n\nWhy.\n");
+        let inserted = |page: &str| inserted(page, "make bench", "new");
+        let new = inserted(&page).unwrap();
+        assert_eq!(new, format!("Speed\n\n{begin}\n\nnew\n{END}\n\nWhy.\n"));
+        assert_eq!(inserted(&new).unwrap(), new);
+        assert!(inserted("Speed\n").unwrap_err().contains(begin));
     }
 }

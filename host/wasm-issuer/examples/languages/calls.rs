@@ -1,0 +1,86 @@
+//! Calls to a real CFSSL on loopback, which signs with P-256, over TLS.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use cfssl_fixture::Cfssl;
+use serde_json::json;
+use wasm_issuer_core::issuance::signer::SignRequest;
+use wasm_issuer_runtime::egress::{AddressPolicy, Grant, HttpGrant, Roots, ValueLocation};
+use wasm_issuer_runtime::{CallLimits, Plugin, Session, SessionInit};
+
+use crate::support::{init, patient, request, secret};
+
+/// Calls whose median is told.
+const CALLS: usize = 50;
+/// The most that an Issuer may give to a call, in MiB.
+const MOST: usize = 1024;
+
+/// What calls take: seconds, and bytes.
+pub struct Calls {
+    /// One that ends at its configuration: an instance, and its interpreter.
+    pub instantiate: f64,
+    pub check: f64,
+    pub sign: f64,
+    /// The least `spec.limits.memory`, in whole MiB, with which `sign` works.
+    pub memory: usize,
+}
+
+pub async fn measure(plugin: &Arc<Plugin>) -> Calls {
+    let cfssl = Cfssl::start();
+    let refused = Session::new(init(json!({"unknown": 1})));
+    let (session, request) = (session(&cfssl, patient()), request());
+    let instantiate = async || drop(plugin.check(&refused).await.expect_err("a bad config"));
+    let check = async || plugin.check(&session).await.expect("a check");
+    let sign = async || drop(plugin.sign(&session, &request).await.expect("a certificate"));
+    Calls {
+        instantiate: median(instantiate).await,
+        check: median(check).await,
+        sign: median(sign).await,
+        memory: least_memory(plugin, &cfssl, &request).await << 20,
+    }
+}
+
+/// A session with an Issuer for the server.
+fn session(cfssl: &Cfssl, limits: CallLimits) -> Arc<Session> {
+    let (url, auth) = (cfssl.multirootca.url(), cfssl.auth_key());
+    let at = ValueLocation { namespace: "team-a".into(), secret: "ca".into(), key: "ca.crt".into() };
+    let http = HttpGrant {
+        allowed: Grant::parse([&url]).expect("a grant"),
+        roots: Some(Roots::from_pem(cfssl.trusted().as_bytes(), &at).expect("roots")),
+        addresses: AddressPolicy {
+            allow: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..Default::default()
+        },
+        ..HttpGrant::default()
+    };
+    let config = json!({"url": url, "label": "primary"});
+    let secret = Some(secret(&[("key", auth.as_bytes())]));
+    Session::new(SessionInit { secret, http, limits, ..init(config) })
+}
+
+/// The median seconds of a call.
+async fn median(call: impl AsyncFn()) -> f64 {
+    let mut took = Vec::new();
+    for _ in 0..CALLS {
+        let began = Instant::now();
+        call().await;
+        took.push(began.elapsed().as_secs_f64());
+    }
+    took.sort_by(f64::total_cmp);
+    took[CALLS / 2]
+}
+
+/// In MiB.
+async fn least_memory(plugin: &Arc<Plugin>, cfssl: &Cfssl, request: &SignRequest) -> usize {
+    let (mut too_little, mut enough) = (0, MOST);
+    while enough - too_little > 1 {
+        let tried = too_little.midpoint(enough);
+        let limits = CallLimits { memory: tried << 20, ..patient() };
+        match plugin.sign(&session(cfssl, limits), request).await {
+            Ok(_) => enough = tried,
+            Err(_) => too_little = tried,
+        }
+    }
+    enough
+}
