@@ -20,6 +20,7 @@ mod inspect;
 mod issuer;
 mod issuer_file;
 mod key;
+mod language;
 mod new;
 mod package;
 mod policy;

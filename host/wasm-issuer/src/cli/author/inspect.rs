@@ -15,6 +15,7 @@ use super::docs;
 use super::grants;
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
+use super::language;
 use super::output::{self, Format, OutputArgs, Table, Timings, size};
 use super::problem::Problem;
 use super::verdict::Verdict;
@@ -221,6 +222,9 @@ impl Component {
             .row("", room)
             .row("", whose)
             .row("compiled in", compiled_in);
+        if let Some(advice) = language::advice(&self.producers) {
+            table.row("written in", advice);
+        }
         for (field, producers) in &self.producers {
             table.row(field, producers.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
         }
