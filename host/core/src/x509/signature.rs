@@ -1,5 +1,7 @@
 //! Public keys and the signatures they verify, natively. One list of algorithms for CSRs and for CAs.
 
+mod detached;
+
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self as lc, VerificationAlgorithm};
 use const_oid::ObjectIdentifier;
