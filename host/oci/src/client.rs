@@ -107,24 +107,32 @@ impl<H: Http> Registry<H> {
         match told {
             Some(digest) => Ok(digest),
             // It need not say.
-            None => {
-                let (response, elsewhere) = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
-                if let Some(server) = elsewhere.0 {
-                    // The digest of what is there would be told.
-                    return Err(Error::Elsewhere(server));
-                }
-                Ok(Digest::of(&read(response, MAX_MANIFEST).await?))
-            }
+            None => Ok(Digest::of(&self.document(&url).await?)),
         }
     }
 
     /// The manifest with this digest.
     pub async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
+        Ok(Manifest::parse(&self.manifest_json(digest).await?)?)
+    }
+
+    /// The same as it is written, whatever it is the manifest of.
+    pub(crate) async fn manifest_json(&mut self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let url = self.url(&format!("manifests/{digest}"))?;
         let (response, elsewhere) = self.get(Method::GET, &url, Some(manifest::ACCEPT)).await?;
         let json = read(response, MAX_MANIFEST).await.map_err(|error| elsewhere.told(error))?;
         is(digest, Digest::of(&json), json.len()).map_err(|error| elsewhere.told(error))?;
-        Ok(Manifest::parse(&json)?)
+        Ok(json)
+    }
+
+    /// A manifest, or a list of them, that is not named by its digest. The registry has to send it itself: what another
+    /// server has there would be told.
+    pub(crate) async fn document(&mut self, url: &Uri) -> Result<Vec<u8>, Error> {
+        let (response, elsewhere) = self.get(Method::GET, url, Some(manifest::ACCEPT)).await?;
+        match elsewhere.0 {
+            Some(server) => Err(Error::Elsewhere(server)),
+            None => read(response, MAX_MANIFEST).await,
+        }
     }
 
     /// The bytes of a layer, if there are no more than `limit`. `progress` is told how many have come.

@@ -13,9 +13,10 @@ pub const CONFIG_TYPE: &str = "application/vnd.wasm.config.v0+json";
 pub const COMPONENT_TYPE: &str = "application/wasm";
 /// What a component was called before there was that layout.
 const OLD_COMPONENT_TYPE: &str = "application/vnd.wasm.content.layer.v1+wasm";
+/// The media type of a list of manifests.
+pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Registries say this of an image for several platforms.
-const INDEX_TYPES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const INDEX_TYPES: [&str; 2] = [INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json"];
 const DOCKER_MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// All that is accepted, so that a registry tells what it has; what is of no use is refused by name.

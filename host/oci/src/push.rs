@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::client::{self, Registry, failed, location};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::manifest::{MANIFEST_TYPE, Written};
+use crate::manifest::{Descriptor, MANIFEST_TYPE, Written};
 use crate::transport::Http;
 
 /// A component and what a registry keeps beside it. The same component makes the same manifest.
@@ -39,6 +39,11 @@ impl Component {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.manifest)
     }
+
+    /// How its manifest is referred to.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        Descriptor::of(MANIFEST_TYPE, &self.manifest)
+    }
 }
 
 impl<H: Http> Registry<H> {
@@ -52,7 +57,7 @@ impl<H: Http> Registry<H> {
         Ok(component.digest())
     }
 
-    async fn push_blob(&mut self, bytes: &Bytes) -> Result<(), Error> {
+    pub(crate) async fn push_blob(&mut self, bytes: &Bytes) -> Result<(), Error> {
         let digest = Digest::of(bytes);
         let url = self.url(&format!("blobs/{digest}"))?;
         let there = self.send(client::request(&Method::HEAD, &url, Bytes::new())).await?;
@@ -71,7 +76,12 @@ impl<H: Http> Registry<H> {
         self.put(&to, bytes, "application/octet-stream").await
     }
 
-    async fn put(&mut self, url: &Uri, bytes: &Bytes, media_type: &'static str) -> Result<(), Error> {
+    pub(crate) async fn put(
+        &mut self,
+        url: &Uri,
+        bytes: &Bytes,
+        media_type: &'static str,
+    ) -> Result<(), Error> {
         let mut request = client::request(&Method::PUT, url, bytes.clone());
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         let response = self.send(request).await?;

@@ -1,0 +1,150 @@
+//! The public keys of those who sign.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use wasm_issuer_core::x509::pem::{self, PemError};
+use wasm_issuer_core::x509::signature::KeyKind;
+use wasm_issuer_core::x509::{PublicKey, SignatureError};
+
+use crate::digest::Digest;
+
+/// More than any key has, in bytes.
+const MAX_PEM: usize = 8 << 10;
+const LABEL: &str = "PUBLIC KEY";
+
+/// A public key of somebody who signs artifacts: P-256, P-384, P-521 or RSA. Written as PEM, as `cosign generate-key-pair`
+/// and `openssl pkey -pubout` have it; displayed as its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignerKey {
+    spki: Vec<u8>,
+    fingerprint: Digest,
+}
+
+/// Why text is no [`SignerKey`]. The messages never quote it: it may be a private key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSignerKey {
+    /// More than a key takes.
+    #[error("{0} bytes are more than a public key takes; at most {MAX_PEM} are read")]
+    TooLarge(usize),
+    /// Not PEM, or not one block of it.
+    #[error("a public key is one PEM block, BEGIN PUBLIC KEY: {0}")]
+    Pem(#[from] PemError),
+    /// A block of something else.
+    #[error(
+        "its PEM block is {0}, where a public key's is PUBLIC KEY (`cosign public-key --key FILE` prints it)"
+    )]
+    Label(String),
+    /// A key that is malformed, or of a kind that is not known.
+    #[error(transparent)]
+    Key(#[from] SignatureError),
+    /// A kind that cosign signs with in a way that is not verified here.
+    #[error("{0} keys are not verified here; accepted are P-256 (what cosign makes), P-384, P-521 and RSA")]
+    Kind(KeyKind),
+}
+
+impl SignerKey {
+    /// The SHA-256 of the key's SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), which tells keys apart in messages:
+    /// `openssl pkey -pubin -in cosign.pub -outform DER | sha256sum`.
+    pub fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// The key as PEM.
+    pub fn to_pem(&self) -> String {
+        pem::encode(LABEL, &self.spki)
+    }
+
+    /// Whether this is a signature of the message by this key.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        PublicKey::from_spki(&self.spki).is_ok_and(|key| key.verify_detached(message, signature).is_ok())
+    }
+
+    /// The key with this SubjectPublicKeyInfo.
+    pub(super) fn from_spki(spki: &[u8]) -> Result<Self, InvalidSignerKey> {
+        match PublicKey::from_spki(spki)?.kind() {
+            kind @ KeyKind::Ed25519 => Err(InvalidSignerKey::Kind(kind)),
+            _ => Ok(Self { spki: spki.to_vec(), fingerprint: Digest::of(spki) }),
+        }
+    }
+}
+
+impl FromStr for SignerKey {
+    type Err = InvalidSignerKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSignerKey> {
+        if text.len() > MAX_PEM {
+            return Err(InvalidSignerKey::TooLarge(text.len()));
+        }
+        let (blocks, _) = pem::blocks(text.as_bytes(), 1)?;
+        let block = blocks.first().ok_or(PemError::NoBlock)?;
+        if block.label != LABEL {
+            return Err(InvalidSignerKey::Label(block.printable_label()));
+        }
+        Self::from_spki(&block.decode()?)
+    }
+}
+
+impl fmt::Display for SignerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fingerprint.fmt(f)
+    }
+}
+
+impl Serialize for SignerKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_pem())
+    }
+}
+
+impl<'de> Deserialize<'de> for SignerKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_issuer_core::keys::{Algorithm, PrivateKey};
+
+    use super::*;
+
+    fn pem_of(algorithm: Algorithm) -> String {
+        pem::encode(LABEL, PrivateKey::generate(algorithm).unwrap().public_key_der())
+    }
+
+    #[test]
+    fn keys_are_read_from_pem_and_written_as_they_were() {
+        for algorithm in [Algorithm::EcdsaP256Sha256, Algorithm::EcdsaP384Sha384, Algorithm::EcdsaP521Sha512]
+        {
+            let text = pem_of(algorithm);
+            let key: SignerKey = text.parse().unwrap();
+            assert_eq!(key.to_pem(), text);
+            assert_eq!(key.to_string(), Digest::of(&key.spki).to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_no_public_key_says_what_is_wrong_and_is_not_repeated() {
+        let key = pem_of(Algorithm::EcdsaP256Sha256);
+        for (text, found) in [
+            ("", "it holds no PEM block".to_owned()),
+            ("cosign.pub", "it holds no PEM block".to_owned()),
+            (&format!("{key}{key}"), "it holds more PEM blocks than 1".to_owned()),
+            (
+                &key.replace("PUBLIC KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"),
+                "is ENCRYPTED SIGSTORE PRIVATE".to_owned(),
+            ),
+            (&key.replace("PUBLIC KEY", "CERTIFICATE"), "is CERTIFICATE, where".to_owned()),
+            (&pem::encode(LABEL, b"key"), "no SubjectPublicKeyInfo".to_owned()),
+            (&key.replacen('M', "*", 1), "not valid base64".to_owned()),
+            (&pem_of(Algorithm::Ed25519), "Ed25519 keys are not verified here".to_owned()),
+            (&format!("{key}{}", " ".repeat(MAX_PEM)), "more than a public key takes".to_owned()),
+        ] {
+            let error = text.parse::<SignerKey>().unwrap_err().to_string();
+            assert!(error.contains(&found), "{text}: {error}");
+            assert!(!error.contains("MFkw"), "{error}");
+        }
+    }
+}
