@@ -25,7 +25,8 @@ pub use remark::Remark;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use wasm_issuer_core::issuance::verify::{Difference, Mode, Verification};
-use wasm_issuer_oci::Reference;
+use wasm_issuer_core::text;
+use wasm_issuer_oci::{Reference, SignerKey};
 use wasm_issuer_runtime::egress::{AddressPolicy, GrantEntry, Scheme};
 pub use written::Written;
 
@@ -52,6 +53,9 @@ pub struct Bounds {
     /// The registries that `spec.plugin.image` may name: `host[:port]`, where `*` is any, `*.suffix` every host below it,
     /// and a missing port any port. They are spoken to by https; with `http://` in front, in clear text.
     pub registries: Vec<RegistryBound>,
+    /// Public keys as PEM, one of which must have signed each plugin in a registry (docs/oci.md); empty means that none need
+    /// be signed. Where there are any no plugin may be from a ConfigMap, which has no signature.
+    pub signed_by: Vec<SignerKey>,
     /// What `spec.http.allowedHosts` may name: `scheme://host[:port]`, where `*` is any host, `*.suffix` every host below
     /// it, and a missing port any port.
     pub allowed_hosts: Vec<HostBound>,
@@ -76,6 +80,9 @@ pub struct Bounds {
     /// How large a plugin may be, unpacked; the operator's `--max-component` holds besides.
     pub max_component: Quantity,
 }
+
+/// What `signedBy` is where plugins need not be signed.
+const ANYBODY: [SignerKey; 0] = [];
 
 /// Where a plugin comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -106,6 +113,7 @@ impl Default for Policy {
             sources: vec![SourceKind::ConfigMap, SourceKind::Image, SourceKind::Builtin],
             sha256: vec![],
             registries: vec![RegistryBound::any()],
+            signed_by: vec![],
             allowed_hosts: vec![HostBound::any(Scheme::Https)],
             private_addresses: false,
             allow_addresses: vec![],
@@ -155,6 +163,11 @@ impl Policy {
         let source = spec.plugin.source().ok().map(SourceKind::of);
         if let Some(source) = source.filter(|source| !bounds.sources.contains(source)) {
             wishes.more(format!("spec.plugin.{source}"), "sources", &bounds.sources, [source]);
+        }
+        if source == Some(SourceKind::ConfigMap) && !bounds.signed_by.is_empty() {
+            let others: Vec<_> = bounds.sources.iter().filter(|it| **it != SourceKind::ConfigMap).collect();
+            let wish = "spec.plugin.configMap, which has no signature".to_owned();
+            wishes.beyond(wish, &list(&others), "signedBy", ANYBODY);
         }
         // What is no reference is nowhere, and says so when it is to be read.
         let reference = spec.plugin.image.as_ref().and_then(|image| image.reference().ok());
@@ -250,6 +263,12 @@ impl Bounds {
     pub fn registry_scheme(&self, reference: &Reference) -> Option<Scheme> {
         let of = |scheme| self.registries.iter().any(|bound| bound.covers(scheme, &reference.registry));
         [Scheme::Http, Scheme::Https].into_iter().find(|scheme| of(*scheme))
+    }
+
+    /// What the bounds of this kind say to a plugin in a registry that none of the keys in `signed_by` has signed.
+    pub fn unsigned(&self, kind: IssuerKind) -> Violation {
+        let allowed = format!("what is signed by {}", text::list(self.signed_by.iter(), 500));
+        Violation::of(kind, "plugins that are not signed".to_owned(), &allowed, "signedBy", ANYBODY)
     }
 
     /// Which addresses plugins may reach.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
+use wasm_issuer_oci::SignerKey;
 
 use super::output::{Format, OutputArgs, Table};
 use super::{input, output};
@@ -154,12 +155,15 @@ fn bounds(policy: &Policy) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A value without YAML's signs.
+/// A value without YAML's signs, keys by their fingerprints.
 fn plain(field: &str, value: &Value) -> String {
     match value {
+        Value::String(text) if field == "signedBy" => {
+            text.parse::<SignerKey>().map_or_else(|_| text.clone(), |key| key.to_string())
+        }
         Value::String(text) => text.clone(),
         Value::Array(items) if items.is_empty() => {
-            (if field == "sha256" { "any" } else { "none" }).to_owned()
+            (if ["sha256", "signedBy"].contains(&field) { "any" } else { "none" }).to_owned()
         }
         Value::Array(items) => items.iter().map(|item| plain(field, item)).collect::<Vec<_>>().join(", "),
         other => other.to_string(),

@@ -16,6 +16,7 @@ mod replicas;
 mod requests;
 mod resting;
 mod rights;
+mod signatures;
 mod spans;
 mod team;
 mod turns;

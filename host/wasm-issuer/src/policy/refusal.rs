@@ -16,6 +16,21 @@ pub struct Violation {
     section: Section,
 }
 
+impl Violation {
+    /// One wish that this value of a field would allow.
+    pub fn of(
+        kind: IssuerKind,
+        wish: String,
+        allowed: &str,
+        field: &'static str,
+        value: impl Serialize,
+    ) -> Self {
+        let mut all = Wishes::new(kind);
+        all.beyond(wish, allowed, field, value);
+        Self { wishes: all.wishes, section: all.section }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wishes = self.wishes.iter().map(|(wish, allowed)| format!("{wish} (it allows {allowed})"));

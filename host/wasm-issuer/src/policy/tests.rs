@@ -1,3 +1,5 @@
+mod signatures;
+
 use IssuerKind::{Cluster, Namespaced};
 
 use super::*;

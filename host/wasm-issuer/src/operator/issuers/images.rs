@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use kept::KeptImages;
 use tracing::warn;
-use wasm_issuer_oci::{Access, Credentials, Digest, Error, Layer, Reference, Registry, Scheme};
+use wasm_issuer_oci::{
+    Access, Credentials, Digest, Error, Layer, MAX_REQUESTS, Reference, Registry, Scheme, Unverified,
+};
 use wasm_issuer_runtime::egress::{self, EgressConfig, HostClient, HostTimes, HttpGrant, HttpLimits};
 use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, Folder, Turns};
 
@@ -28,11 +30,11 @@ const ASKS: usize = 16;
 const PULLS: usize = 4;
 /// The same of those that were kept: nobody's registry keeps them waiting.
 const READS: usize = 4;
-/// For a tag and a manifest, with a token.
+/// For a tag and a manifest, or for signatures, with a token.
 const ASK: HostTimes = HostTimes { all: Duration::from_secs(15), silence: Duration::from_secs(15) };
 /// For a component, which is tens of megabytes at most.
 const PULL: HostTimes = HostTimes { all: Duration::from_secs(120), silence: Duration::from_secs(15) };
-/// In what is no component: a manifest or a token.
+/// In what is no component: a manifest, a signature or a token.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// The registries, and what was pulled from them.
@@ -49,6 +51,8 @@ pub struct Images {
 pub struct Located {
     /// With its digest.
     reference: Reference,
+    /// The manifest's.
+    digest: Digest,
     layer: Layer,
     /// Whether its owner has pulled it: who asks by a digest alone need not be let in where it is from.
     pub is_known: bool,
@@ -72,10 +76,11 @@ impl Images {
         access: &RegistryAccess,
     ) -> Result<Located, SourceError> {
         let reference = source.reference()?;
-        if reference.digest.is_some()
+        if let Some(digest) = &reference.digest
             && let Some(layer) = self.kept.layer(&reference, place).await
         {
-            return Ok(Located { reference, layer, is_known: true, is_by_tag: false });
+            let digest = digest.clone();
+            return Ok(Located { reference, digest, layer, is_known: true, is_by_tag: false });
         }
         let _turn = self.asks.acquire(&place.owner).await;
         let mut registry = self.registry(&reference, place, access, ASK, MAX_ANSWER)?;
@@ -92,11 +97,11 @@ impl Images {
             if is_by_tag {
                 self.kept.keep_tag(&reference, &digest, place).await;
             }
-            return Ok(Located { reference, layer, is_known: true, is_by_tag });
+            return Ok(Located { reference, digest, layer, is_known: true, is_by_tag });
         }
         let manifest = registry.manifest(&digest).await;
         let layer = manifest.map_err(|error| failed(&reference, error, access))?.layer;
-        Ok(Located { reference, layer, is_known: false, is_by_tag })
+        Ok(Located { reference, digest, layer, is_known: false, is_by_tag })
     }
 
     async fn resolve(
@@ -115,6 +120,40 @@ impl Images {
         }
     }
 
+    /// Refuse what none of the policy's keys has signed, where it names any. Whose signature a manifest has is kept: that
+    /// does not change, and its registry may be down when it is asked again.
+    pub async fn check_signature(
+        &self,
+        located: &Located,
+        place: &Place<'_>,
+        access: &RegistryAccess,
+    ) -> Result<(), SourceError> {
+        let (Located { reference, digest, .. }, keys) = (located, &access.bounds.signed_by);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let known = self.kept.signer(reference, place).await;
+        let is_one_of_them = |signer: &Digest| keys.iter().any(|key| key.fingerprint() == signer);
+        let signer = match known.filter(is_one_of_them) {
+            Some(signer) => signer,
+            None => {
+                let _turn = self.asks.acquire(&place.owner).await;
+                let mut registry = self.registry(reference, place, access, ASK, MAX_ANSWER)?;
+                match registry.signer(digest, keys).await {
+                    Ok(key) => key.fingerprint().clone(),
+                    Err(Unverified::Registry(error)) => return Err(failed(reference, error, access)),
+                    Err(Unverified::Unsigned(found)) => {
+                        let image = format!("{}/{}@{digest}", reference.registry, reference.repository);
+                        let violation = access.bounds.unsigned(place.kind);
+                        return Err(SourceError::Unsigned { image, found, violation });
+                    }
+                }
+            }
+        };
+        self.kept.keep_signer(reference, &signer, place).await;
+        Ok(())
+    }
+
     /// The component that was located: as it was kept, or pulled.
     pub async fn component(
         &self,
@@ -124,7 +163,7 @@ impl Images {
     ) -> Result<FoundComponent, SourceError> {
         let found =
             |component, room: Arc<FairSlot>| FoundComponent { component, source: located.to_string(), room };
-        let Located { reference, layer, is_known, is_by_tag } = located;
+        let Located { reference, digest, layer, is_known, is_by_tag } = located;
         let as_bytes = |bytes: Vec<u8>| {
             self.turns.compute_of(bytes.len(), &place.owner, move || ComponentBytes::new(bytes))
         };
@@ -144,7 +183,7 @@ impl Images {
         let bytes = pulled.map_err(|error| failed(reference, error, access))?;
         let component = as_bytes(bytes).await;
         self.kept.keep(reference, layer, &component, place, room.clone()).await;
-        if let (true, Some(digest)) = (is_by_tag, &reference.digest) {
+        if *is_by_tag {
             self.kept.keep_tag(reference, digest, place).await;
         }
         Ok(found(component, room))
@@ -169,7 +208,7 @@ impl Images {
             addresses: access.bounds.addresses(),
             ..HttpGrant::default()
         };
-        let limits = HttpLimits { response_body, ..HttpLimits::default() };
+        let limits = HttpLimits { requests: MAX_REQUESTS, response_body, ..HttpLimits::default() };
         let client = HostClient::new(self.egress.clone(), place.owner.clone(), grant, limits, times);
         let credentials = credentials(reference, access)?;
         Ok(Registry::new(RegistryHttp(client), reference, scheme, credentials, Access::Pull))

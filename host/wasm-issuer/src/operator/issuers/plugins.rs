@@ -196,6 +196,7 @@ impl Plugins {
                 // By what its manifest says, before it is pulled. How the component of that digest did is told to nobody who
                 // has not shown that it may have it: anybody can name a digest.
                 self.admit(spec, place.kind, sha256).map_err(|error| refused(&name, &error))?;
+                self.images.check_signature(&located, place, access).await?;
                 if located.is_known {
                     self.check_refusals(place.kind, sha256).map_err(|error| refused(&name, &error))?;
                     let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;

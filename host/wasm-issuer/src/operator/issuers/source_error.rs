@@ -2,9 +2,10 @@
 
 use thiserror::Error;
 use wasm_issuer_core::issuance::issuer::CheckFailure;
-use wasm_issuer_oci::IdentityToken;
+use wasm_issuer_oci::{IdentityToken, Unsigned};
 
 use crate::api::ReferenceError;
+use crate::policy::Violation;
 
 /// How many keys a Secret may have: their values are looked for in all that plugins write, one after the other.
 pub const MAX_KEYS: usize = 256;
@@ -98,6 +99,18 @@ pub enum SourceError {
         error: wasm_issuer_oci::Error,
         /// What would mend it, with `; ` in front, where that can be told.
         fix: String,
+    },
+    /// An image that none of the policy's keys has signed.
+    #[error(
+        "image {image} (spec.plugin.image.reference): {found}; sign it: cosign sign --key FILE {image} (docs/oci.md); {violation}"
+    )]
+    Unsigned {
+        /// The registry, the repository and the digest.
+        image: String,
+        /// What there is in place of such a signature.
+        found: Unsigned,
+        /// What the policy says about it.
+        violation: Violation,
     },
     /// An entry of the pull Secret that is of no use.
     #[error(r#"Secret "{secret}" (named by spec.plugin.image.pullSecretName): {error}"#)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{Method, Request, Response, StatusCode};
@@ -19,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::time::sleep;
+use wasm_issuer_core::keys::PrivateKey;
 use wasm_issuer_oci::{COMPONENT_TYPE, Digest, MANIFEST_TYPE};
 use wasm_issuer_runtime::Owner;
 use wasm_issuer_runtime::egress::{Connector, EgressConfig, Resolver, Stream};
@@ -77,6 +79,23 @@ impl ScriptedRegistry {
         content.manifests.insert(tag.to_owned(), manifest.clone().into());
         content.manifests.insert(digest.to_string(), manifest.into());
         digest
+    }
+
+    /// Put a signature of a manifest beside it, as cosign does.
+    pub fn sign(&self, digest: &Digest, key: &PrivateKey) {
+        let image = json!({"docker-manifest-digest": digest.to_string()});
+        let critical = json!({"image": image, "type": "cosign container image signature"});
+        let payload = json!({"critical": critical}).to_string();
+        let signature = BASE64_STANDARD.encode(key.sign(payload.as_bytes()).unwrap());
+        let blob = Digest::of(payload.as_bytes()).to_string();
+        let layers = json!([{
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": blob, "size": payload.len(),
+            "annotations": {"dev.cosignproject.cosign/signature": signature},
+        }]);
+        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": layers}).to_string();
+        let mut content = self.0.lock().unwrap();
+        content.blobs.insert(blob, payload.into());
+        content.manifests.insert(format!("sha256-{}.sig", digest.hex()), manifest.into());
     }
 
     pub fn is(&self, mood: Mood) {
@@ -144,7 +163,12 @@ impl ScriptedRegistry {
             }
             _ => {}
         }
-        let found = if is_blob { content.blobs.get(&last) } else { content.manifests.get(&last) };
+        let found = match path.split('/').rev().nth(1) {
+            Some("blobs") => content.blobs.get(&last),
+            Some("manifests") => content.manifests.get(&last),
+            // It lists no referrers.
+            _ => None,
+        };
         match found {
             Some(bytes) => {
                 let digest = Digest::of(bytes).to_string();

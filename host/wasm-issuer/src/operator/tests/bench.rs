@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use wasm_issuer_core::issuance::condition::READY;
 use wasm_issuer_core::issuance::request_kind::RequestKind;
-use wasm_issuer_runtime::{IssuerMemory, Turns};
-
-use wasm_issuer_runtime::{FairBytes, Folder};
+use wasm_issuer_oci::SignerKey;
+use wasm_issuer_runtime::{FairBytes, Folder, IssuerMemory, Turns};
 
 use crate::api::{IssuerKey, IssuerKind, Quantity};
 use crate::operator::audit::Audit;
@@ -56,9 +55,20 @@ impl Bench {
         folder: Option<Folder>,
         prepare: impl FnOnce(&ScriptedApi, &Object),
     ) -> Self {
+        Self::pulling_signed(registry, folder, vec![], prepare)
+    }
+
+    /// The same under a policy that asks for a signature by one of these keys, if there are any.
+    pub fn pulling_signed(
+        registry: &ScriptedRegistry,
+        folder: Option<Folder>,
+        signed_by: Vec<SignerKey>,
+        prepare: impl FnOnce(&ScriptedApi, &Object),
+    ) -> Self {
         let mut policy = Policy::default();
         let anywhere: RegistryBound = "http://*".parse().unwrap();
         policy.wasm_issuers.registries = vec![anywhere];
+        policy.wasm_issuers.signed_by = signed_by;
         let egress = registry.egress();
         let edit = |settings: Settings| Settings { egress, image_folder: folder, ..settings };
         Self::run_with(|api, ca, _| prepare(api, ca), false, IssuerMemory::unlimited(), policy, edit)
@@ -181,6 +191,13 @@ impl Bench {
 
     pub fn serves(&self) -> bool {
         self.entry().is_some_and(|entry| entry.serving.is_some())
+    }
+
+    /// Have another list of who may sign hold.
+    pub fn demand(&self, signed_by: &[SignerKey]) {
+        self.policy.send_modify(|policy| {
+            Arc::make_mut(policy).wasm_issuers.signed_by = signed_by.to_vec();
+        });
     }
 
     /// How often the Issuer's status was written.

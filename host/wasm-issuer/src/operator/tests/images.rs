@@ -19,11 +19,11 @@ use crate::policy::Policy;
 const DOWN: &str = "r.example: connection refused";
 
 /// The Issuer's plugin is this image.
-fn image(image: Value) -> impl FnOnce(&ScriptedApi, &Object) {
+pub fn image(image: Value) -> impl FnOnce(&ScriptedApi, &Object) {
     move |api, ca| api.edit(ca, |value| value["spec"]["plugin"] = json!({"image": image}))
 }
 
-fn tagged_image() -> Value {
+pub fn tagged_image() -> Value {
     json!({"reference": "r.example/team/ca:1"})
 }
 
@@ -43,12 +43,12 @@ fn registry_with(component: &'static str) -> ScriptedRegistry {
 }
 
 impl Bench {
-    fn plugin(&self) -> Value {
+    pub fn plugin(&self) -> Value {
         self.api.get(&self.ca).unwrap()["status"]["plugin"].clone()
     }
 
     /// Two rounds of checks, of a minute each.
-    async fn some_checks(&self) {
+    pub async fn some_checks(&self) {
         sleep(Duration::from_secs(150)).await;
     }
 
@@ -68,12 +68,12 @@ impl Bench {
     }
 
     /// Wait until this is a part of what a condition says.
-    async fn until_tells(&self, object: &Object, condition: &str, what: &str) {
+    pub async fn until_tells(&self, object: &Object, condition: &str, what: &str) {
         let tells = |api: &ScriptedApi| api.condition(object, condition).is_some_and(|it| it.contains(what));
         self.api.until(what, tells).await;
     }
 
-    async fn until_refused(&self, why: &str) {
+    pub async fn until_refused(&self, why: &str) {
         self.until_tells(&self.ca, READY, why).await;
         assert!(!self.serves());
     }

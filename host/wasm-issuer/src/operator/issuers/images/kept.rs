@@ -13,7 +13,7 @@ use wasm_issuer_runtime::{ComponentBytes, FairSlot, Folder};
 use crate::operator::issuers::place::Place;
 use crate::operator::shared::SharedMap;
 
-/// How many tags and how many components are remembered, apart from the folder.
+/// How many tags, signers and components each are remembered, apart from the folder.
 const REMEMBERED: usize = 4096;
 /// How long what nobody uses is remembered, where there is no place for what is new.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,6 +23,8 @@ pub struct KeptImages {
     folder: Option<Arc<Folder>>,
     /// What a tag stood for last.
     tags: Remembered<Digest>,
+    /// By which key a manifest is signed.
+    signers: Remembered<Digest>,
     /// What a manifest leads to, where it was followed to its end.
     layers: Remembered<Layer>,
 }
@@ -36,6 +38,7 @@ impl KeptImages {
         Self {
             folder: folder.map(Arc::new),
             tags: Mutex::new(SharedMap::new(REMEMBERED)),
+            signers: Mutex::new(SharedMap::new(REMEMBERED)),
             layers: Mutex::new(SharedMap::new(REMEMBERED)),
         }
     }
@@ -91,23 +94,42 @@ impl KeptImages {
 
     /// What the tag of a reference stood for last.
     pub async fn tag(&self, reference: &Reference, place: &Place<'_>) -> Option<Digest> {
-        let name = name(place, reference, &format!(":{}", reference.tag.as_deref()?));
-        if let Some(digest) = get(&self.tags, &name) {
-            return Some(digest);
+        self.fact(&self.tags, tag_name(reference, place)?).await
+    }
+
+    /// Keep what the tag of a reference stands for now.
+    pub async fn keep_tag(&self, reference: &Reference, digest: &Digest, place: &Place<'_>) {
+        if let Some(name) = tag_name(reference, place) {
+            self.keep_fact(&self.tags, name, digest, place).await;
+        }
+    }
+
+    /// The fingerprint of the key whose signature the digest of a reference was found to have.
+    pub async fn signer(&self, reference: &Reference, place: &Place<'_>) -> Option<Digest> {
+        self.fact(&self.signers, signer_name(reference, place)?).await
+    }
+
+    /// Keep whose signature the digest of a reference has.
+    pub async fn keep_signer(&self, reference: &Reference, signer: &Digest, place: &Place<'_>) {
+        if let Some(name) = signer_name(reference, place) {
+            self.keep_fact(&self.signers, name, signer, place).await;
+        }
+    }
+
+    async fn fact(&self, facts: &Remembered<Digest>, name: String) -> Option<Digest> {
+        if let Some(fact) = get(facts, &name) {
+            return Some(fact);
         }
         let text = self.in_folder(move |folder| folder.get(&name)).await?;
         std::str::from_utf8(&text).ok()?.parse().ok()
     }
 
-    /// Keep what the tag of a reference stands for now.
-    pub async fn keep_tag(&self, reference: &Reference, digest: &Digest, place: &Place<'_>) {
-        let Some(tag) = &reference.tag else { return };
-        let name = name(place, reference, &format!(":{tag}"));
-        let is_known = get(&self.tags, &name).as_ref() == Some(digest);
+    async fn keep_fact(&self, facts: &Remembered<Digest>, name: String, fact: &Digest, place: &Place<'_>) {
+        let is_known = get(facts, &name).as_ref() == Some(fact);
         if !is_known {
-            put(&self.tags, name.clone(), digest.clone(), place);
+            put(facts, name.clone(), fact.clone(), place);
         }
-        let text = digest.to_string();
+        let text = fact.to_string();
         self.in_folder(move |folder| {
             if is_known && folder.touch(&name) { Some(()) } else { write(folder, &name, text.as_bytes()) }
         })
@@ -132,8 +154,16 @@ fn write(folder: &Folder, name: &str, content: &[u8]) -> Option<()> {
     written.ok()
 }
 
-/// The name of what is kept for an owner of a `:tag` or a `sha256:digest` in a repository: the owner's digest is in front, as
-/// the folder shares its room. No part has a line break in it.
+fn tag_name(reference: &Reference, place: &Place<'_>) -> Option<String> {
+    Some(name(place, reference, &format!(":{}", reference.tag.as_deref()?)))
+}
+
+fn signer_name(reference: &Reference, place: &Place<'_>) -> Option<String> {
+    Some(name(place, reference, &format!("signer of {}", reference.digest.as_ref()?)))
+}
+
+/// The name of what is kept for an owner of a `:tag`, a `sha256:digest` or the signer of that in a repository: the owner's
+/// digest is in front, as the folder shares its room. No part has a line break in it.
 fn name(place: &Place<'_>, reference: &Reference, what: &str) -> String {
     let Reference { registry, repository, .. } = reference;
     let owner = Digest::of(place.account().owner.as_bytes());
