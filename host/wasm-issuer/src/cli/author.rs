@@ -33,6 +33,7 @@ mod request_file;
 mod secret;
 mod secret_file;
 mod sign;
+mod signer;
 mod uses;
 mod verdict;
 mod wait;

@@ -16,11 +16,13 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
     cli.write("huge.csr", vec![b'x'; 100 << 10]);
     cli.write("der.csr", [0x30, 0x03, 0x02, 0x01, 0x00]);
     cli.write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    let encrypted = "ENCRYPTED SIGSTORE PRIVATE KEY";
+    cli.write("cosign.key", format!("-----BEGIN {encrypted}-----\nAAAA\n-----END {encrypted}-----\n"));
     fs::create_dir(cli.path("folder")).unwrap();
     // In a component that does nothing nothing is missing but the contract.
     cli.write("nothing.wasm", b"\0asm\x0d\0\x01\0");
     let dns = ["sign", "PLUGIN", "--dns", "a"];
-    let cases: [(&[&str], i32, &str); 33] = [
+    let cases: [(&[&str], i32, &str); 36] = [
         (&["check", "none.wasm"], 2, "cannot read the plugin \"none.wasm\": No such file"),
         (&["check", "none.wasm"], 2, "cargo build --target wasm32-wasip2"),
         (&["check", "folder"], 2, "cannot read the plugin \"folder\""),
@@ -52,6 +54,17 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
         (&[&dns[..], &["--out", "none/tls.crt"]].concat(), 2, "cannot write \"none/tls.crt\""),
         (&["certificate", "text"], 2, "\"text\" holds no certificates: it holds no PEM block"),
         (&["certificate", "key.pem"], 2, "holds a PEM block \"PRIVATE KEY\""),
+        (
+            &["push", "PLUGIN", "r.example/a:1", "--sign-key", "cosign.key"],
+            2,
+            "cosign's own files are encrypted",
+        ),
+        (&["push", "PLUGIN", "r.example/a:1", "--sign-key", "key.pem"], 2, "--sign-key \"key.pem\""),
+        (
+            &["pull", "r.example/a:1", "--verify-key", "key.pem"],
+            2,
+            "block is PRIVATE KEY, where a public key's is",
+        ),
         (&["new", "My_CA"], 2, "lower-case letters"),
         (&["new", "my-ca", "--sdk", "none"], 2, "neither a checkout of wasm-issuer"),
     ];

@@ -8,7 +8,11 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use wasm_issuer_oci::{Access, Component, Credentials, DockerConfig, Error, Reference, Registry, Scheme};
+use wasm_issuer_core::text;
+use wasm_issuer_oci::{
+    Access, Attachment, Component, Credentials, Digest, DockerConfig, Error, MAX_REQUESTS, Reference,
+    Registry, Scheme, SignerKey, Unverified,
+};
 use wasm_issuer_runtime::egress::{
     AddressPolicy, EgressConfig, HostClient, HostTimes, HttpGrant, HttpLimits,
 };
@@ -19,6 +23,7 @@ use super::http;
 use super::input::{self, quoted};
 use super::output::{self, size};
 use super::progress::Progress;
+use super::signer;
 use super::verdict::Verdict;
 use crate::cli::executor::block_on;
 use crate::registry_http::RegistryHttp;
@@ -30,8 +35,13 @@ const PUSH_HELP: &str = "\
 Examples:
   wasm-issuer plugin push my_ca.wasm registry.example/team/my-ca:1.0
   wasm-issuer plugin push my_ca.wasm localhost:5000/my-ca:dev --plain-http
+  wasm-issuer plugin push my_ca.wasm registry.example/team/my-ca:1.0 --sign-key signer.key
 
 Prints the reference with its digest, for spec.plugin.image.reference of an Issuer. The same component has the same digest.
+
+A signature is as `cosign sign --key` makes it, without an entry in a transparency log, and is there before the tag is. A key
+for it: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key; openssl pkey -in signer.key -pubout
+prints what belongs into the operator's policy (signedBy).
 
 Exit codes:
   0  pushed
@@ -42,10 +52,11 @@ const PULL_HELP: &str = "\
 Examples:
   wasm-issuer plugin pull registry.example/team/my-ca:1.0
   wasm-issuer plugin pull registry.example/team/my-ca@sha256:9f86... -o - | wasm-issuer plugin inspect -
+  wasm-issuer plugin pull registry.example/team/my-ca:1.0 --verify-key cosign.pub
 
 Exit codes:
   0  pulled
-  1  the registry refuses, or what it has is no component
+  1  the registry refuses, or what it has is no component, or is not signed
   2  wrong usage, or a file that cannot be written";
 
 #[derive(Args)]
@@ -55,6 +66,9 @@ pub struct PushArgs {
     plugin: PathBuf,
     /// Where it goes: registry/name:tag
     reference: Reference,
+    /// Sign it with this private key: PEM, not encrypted, of P-256, P-384, P-521 or RSA
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -67,6 +81,9 @@ pub struct PullArgs {
     /// The file that it goes to; `-` writes to stdout [default: the last part of the name, with .wasm]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Pull it only if it is signed (cosign) by this public key, PEM, or another one of them. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    verify_key: Vec<PathBuf>,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -122,33 +139,60 @@ pub fn push(args: PushArgs) -> anyhow::Result<Verdict> {
     let bytes = wasm.as_slice().len();
     let component =
         Component::new(Bytes::copy_from_slice(wasm.as_slice()), &inspection.imports, &inspection.exports);
+    let signature = args.sign_key.as_deref().map(|path| signer::sign(&component, path)).transpose()?;
     let mut registry = args.registry.connect(&args.reference, &login, Access::Push)?;
     let progress = Progress::new(format!("pushing {} ({})", args.reference, size(bytes)));
-    let pushed = block_on(async { Ok(progress.during(registry.push(&component, tag)).await) })?;
+    let pushed = write(&mut registry, &component, tag, signature.as_ref());
+    let pushed = block_on(async { Ok(progress.during(pushed).await) })?;
     let digest = match pushed {
         Ok(digest) => digest,
         Err(error) => return refuse(login.explain(&args.reference, &error)),
     };
     let reference = args.reference.at(digest);
     output::stdout(&format!("{reference}\n"))?;
+    let signed = signed_by(signature.as_ref().map(Attachment::signer));
     output::stderr(&format!(
-        "pushed {path} ({}); for an Issuer:\n  plugin:\n    image: {{reference: \"{reference}\"}}\n    sha256: {}\n",
+        "pushed {path} ({}{signed}); for an Issuer:\n  plugin:\n    image: {{reference: \"{reference}\"}}\n    sha256: {}\n",
         size(bytes),
         wasm.sha256()
     ))?;
     Ok(Verdict::Fine)
 }
 
+/// Write a component and its signature. Whoever follows the tag and asks for a signature finds one.
+async fn write(
+    registry: &mut Registry<RegistryHttp>,
+    component: &Component,
+    tag: &str,
+    signature: Option<&Attachment>,
+) -> Result<Digest, Error> {
+    if let Some(signature) = signature {
+        registry.push(component, &component.digest().to_string()).await?;
+        registry.attach(signature).await?;
+    }
+    registry.push(component, tag).await
+}
+
+fn signed_by(signer: Option<&SignerKey>) -> String {
+    signer.map(|signer| format!(", signed by {signer}")).unwrap_or_default()
+}
+
 pub fn pull(args: PullArgs) -> anyhow::Result<Verdict> {
+    let keys = signer::read(&args.verify_key)?;
     let login = args.registry.login(&args.reference)?;
     let mut registry = args.registry.connect(&args.reference, &login, Access::Pull)?;
     let mut progress = Progress::new(format!("pulling {}", args.reference));
-    let pulled = block_on(async { Ok(fetch(&mut registry, &args.reference, &mut progress).await) })?;
+    let pulled = block_on(async { Ok(fetch(&mut registry, &args.reference, &keys, &mut progress).await) })?;
     drop(progress);
-    let (reference, wasm) = match pulled {
+    let Pulled { reference, wasm, signer } = match pulled {
         Ok(pulled) => pulled,
         Err(error) => {
-            let why = login.explain(&args.reference, &error);
+            let why = match error {
+                Unverified::Registry(error) => login.explain(&args.reference, &error),
+                unsigned @ Unverified::Unsigned(_) => {
+                    format!("{unsigned}; --verify-key asks for one by {}", text::list(keys.iter(), 500))
+                }
+            };
             output::stderr(&format!("not pulled: {}: {why}\n", args.reference))?;
             return Ok(Verdict::Failed);
         }
@@ -162,24 +206,35 @@ pub fn pull(args: PullArgs) -> anyhow::Result<Verdict> {
         input::write(&file, &wasm)?;
         format!("into {}", quoted(&file))
     };
-    output::stderr(&format!("pulled {reference} ({}) {to}\n", size(wasm.len())))?;
+    let signed = signed_by(signer);
+    output::stderr(&format!("pulled {reference} ({}{signed}) {to}\n", size(wasm.len())))?;
     Ok(Verdict::Fine)
 }
 
-async fn fetch(
+/// What a reference led to.
+struct Pulled<'k> {
+    reference: Reference,
+    wasm: Vec<u8>,
+    /// Whose signature it has, where one was asked for.
+    signer: Option<&'k SignerKey>,
+}
+
+async fn fetch<'k>(
     registry: &mut Registry<RegistryHttp>,
     reference: &Reference,
+    keys: &'k [SignerKey],
     progress: &mut Progress,
-) -> Result<(Reference, Vec<u8>), Error> {
+) -> Result<Pulled<'k>, Unverified> {
     let digest = match &reference.digest {
         Some(digest) => digest.clone(),
         None => registry.resolve(reference.tag.as_deref().unwrap_or_default()).await?,
     };
+    let signer = if keys.is_empty() { None } else { Some(registry.signer(&digest, keys).await?) };
     let layer = registry.manifest(&digest).await?.layer;
     let total = size(usize::try_from(layer.size).unwrap_or(usize::MAX));
     let mut show = |bytes: usize| progress.show(&format!(": {} of {total}", size(bytes)));
     let wasm = registry.layer(&layer, Budget::WIDE.component_bytes, &mut show).await?;
-    Ok((reference.at(digest), wasm))
+    Ok(Pulled { reference: reference.at(digest), wasm, signer })
 }
 
 impl RegistryArgs {
@@ -210,7 +265,12 @@ impl RegistryArgs {
         let addresses = AddressPolicy { private: true, allow: everywhere, deny: vec![] };
         let grant = HttpGrant { roots, addresses, ..HttpGrant::default() };
         let most = Budget::WIDE.component_bytes.saturating_add(1);
-        let limits = HttpLimits { request_body: most, response_body: most, ..HttpLimits::default() };
+        let limits = HttpLimits {
+            requests: MAX_REQUESTS,
+            request_body: most,
+            response_body: most,
+            ..HttpLimits::default()
+        };
         let egress = EgressConfig::default().with_proxy_from_env();
         let client = HostClient::new(egress, Owner::new("", "plugin"), grant, limits, TIMES);
         let scheme = if self.plain_http { Scheme::Http } else { Scheme::Https };
