@@ -120,6 +120,33 @@ async fn both_forms_are_found_and_tell_whose_signature_it_is() {
     assert_eq!(unsigned(&Shelf::listing(), &[&a]).await, "it has no signature");
 }
 
+/// What cosign 3.1.3 wrote into a registry with keys of several kinds, in both forms: `sign --key KEY --tlog-upload=false
+/// --use-signing-config=false --new-bundle-format=true` and `=false`.
+const COSIGN: &str = include_str!("testdata/cosign.json");
+
+#[tokio::test]
+async fn what_cosign_writes_is_read_of_each_kind_of_key() {
+    let written: Value = serde_json::from_str(COSIGN).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let digest: Digest = text(&written["digest"]).parse().unwrap();
+    for other_form in [format!("manifests/{}", tag(&digest)), format!("manifests/{}.sig", tag(&digest))] {
+        let shelf = Shelf::default();
+        let files = written["files"].as_object().unwrap().iter().filter(|(path, _)| **path != other_form);
+        files.for_each(|(path, content)| shelf.put(path, text(content)));
+        for kind in ["p256", "p384", "p521", "rsa"] {
+            let key: SignerKey = text(&written["keys"][kind]).parse().unwrap();
+            let keys = [Signer::new().public, key];
+            assert_eq!(
+                shelf.registry().signer(&digest, &keys).await,
+                Ok(&keys[1]),
+                "{kind} without {other_form}"
+            );
+        }
+    }
+    let ed25519 = text(&written["keys"]["ed25519"]).parse::<SignerKey>();
+    assert!(matches!(ed25519, Err(InvalidSignerKey::Kind(_))));
+}
+
 #[tokio::test]
 async fn of_many_signatures_the_newest_are_read_and_no_more() {
     let (key, other) = (Signer::new(), Signer::new());
