@@ -5,12 +5,13 @@
 #   test/go-tool.sh helm4        # helm (4)
 #   test/go-tool.sh kube-score
 #   test/go-tool.sh actionlint
+#   test/go-tool.sh cosign
 #
 # stdout: the folder that holds them. stderr: everything else. Fails, and says so, if the Go module proxy does not serve all of them.
 # helm's go.mod has the versions of the test cluster's modules, so that Go compiles once what both have in common.
 set -euo pipefail
 
-topic=${1:?usage: test/go-tool.sh helm|helm4|kube-score|actionlint}
+topic=${1:?usage: test/go-tool.sh helm|helm4|kube-score|actionlint|cosign}
 source "$(dirname "${BASH_SOURCE[0]}")/go.sh"
 
 # Without these helm 3 takes the cluster of `helm template` for a v1.20, and says no version of its own.
@@ -25,6 +26,7 @@ helm)
 helm4) usually='4 minutes on 2 cores' ;;
 kube-score) usually='1 minute on 2 cores' ;;
 actionlint) usually='half a minute on 2 cores' ;;
+cosign) usually='10 minutes on 2 cores' ;;
 *) die 'which? See the first lines of this file' ;;
 esac
 

@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod cluster;
 pub mod cluster_servers;
 pub mod component;
+pub mod cosign;
 pub mod counter;
 pub mod csr;
 pub mod der;

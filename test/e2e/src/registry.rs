@@ -1,5 +1,6 @@
-//! Real OCI registries on loopback, in clear text: one without users (crane's) and one with (the reference implementation,
-//! Debian's package docker-registry). Both keep what they have when they are killed.
+//! Real OCI registries on loopback, in clear text: one without users (crane's), the same where it lists what refers to a
+//! manifest, and one with users (the reference implementation, Debian's package docker-registry). Killed they keep their
+//! layers, and the last one all that it has.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const USERS: &str = "wasm:$2y$05$zOZr8udZeo0PF3kK7mxnrOPp4MNMv4QHc.5QtX9A9UFAsNh
 /// The registry that asks for it.
 const WITH_USERS: &str = "docker-registry";
 
-/// The folder with crane and oras. `build.sh` builds what is missing there.
+/// The folder with crane, oras and the registry that lists. `build.sh` builds what is missing there.
 static TOOLS: LazyLock<PathBuf> = LazyLock::new(|| {
     let script = root().join("test/registry/build.sh");
     let built = Command::new(script).stderr(Stdio::inherit()).output().expect("test/registry/build.sh runs");
@@ -30,27 +31,39 @@ pub struct Registry {
     /// `127.0.0.1:port`
     pub host: String,
     folder: PathBuf,
-    has_users: bool,
+    program: Program,
     running: Option<Child>,
+}
+
+#[derive(Clone, Copy)]
+enum Program {
+    Crane,
+    Listing,
+    WithUsers,
 }
 
 impl Registry {
     /// One for everybody. What it has and logs is in this folder.
     pub fn open(folder: &Path) -> Self {
-        Self::start(folder, false)
+        Self::start(folder, Program::Crane)
+    }
+
+    /// The same, which lists what refers to a manifest.
+    pub fn listing(folder: &Path) -> Self {
+        Self::start(folder, Program::Listing)
     }
 
     /// One for the user `wasm` alone; none where that registry is not installed.
     pub fn with_users(folder: &Path) -> Option<Self> {
         let found = Command::new(WITH_USERS).arg("--version").output().is_ok();
-        found.then(|| Self::start(folder, true))
+        found.then(|| Self::start(folder, Program::WithUsers))
     }
 
-    fn start(folder: &Path, has_users: bool) -> Self {
+    fn start(folder: &Path, program: Program) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         std::fs::create_dir_all(folder.join("content")).expect("a folder");
         let host = format!("127.0.0.1:{port}");
-        let mut registry = Self { host, folder: folder.to_owned(), has_users, running: None };
+        let mut registry = Self { host, folder: folder.to_owned(), program, running: None };
         registry.up();
         registry
     }
@@ -58,21 +71,22 @@ impl Registry {
     /// Start it, with what it had before.
     pub fn up(&mut self) {
         let content = self.folder.join("content");
-        let mut command = if self.has_users {
-            let (users, config) = (self.folder.join("users"), self.folder.join("config.yml"));
-            let text = format!(
-                "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {content:?}}}}}\nhttp: {{addr: \"{}\"}}\n\
-                 auth: {{htpasswd: {{realm: test, path: {users:?}}}}}\n",
-                self.host
-            );
-            std::fs::write(users, USERS).and_then(|()| std::fs::write(&config, text)).expect("a file");
-            let mut command = Command::new(WITH_USERS);
-            command.arg("serve").arg(config);
-            command
-        } else {
-            let mut command = Command::new(TOOLS.join("crane"));
-            command.args(["registry", "serve", "--address", &self.host, "--disk"]).arg(content);
-            command
+        let mut command = match self.program {
+            Program::WithUsers => {
+                let mut command = Command::new(WITH_USERS);
+                command.arg("serve").arg(self.configuration(&content));
+                command
+            }
+            Program::Crane => {
+                let mut command = Command::new(TOOLS.join("crane"));
+                command.args(["registry", "serve", "--address", &self.host, "--disk"]).arg(content);
+                command
+            }
+            Program::Listing => {
+                let mut command = Command::new(TOOLS.join("registry"));
+                command.arg(&self.host).arg(content);
+                command
+            }
         };
         let log = std::fs::File::create(self.folder.join("log")).expect("a file");
         let errors = log.try_clone().expect("a file");
@@ -82,6 +96,18 @@ impl Registry {
             assert!(began.elapsed() < SOON, "the registry does not start: see {}", self.folder.display());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The file that tells the reference implementation what to do.
+    fn configuration(&self, content: &Path) -> PathBuf {
+        let (users, config) = (self.folder.join("users"), self.folder.join("config.yml"));
+        let text = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {content:?}}}}}\nhttp: {{addr: \"{}\"}}\n\
+             auth: {{htpasswd: {{realm: test, path: {users:?}}}}}\n",
+            self.host
+        );
+        std::fs::write(users, USERS).and_then(|()| std::fs::write(&config, text)).expect("a file");
+        config
     }
 
     /// End it as a machine's failure would.
@@ -114,14 +140,20 @@ impl Registry {
 
     /// Pull a component with `wasm-issuer plugin pull`.
     pub fn pull(&self, reference: &str) -> Vec<u8> {
+        self.pull_with(reference, &[]).expect("it is pulled")
+    }
+
+    /// The same with these arguments; or what it says where it fails.
+    pub fn pull_with(&self, reference: &str, args: &[&str]) -> Result<Vec<u8>, String> {
         let file = self.folder.join("pulled.wasm");
         let pulled = Command::new(binary())
             .args(["plugin", "pull", "--plain-http", reference, "-o"])
             .arg(&file)
+            .args(args)
             .env("HOME", &self.folder)
             .output();
-        printed(pulled.expect("the CLI")).expect("it is pulled");
-        std::fs::read(file).expect("the component")
+        printed(pulled.expect("the CLI"))?;
+        Ok(std::fs::read(file).expect("the component"))
     }
 
     /// Push a file with oras, as a layer of the type of a component. Returns the reference.
@@ -150,7 +182,7 @@ impl Drop for Registry {
 }
 
 /// What a command printed on stdout, or on stderr where it failed.
-fn printed(Output { status, stdout, stderr }: Output) -> Result<String, String> {
+pub fn printed(Output { status, stdout, stderr }: Output) -> Result<String, String> {
     let text = |bytes| String::from_utf8(bytes).expect("text").trim_end().to_owned();
     if status.success() { Ok(text(stdout)) } else { Err(text(stderr)) }
 }

@@ -24,5 +24,6 @@ mod meanwhile;
 mod rbac;
 mod replicas;
 mod shards;
+mod signatures;
 mod signing_requests;
 mod team;
