@@ -33,7 +33,7 @@ pub fn capabilities(functions: &Functions) -> Vec<Capability> {
     };
     let capability =
         |what, possible, yes, no| Capability { what, possible, detail: if possible { yes } else { no } };
-    let secret = ["hmac", "placeholder", "field", "signing-key", "certificates"];
+    let secret = ["hmac", "placeholder", "field", "signing-key", "encrypted-signing-key", "certificates"];
     let uses = secret.iter().any(|function| calls("secrets", &format!("[method]secret.{function}")));
     let reveals = calls("secrets", "[method]secret.reveal");
     let placeholder = calls("secrets", "[method]secret.placeholder");
