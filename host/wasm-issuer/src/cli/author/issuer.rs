@@ -53,7 +53,7 @@ pub struct IssuerArgs {
     /// The Issuer's name [default: the name of the plugin's file]
     #[arg(long)]
     name: Option<ObjectName>,
-    /// The namespace of the Issuer and of its requests [default: that of --request, else default]
+    /// The namespace of the Issuer and of its requests [default: the request's, else default]
     #[arg(long, short)]
     namespace: Option<ObjectName>,
     /// Where the request is, and so its Issuer where nothing else says.
