@@ -22,8 +22,8 @@ unexport CARGO_BUILD_TARGET KUBECONFIG
 # Always the same packages: Cargo compiles dependencies anew where another choice asks them for other features.
 HOST := --locked --workspace --exclude in-memory-ca --exclude '*-plugin'
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)" >&2
-# The test cluster, helm, which shares most of it, the CFSSL servers, the registry and the oracle. They lock each other out.
-GO_BUILDS := { test/cluster/build.sh --cert-manager && test/go-tool.sh helm && { test/go-tool.sh kube-score || true; } && test/cfssl/build.sh && test/http-ca/build.sh && test/registry/build.sh && test/oracle/build.sh; } >/dev/null
+# The test cluster, helm, which shares most of it, the CFSSL servers, the CA with an HTTP API, the registries, the oracle and cosign. They lock each other out.
+GO_BUILDS := { test/cluster/build.sh --cert-manager && test/go-tool.sh helm && { test/go-tool.sh kube-score || true; } && test/cfssl/build.sh && test/http-ca/build.sh && test/registry/build.sh && test/oracle/build.sh && { test/go-tool.sh cosign || true; }; } >/dev/null
 
 .PHONY: help
 help: ## List what can be made
@@ -131,7 +131,7 @@ test-plugins: setup ## Build the components that only tests use
 	$(CARGO) build --locked --target wasm32-wasip2 --profile plugin $(TEST_PLUGINS:%=-p %)
 
 .PHONY: cluster
-cluster: setup-go ## Build the servers that tests run against, once (7 to 15 minutes on 2 cores)
+cluster: setup-go ## Build the servers that tests run against, once (15 to 25 minutes on 2 cores)
 	@$(GO_BUILDS)
 
 .PHONY: dist
