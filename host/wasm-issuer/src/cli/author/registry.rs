@@ -39,9 +39,10 @@ Examples:
 
 Prints the reference with its digest, for spec.plugin.image.reference of an Issuer. The same component has the same digest.
 
-A signature is as `cosign sign --key` makes it, without an entry in a transparency log, and is there before the tag is. A key
-for it: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key; openssl pkey -in signer.key -pubout
-prints what belongs into the operator's policy (signedBy).
+A signature is as `cosign sign --key` makes it, with no entry in a log, and there before the tag is.
+A key for it, and its public half for the operator's policy (signedBy):
+  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out signer.key
+  openssl pkey -in signer.key -pubout -out signer.pub
 
 Exit codes:
   0  pushed
