@@ -10,6 +10,8 @@
 //! 4. [`HttpLimits`]: counts, sizes and times. No redirect is followed, nothing is decompressed, no cookie is kept: what
 //!    a response asks for is the plugin's affair, and a request of its own.
 //!
+//! Where a plugin is tested, [`Traffic`] puts a recording in the place of servers, after 1.
+//!
 //! Connections belong to an [`HttpSession`]: one Issuer, one grant, one set of Secrets. A request ends with its call. An
 //! HTTP/1 connection that it still holds is closed then, an HTTP/2 stream reset; connections that wait for their next
 //! request stay for other calls of the session.
@@ -20,6 +22,7 @@ mod call;
 mod cause;
 mod dial;
 mod error;
+mod exchange;
 mod grant;
 mod net;
 mod observer;
@@ -30,6 +33,7 @@ mod proxy;
 mod session;
 mod tls;
 mod tls_fault;
+mod traffic;
 mod waits;
 
 #[cfg(test)]
@@ -46,4 +50,5 @@ pub use own::{HostBody, HostClient, HostError, HostTimes};
 pub use placeholder::{Place, Placeholders};
 pub use session::{HttpGrant, HttpLimits, HttpSession};
 pub use tls::{ClientIdentity, Roots, TlsInputError, ValueLocation};
+pub use traffic::{NoResponse, Recorded, Recorder, Replay, Traffic};
 pub use waits::{Wait, Waits};

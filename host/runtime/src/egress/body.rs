@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -151,6 +151,18 @@ impl Pace {
 }
 
 impl ResponseLimits {
+    /// Refuse a response that is larger than it may be, as far as that is known before its body is read.
+    pub fn judge<B: Body>(&self, response: &Response<B>) -> Result<(), Code> {
+        if !self.hold(response.headers()) {
+            let bytes = u32::try_from(size(response.headers())).ok();
+            return Err(Code::HttpResponseHeaderSectionSize(bytes));
+        }
+        // What the server announces, which a response to HEAD has no body of.
+        let announced = response.body().size_hint().lower();
+        let is_longer = usize::try_from(announced).map_or(true, |length| length > self.body);
+        if is_longer && !response.body().is_end_stream() { Err(too_large(self.body)) } else { Ok(()) }
+    }
+
     /// Whether header fields, or trailer fields, are within the limits.
     pub fn hold(&self, fields: &HeaderMap) -> bool {
         fields.len() <= self.headers && size(fields) <= self.header_bytes

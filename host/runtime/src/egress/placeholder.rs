@@ -24,6 +24,8 @@ pub enum Place {
 #[derive(Clone)]
 struct Placeholder {
     token: String,
+    /// What stands for it where tests of plugins keep what was said.
+    name: String,
     place: Place,
     value: Zeroizing<Vec<u8>>,
 }
@@ -33,10 +35,11 @@ struct Placeholder {
 pub struct Placeholders(Vec<Placeholder>);
 
 impl Placeholders {
-    /// Make a token for a value, which must be one that its place may hold, escaped.
-    pub fn add(&mut self, place: Place, value: Zeroizing<Vec<u8>>) -> String {
+    /// Make a token for a value, which must be one that its place may hold, escaped. `name` says which value it is, and in
+    /// which form.
+    pub fn add(&mut self, place: Place, name: &str, value: Zeroizing<Vec<u8>>) -> String {
         let token = format!("placeholder-{:032x}", rand::random::<u128>());
-        self.0.push(Placeholder { token: token.clone(), place, value });
+        self.0.push(Placeholder { token: token.clone(), name: format!("{{secret:{name}}}"), place, value });
         token
     }
 
@@ -72,6 +75,27 @@ impl Placeholders {
         // Not shown in debug output, nor kept in HTTP/2's table of header fields.
         value.set_sensitive(true);
         value
+    }
+
+    /// A header's value with names in place of tokens.
+    pub(super) fn name_in(&self, value: &HeaderValue) -> HeaderValue {
+        let named = self.named(Place::Header, value.as_bytes());
+        HeaderValue::from_maybe_shared(named).unwrap_or_else(|_| value.clone())
+    }
+
+    /// A body with names in place of tokens.
+    pub(super) fn name_in_body(&self, body: &[u8]) -> Bytes {
+        self.named(Place::Body, body)
+    }
+
+    fn named(&self, place: Place, text: &[u8]) -> Bytes {
+        let mut text = Zeroizing::new(text.to_vec());
+        for Placeholder { token, name, .. } in self.at(place) {
+            if let Ok(Some(named)) = replace_all(&text, token.as_bytes(), name.as_bytes(), usize::MAX) {
+                text = named;
+            }
+        }
+        Bytes::copy_from_slice(&text)
     }
 
     /// A body with the tokens in it replaced, unless that makes it longer than [`MAX_BODY`].

@@ -10,3 +10,4 @@ mod placeholder;
 mod proxy;
 mod reach;
 mod tls;
+mod traffic;

@@ -115,7 +115,8 @@ impl HostSecret for SecretsView<'_> {
             return Ok(Err(SecretError::Other(message)));
         }
         self.log.hide(&value);
-        let token = self.placeholders.add(place, value);
+        let name = placeholder_name(secret.key(), &form);
+        let token = self.placeholders.add(place, &name, value);
         self.log.hide(token.as_bytes());
         Ok(Ok(token))
     }
@@ -187,6 +188,16 @@ impl HostSecret for SecretsView<'_> {
     fn drop(&mut self, secret: Resource<SecretHandle>) -> wasmtime::Result<()> {
         self.table.delete(secret)?;
         Ok(())
+    }
+}
+
+/// What a token is called where tests of plugins keep what was said: the value's key, and the form that it was given.
+fn placeholder_name(key: &str, form: &PlaceholderForm) -> String {
+    match form {
+        PlaceholderForm::Plain => key.to_owned(),
+        PlaceholderForm::BasicAuth(user) => format!("{key} basic-auth {}", clean(user, 100)),
+        PlaceholderForm::FormUrlencoded => format!("{key} form-urlencoded"),
+        PlaceholderForm::JsonString => format!("{key} json-string"),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::testing::{AGES, server};
 const SECRET: &[u8] = b"s3cr3t-s3cr3t";
 
 fn token(plugin: &mut Plugin) -> String {
-    plugin.call.placeholders.add(Place::Header, Zeroizing::new(SECRET.to_vec()))
+    plugin.call.placeholders.add(Place::Header, "token", Zeroizing::new(SECRET.to_vec()))
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_token_of_another_call_is_worth_nothing() {
     let server = server::http().await;
     net.public("ca.example.com", 80, server.address);
     let Plugin { watcher, session, call: mut first } = plugin(&net, &["http://ca.example.com"]);
-    let token = first.placeholders.add(Place::Header, Zeroizing::new(SECRET.to_vec()));
+    let token = first.placeholders.add(Place::Header, "token", Zeroizing::new(SECRET.to_vec()));
     let sent = || Request::builder().uri("http://ca.example.com/").header("x", &token).body(empty()).unwrap();
     let mut second = call(&session, &watcher, AGES);
     for _ in 0..2 {
@@ -80,14 +80,14 @@ async fn a_token_of_another_call_is_worth_nothing() {
 async fn tokens_do_not_multiply_beyond_the_limit() {
     let net = Arc::new(Net::default());
     let mut plugin = plugin(&net, &["http://ca.example.com"]);
-    let token = plugin.call.placeholders.add(Place::Header, Zeroizing::new(vec![b'x'; 8 << 10]));
+    let token = plugin.call.placeholders.add(Place::Header, "token", Zeroizing::new(vec![b'x'; 8 << 10]));
     let request =
         Request::builder().uri("http://ca.example.com/").header("x", token.repeat(9)).body(empty()).unwrap();
     assert_eq!(error(send(&mut plugin.call, request).await), "HttpRequestHeaderSectionSize");
 }
 
 fn in_body(plugin: &mut Plugin, value: &[u8]) -> String {
-    plugin.call.placeholders.add(Place::Body, Zeroizing::new(value.to_vec()))
+    plugin.call.placeholders.add(Place::Body, "token", Zeroizing::new(value.to_vec()))
 }
 
 /// With the length that it has in the end: the plugin announced another one.
