@@ -22,7 +22,7 @@ use super::log::{CallLog, CallName};
 use super::runtime::Plugin;
 use super::session::Session;
 use super::state::CallState;
-use super::{convert, diagnosis, panic};
+use super::{convert, diagnosis, panic, state};
 
 /// How long after its deadline a call that waits is dropped. One that computes is stopped at a tick before that, so the
 /// message can tell the two apart.
@@ -122,6 +122,10 @@ impl Plugin {
         let (memory, turns) = (runtime.memory.clone(), runtime.turns.clone());
         let mut store =
             CallState::store(&runtime.engine, session, log.clone(), memory, &runtime.egress, turns);
+        if runtime.count_instructions {
+            // Without fuel nothing would run. It fails only where the engine does not count.
+            let _ = store.set_fuel(state::FUEL);
+        }
         let thread = store.data().turns.thread.clone();
         let call = panic::of_call(async move {
             let first = store.data().turns.first();
@@ -131,6 +135,9 @@ impl Plugin {
             let instance = completed(instance, store.data())?;
             let deadline = store.data_mut().clock.start(Phase::Call, limits.timeout) + OVERTIME;
             let answer = timeout_at(deadline, export(&instance, &mut store)).await;
+            if let Some(meter) = store.data().session.meter() {
+                meter.note(state::spent(&store));
+            }
             completed(answer, store.data())
         });
         let answer = thread.run(call.in_current_span()).await;

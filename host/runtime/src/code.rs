@@ -44,7 +44,14 @@ impl Account {
 pub struct CodePool(Arc<FairBytes>);
 
 /// Bytes on an owner's account, until this is dropped.
-pub struct CodeShare(#[expect(dead_code, reason = "it is held")] Share);
+pub struct CodeShare(Share);
+
+impl CodeShare {
+    /// How many they are.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
 
 impl CodePool {
     pub fn new(limit: usize) -> Arc<Self> {

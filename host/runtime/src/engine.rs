@@ -13,7 +13,14 @@ const WASM_STACK: usize = 512 << 10;
 /// The stack that a call runs on, host functions included.
 const CALL_STACK: usize = 2 << 20;
 
-/// What every component is compiled for. A change here makes earlier compiled components unusable, which wasmtime
+/// What components are compiled for whose instructions are counted: not for an operator, as counting takes time.
+pub fn counting() -> Config {
+    let mut config = config();
+    config.consume_fuel(true);
+    config
+}
+
+/// What every other component is compiled for. A change here makes earlier compiled components unusable, which wasmtime
 /// notices by itself.
 pub fn config() -> Config {
     let mut config = Config::new();

@@ -63,6 +63,11 @@ impl Share {
         self.pool.limit
     }
 
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Take so many more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Shortage> {
         if bytes == 0 {

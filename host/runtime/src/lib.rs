@@ -16,6 +16,7 @@
 //! | `component`, `compile` | from bytes to machine code |
 //! | `allowance`, `thread`, `turns` | who computes when processors are short |
 //! | `cache`, `secret`, `verified` | what else a session holds |
+//! | `rehearsal` | what a test of a plugin puts in the place of the world |
 //! | `session`, `log`, `observer` | an Issuer's side of its calls, and the text of one call |
 //! | `bindings`, `convert`, `imports` | the contract: its types, and the functions that a plugin may call |
 //! | `state`, `diagnosis`, `link` | a call's store, which ties the imports to a session; how it ended; every import |
@@ -48,6 +49,7 @@ mod memory;
 mod observer;
 mod panic;
 mod redact;
+mod rehearsal;
 mod runtime;
 mod secret;
 mod session;
@@ -74,6 +76,7 @@ pub use issuer_memory::{IssuerMemory, IssuerShare};
 pub use log::PLUGIN_RECORDS;
 pub use observer::NETWORK_RECORDS;
 pub use panic::redact_panics;
+pub use rehearsal::{Meter, Rehearsal, Spent};
 pub use runtime::{Cache, Plugin, Runtime, RuntimeConfig};
 pub use secret::{Secret, SecretData};
 pub use session::{CallLimits, IssuerIdentity, Session, SessionInit};

@@ -65,6 +65,11 @@ impl MemoryLimiter {
         self.refusal
     }
 
+    /// What the call has, in bytes, and so the most that it had: nothing is given back before its end.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
     /// What all calls may hold together, in bytes.
     pub fn pool_limit(&self) -> usize {
         self.pool.bytes.limit()

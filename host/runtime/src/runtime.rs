@@ -40,6 +40,7 @@ pub struct Runtime {
     pub(super) turns: Turns,
     pub(super) memory: Arc<MemoryPool>,
     pub(super) egress: EgressConfig,
+    pub(super) count_instructions: bool,
 }
 
 /// How a runtime is set up.
@@ -64,6 +65,9 @@ pub struct RuntimeConfig {
     pub memory: usize,
     /// How plugins' requests reach servers. What they may reach is the session's affair.
     pub egress: EgressConfig,
+    /// Whether the instructions of calls are counted, which makes them slower: for measuring plugins. The compiler's
+    /// process makes code for others, so there must be none.
+    pub count_instructions: bool,
 }
 
 impl Default for RuntimeConfig {
@@ -78,6 +82,7 @@ impl Default for RuntimeConfig {
             checks: 32,
             memory: 384 << 20,
             egress: EgressConfig::default(),
+            count_instructions: false,
         }
     }
 }
@@ -87,7 +92,7 @@ pub struct Plugin {
     pub(super) runtime: Arc<Runtime>,
     pub(super) linked: Linked,
     inspection: Inspection,
-    _code: CodeShare,
+    code: CodeShare,
 }
 
 /// Where a plugin was found that nobody had to compile.
@@ -114,7 +119,8 @@ impl Runtime {
     /// wasmtime needs, or where others can use the cache folder.
     pub fn new(config: RuntimeConfig) -> Result<Arc<Self>, RuntimeError> {
         let failed = |error: wasmtime::Error| RuntimeError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&engine::config()).map_err(failed)?;
+        let counted = if config.count_instructions { engine::counting() } else { engine::config() };
+        let engine = Engine::new(&counted).map_err(failed)?;
         let linker = link::linker(&engine).map_err(failed)?;
         let compiler = Compiler::new(
             engine.clone(),
@@ -134,6 +140,7 @@ impl Runtime {
             checks: FairSlots::new(config.checks),
             memory: MemoryPool::new(config.memory, OWN_MEMORY),
             egress: config.egress,
+            count_instructions: config.count_instructions,
         }))
     }
 
@@ -250,7 +257,7 @@ impl Runtime {
         place: &mut Weak<Plugin>,
     ) -> Result<Arc<Plugin>, LoadError> {
         let linked = link::link(&self.linker, &component)?;
-        let plugin = Arc::new(Plugin { runtime: self.clone(), linked, inspection, _code: code });
+        let plugin = Arc::new(Plugin { runtime: self.clone(), linked, inspection, code });
         *place = Arc::downgrade(&plugin);
         Ok(plugin)
     }
@@ -272,5 +279,10 @@ impl Plugin {
     /// What the component's bytes say.
     pub fn inspection(&self) -> &Inspection {
         &self.inspection
+    }
+
+    /// The bytes of machine code and images that it was compiled to.
+    pub fn code_bytes(&self) -> usize {
+        self.code.bytes()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wasm_issuer_core::keys::EphemeralKeys;
 
@@ -12,6 +12,7 @@ use super::egress::{EgressConfig, HttpGrant, HttpLimits, HttpSession, Observer};
 use super::fair::{FairSlots, Owner};
 use super::issuer_memory::IssuerShare;
 use super::redact::Redactor;
+use super::rehearsal::{Meter, Rehearsal};
 use super::secret::{LentSecret, Secret};
 use super::turns::IssuerTurns;
 use super::verified::Verified;
@@ -32,6 +33,8 @@ pub struct Session {
     pub(super) signs: Arc<FairSlots>,
     pub(super) turns: IssuerTurns,
     pub(super) observer: Arc<dyn Observer>,
+    /// What its calls meet in place of the world, where a plugin is tested.
+    pub(super) rehearsal: Option<Rehearsal>,
     grant: HttpGrant,
     http: OnceLock<Arc<HttpSession>>,
 }
@@ -118,6 +121,15 @@ impl CallLimits {
 impl Session {
     /// A session with an empty cache.
     pub fn new(init: SessionInit) -> Arc<Self> {
+        Self::with(init, None)
+    }
+
+    /// One for the test of a plugin, with an empty cache.
+    pub fn rehearsed(init: SessionInit, rehearsal: Rehearsal) -> Arc<Self> {
+        Self::with(init, Some(rehearsal))
+    }
+
+    fn with(init: SessionInit, rehearsal: Option<Rehearsal>) -> Arc<Self> {
         let limits = init.limits.clamped();
         Arc::new(Self {
             issuer: init.issuer,
@@ -133,6 +145,7 @@ impl Session {
             signs: FairSlots::new(3 * limits.concurrency),
             limits,
             observer: init.observer,
+            rehearsal,
             grant: init.http,
             http: OnceLock::new(),
         })
@@ -147,6 +160,16 @@ impl Session {
     pub fn owner_in(&self, namespace: Option<&str>) -> Owner {
         let IssuerIdentity { kind, name, .. } = &self.issuer;
         Owner::new(namespace.unwrap_or_default(), &format!("{kind}/{name}"))
+    }
+
+    /// Who is told what its calls spend.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.rehearsal.as_ref()?.meter.as_deref()
+    }
+
+    /// What time it is for its calls.
+    pub(super) fn now(&self) -> SystemTime {
+        self.rehearsal.as_ref().map_or_else(SystemTime::now, |rehearsal| rehearsal.now)
     }
 
     /// What keeps the Secret's values out of messages.

@@ -20,6 +20,7 @@ use super::imports::secrets::SecretsView;
 use super::log::{CallLog, LineStream, Stream};
 use super::memory::{MemoryLimiter, MemoryPool};
 use super::observer::CallObserver;
+use super::rehearsal::Spent;
 use super::session::Session;
 use super::turns::{CallTurns, Turns};
 
@@ -33,6 +34,9 @@ const RESOURCES: usize = 1024;
 const FIELDS: usize = 16 << 10;
 /// Random bytes at a time.
 const RANDOM: u64 = 4096;
+
+/// More instructions than any call has the time for.
+pub const FUEL: u64 = u64::MAX;
 
 /// The state behind one call.
 pub struct CallState {
@@ -79,32 +83,36 @@ impl CallState {
     ) -> Store<Self> {
         let owner = log.owner();
         // Nothing is behind WASI: no files, no environment, no arguments, no sockets, and stdin is closed. The clocks
-        // and the random numbers are real.
-        let wasi = WasiCtx::builder()
-            .stdout(LineStream { log: log.clone(), stream: Stream::Stdout })
+        // and the random numbers are real, but for tests of plugins.
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(LineStream { log: log.clone(), stream: Stream::Stdout })
             .stderr(LineStream { log: log.clone(), stream: Stream::Stderr })
             .max_random_size(RANDOM)
             .allow_tcp(false)
             .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
+            .allow_ip_name_lookup(false);
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
         let mut http_ctx = WasiHttpCtx::new();
         http_ctx.set_field_size_limit(FIELDS);
         let observer = Arc::new(CallObserver { log: log.clone() });
         let now = Instant::now();
+        let mut http = HttpCall::new(session.http(egress), observer, now);
+        if let Some(rehearsal) = &session.rehearsal {
+            rehearsal.set(&mut wasi);
+            http.traffic = rehearsal.traffic.clone();
+        }
         let state = Self {
             memory: MemoryLimiter::new(session.limits.memory, pool, &owner.namespace),
             clock: Clock { phase: Phase::Start, limit: Duration::ZERO, deadline: now, expired: false },
             turns: CallTurns::new(turns, session.turns.clone(), owner),
-            http: HttpCall::new(session.http(egress), observer, now),
+            http,
             http_ctx,
             session,
             log,
             table,
             fields: 0,
-            wasi,
+            wasi: wasi.build(),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
@@ -123,6 +131,11 @@ impl CallState {
         });
         store
     }
+}
+
+/// What a call that ends has spent.
+pub fn spent(store: &Store<CallState>) -> Spent {
+    Spent { instructions: store.get_fuel().ok().map(|left| FUEL - left), memory: store.data().memory.used() }
 }
 
 impl CallState {
@@ -144,7 +157,7 @@ impl CallState {
     }
 
     pub fn judge_view(&mut self) -> JudgeView<'_> {
-        JudgeView { turns: &self.turns }
+        JudgeView { turns: &self.turns, now: self.session.now() }
     }
 
     pub fn keys_view(&mut self) -> KeysView<'_> {

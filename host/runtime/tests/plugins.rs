@@ -7,16 +7,17 @@ mod support;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
 use support::{component, init, patient, request, secret};
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind, SignRequest, Signed};
 use wasm_issuer_core::x509::{Certificate, pem};
+use wasm_issuer_runtime::egress::Traffic;
 use wasm_issuer_runtime::testing::{AGES, records};
 use wasm_issuer_runtime::{
-    Account, Breakage, CallError, CallLimits, Doing, Phase, Plugin, Runtime, RuntimeConfig, Session,
-    SessionInit,
+    Account, Breakage, CallError, CallLimits, Doing, Meter, Phase, Plugin, Rehearsal, Runtime, RuntimeConfig,
+    Session, SessionInit,
 };
 
 fn account() -> Account {
@@ -96,6 +97,35 @@ async fn in_memory_ca_signs_with_the_key_in_the_secret() {
     let damaged = session(serde_json::json!({}), &[secret[0], ("tls.key", b"hunter2hunter2")], patient());
     let failure = plugin.check(&damaged).await.unwrap_err().into_failure();
     assert!(failure.message.contains("tls.key") && !failure.message.contains("hunter2"), "{failure:?}");
+}
+
+/// Two runs of a test are the same but for signatures; what they spend is counted.
+#[tokio::test]
+async fn a_rehearsal_is_the_same_each_time() {
+    let runtime =
+        Runtime::new(RuntimeConfig { count_instructions: true, ..RuntimeConfig::default() }).unwrap();
+    let counting = runtime.load(component("in_memory_ca"), &account()).await.unwrap();
+    let usual = load("in_memory_ca").await;
+    let request = request();
+    let run = async |plugin: &Arc<Plugin>, seed: u8| {
+        let meter = Arc::new(Meter::default());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
+        let rehearsal =
+            Rehearsal { traffic: Traffic::Network, now, seed: [seed; 32], meter: Some(meter.clone()) };
+        let session = Session::rehearsed(init(serde_json::json!({})), rehearsal);
+        plugin.check(&session).await.unwrap();
+        let signed = plugin.sign(&session, &request).await.unwrap();
+        let der = first_der(&signed.chain);
+        let leaf = Certificate::parse(&der).unwrap();
+        (leaf.serial(), leaf.not_after().as_secs(), meter.spent())
+    };
+    let (serial, not_after, spent) = run(&counting, 1).await;
+    assert_eq!(not_after, 1_893_456_000 + 90 * 24 * 3600);
+    assert!(spent.instructions.unwrap() > 10_000 && spent.memory >= 1 << 20, "{spent:?}");
+    let again = run(&usual, 1).await;
+    assert_eq!((again.0, again.1, again.2.memory), (serial.clone(), not_after, spent.memory));
+    assert_eq!(again.2.instructions, None);
+    assert_ne!(run(&usual, 2).await.0, serial);
 }
 
 /// What the hostile plugin does when its `sign` behaves like this.

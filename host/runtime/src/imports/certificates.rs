@@ -18,6 +18,7 @@ const REASON: usize = 4096;
 /// What the functions need of a call.
 pub struct JudgeView<'a> {
     pub turns: &'a CallTurns,
+    pub now: SystemTime,
 }
 
 struct HasCertificates;
@@ -39,13 +40,14 @@ impl Host for JudgeView<'_> {
             Ok(signed) => signed,
             Err(breakage) => return Ok(Err(breakage.to_string())),
         };
+        let now = self.now;
         if verify::is_quick(&signed, &TrustedCas::default()) {
-            return Ok(judge(&signed));
+            return Ok(judge(&signed, now));
         }
-        Ok(self.turns.compute(move || judge(&signed)).await)
+        Ok(self.turns.compute(move || judge(&signed, now)).await)
     }
 }
 
-fn judge(signed: &Signed) -> Result<(), String> {
-    verify::judge(signed, SystemTime::now()).map_err(|mismatch| clean(&mismatch.to_string(), REASON))
+fn judge(signed: &Signed, now: SystemTime) -> Result<(), String> {
+    verify::judge(signed, now).map_err(|mismatch| clean(&mismatch.to_string(), REASON))
 }

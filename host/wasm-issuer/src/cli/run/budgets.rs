@@ -89,6 +89,7 @@ impl Budgets {
             checks: self.max_checks,
             memory: self.call_memory.in_memory(),
             egress,
+            count_instructions: false,
         })
     }
 }
