@@ -8,7 +8,7 @@ use serde::Serialize;
 use wasm_issuer_core::issuance::verify::chain::timestamp;
 use wasm_issuer_core::text;
 use wasm_issuer_core::x509::signature::{self, KeyKind};
-use wasm_issuer_core::x509::{Certificate, Name, PublicKey, usages};
+use wasm_issuer_core::x509::{Certificate, Name, PublicKey, pem, usages};
 
 use super::output::{Table, span};
 
@@ -63,6 +63,7 @@ impl Description {
         }
     }
 
+    /// The certificate for people, a line for each fact.
     pub fn text(&self) -> String {
         let mut table = Table::default();
         let lifetime = span(Duration::from_secs(self.lifetime_seconds));
@@ -84,6 +85,13 @@ impl Description {
             .row("CA", ca)
             .text()
     }
+}
+
+/// The certificates of a PEM text that is known to be one, in its order.
+pub fn chain(pem: &str) -> anyhow::Result<Vec<Description>> {
+    let (blocks, _) = pem::blocks(pem.as_bytes(), usize::MAX)?;
+    let described = |block: &pem::Block<'_>| Ok(Description::of(&Certificate::parse(&block.decode()?)?));
+    blocks.iter().map(described).collect()
 }
 
 fn list<T: Display>(items: &[T]) -> String {

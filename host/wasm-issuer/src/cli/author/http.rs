@@ -16,13 +16,13 @@ use crate::api::{HttpSpec, ObjectName};
 pub struct HttpArgs {
     /// A server that the plugin may call, as in https://ca.example:8888 (spec.http.allowedHosts). Repeatable.
     #[arg(long, value_name = "ORIGIN")]
-    allow_host: Vec<String>,
+    pub allow_host: Vec<String>,
     /// The CAs of these servers as PEM (the key ca.crt of spec.http.caBundleSecretName) [default: the public ones]
     #[arg(long, value_name = "FILE")]
-    ca_bundle: Option<PathBuf>,
+    pub ca_bundle: Option<PathBuf>,
     /// tls.crt and tls.key for mutual TLS, in a folder or a Secret's YAML (spec.http.clientCertSecretName)
     #[arg(long, value_name = "FOLDER|FILE")]
-    client_cert: Option<PathBuf>,
+    pub client_cert: Option<PathBuf>,
 }
 
 impl HttpArgs {

@@ -8,7 +8,7 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wasm_issuer_core::issuance::verify::{Mode, TrustedCas, Verification};
-use wasm_issuer_runtime::egress::{Grant, GrantError, HttpGrant};
+use wasm_issuer_runtime::egress::{Grant, GrantError, HttpGrant, Observer};
 use wasm_issuer_runtime::{
     Account, CallLimits, IssuerIdentity, IssuerMemory, Secret, SecretData, Session, SessionInit,
 };
@@ -81,6 +81,32 @@ pub struct Issuer {
     policy: AppliedPolicy,
     secret: Option<SecretData>,
     http: HttpGrant,
+}
+
+/// What the plugin of an Issuer is lent. It shares its memory and its keys with nobody.
+pub fn lent(
+    key: IssuerKey,
+    spec: &IssuerSpec,
+    secret: Option<SecretData>,
+    http: HttpGrant,
+    observer: Arc<dyn Observer>,
+) -> SessionInit {
+    let IssuerKey { kind, namespace, name } = key;
+    SessionInit {
+        issuer: IssuerIdentity { kind: kind.to_string(), namespace, name },
+        config: spec.config.json().clone(),
+        secret: secret.map(Secret::new),
+        reveal: spec.secrets.reveal.iter().cloned().collect(),
+        keys: Default::default(),
+        limits: CallLimits {
+            timeout: spec.limits.timeout.0,
+            memory: spec.limits.memory.in_memory(),
+            ..CallLimits::default()
+        },
+        http,
+        observer,
+        memory: IssuerMemory::unlimited().share(""),
+    }
 }
 
 impl IssuerArgs {
@@ -181,31 +207,18 @@ impl Issuer {
     /// A session of its plugin, with what the Issuer lends it, and what tells of its requests that did not get through.
     /// Fails where [`Issuer::refusal`] says so.
     pub fn session(self) -> Result<(Arc<Session>, Arc<Reporter>), GrantError> {
-        let IssuerKey { kind, namespace, name } = self.key;
+        let kind = self.key.kind;
         let allowed = Grant::parse(&self.spec.http.allowed_hosts)?;
         let addresses = self.policy.addresses(kind);
         let reporter = Arc::new(Reporter::new(self.policy, kind));
-        let session = Session::new(SessionInit {
-            issuer: IssuerIdentity { kind: kind.to_string(), namespace, name },
-            config: self.spec.config.json().clone(),
-            secret: self.secret.map(Secret::new),
-            reveal: self.spec.secrets.reveal.into_iter().collect(),
-            keys: Default::default(),
-            limits: CallLimits {
-                timeout: self.spec.limits.timeout.0,
-                memory: self.spec.limits.memory.in_memory(),
-                ..CallLimits::default()
-            },
-            http: HttpGrant { allowed, addresses, ..self.http },
-            observer: reporter.clone(),
-            memory: IssuerMemory::unlimited().share(""),
-        });
+        let http = HttpGrant { allowed, addresses, ..self.http };
+        let session = Session::new(lent(self.key, &self.spec, self.secret, http, reporter.clone()));
         Ok((session, reporter))
     }
 }
 
 /// What the API server would refuse.
-fn check_limits(spec: &IssuerSpec) -> anyhow::Result<()> {
+pub fn check_limits(spec: &IssuerSpec) -> anyhow::Result<()> {
     let (timeout, memory) = (spec.limits.timeout, spec.limits.memory);
     let (shortest, longest) = ranges::TIMEOUT.into_inner();
     ensure!(

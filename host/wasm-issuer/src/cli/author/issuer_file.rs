@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use serde_json::Value;
 use wasm_issuer_core::issuance::GROUP;
@@ -43,28 +43,27 @@ impl IssuerFile {
             document.pointer(&format!("/metadata/{field}")).and_then(Value::as_str).map(str::to_owned)
         };
         let (name, namespace) = (metadata("name"), metadata("namespace"));
-        let spec = read_spec(document.get_mut("spec").map(Value::take).unwrap_or_default(), path)?;
+        let spec = document.get_mut("spec").map(Value::take).unwrap_or_default();
+        let spec = parse_spec(spec).with_context(|| format!("{WHAT} {}", quoted(path)))?;
         Ok(Self { kind: Some(kind), namespace, name, spec: Some(spec) })
     }
 }
 
-fn read_spec(spec: Value, path: &Path) -> anyhow::Result<IssuerSpec> {
+/// Parses the spec of an Issuer. Fields that the API does not have are errors.
+pub fn parse_spec(spec: Value) -> anyhow::Result<IssuerSpec> {
     let crd = crds::crds().into_iter().next();
     let schema = crd.and_then(|crd| {
         crd.spec.versions.into_iter().next()?.schema?.open_api_v3_schema?.properties?.remove("spec")
     });
     if let Some(field) = schema.and_then(|schema| unknown_field(&schema, &spec, "spec")) {
-        bail!(
-            "{WHAT} {}: there is no field {field}; `kubectl explain wasmissuer.spec` lists the fields",
-            quoted(path)
-        );
+        bail!("there is no field {field}; `kubectl explain wasmissuer.spec` lists the fields");
     }
     serde_path_to_error::deserialize(spec).map_err(|error| {
         let field = match error.path().to_string() {
             whole if whole == "." => "spec".to_owned(),
             below => format!("spec.{below}"),
         };
-        anyhow!("{WHAT} {}: {field}: {}", quoted(path), error.inner())
+        anyhow!("{field}: {}", error.inner())
     })
 }
 

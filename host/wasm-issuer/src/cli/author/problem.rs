@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasm_issuer_core::issuance::issuer::CheckFailure;
 use wasm_issuer_core::issuance::signer::{Failure, FailureKind};
 use wasm_issuer_core::issuance::verify::Mismatch;
@@ -28,6 +28,9 @@ pub struct Problem {
     /// The token with which a pending request goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<String>,
+    /// When the plugin wants to be asked again, if it says that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_seconds: Option<u64>,
     /// The condition that the plugin sets besides, as `Type=Status Reason`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
@@ -40,7 +43,9 @@ const RETRY_CHECK: &str =
 const RETRY_SIGN: &str =
     "keeps the request Pending and tries again, after 1 s at first and 5 min at most, for a day";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The functions of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Call {
     Check,
     Sign,
@@ -48,7 +53,15 @@ pub enum Call {
 
 impl Problem {
     fn new(kind: &'static str, message: String, operator: impl Into<String>) -> Self {
-        Self { kind, reason: None, message, operator: operator.into(), resume: None, condition: None }
+        Self {
+            kind,
+            reason: None,
+            message,
+            operator: operator.into(),
+            resume: None,
+            after_seconds: None,
+            condition: None,
+        }
     }
 
     /// Bytes that are no plugin.
@@ -91,11 +104,15 @@ impl Problem {
                 let operator = if call == Call::Check { RETRY_CHECK } else { RETRY_SIGN };
                 Self::new("broken", message, operator)
             }
-            FailureKind::Retry { after } => Self::new("retry", message, retried(call, after)),
+            FailureKind::Retry { after } => {
+                let after_seconds = after.map(|after| after.as_secs());
+                Self { after_seconds, ..Self::new("retry", message, retried(call, after)) }
+            }
             FailureKind::Permanent => Self::new("permanent", message, permanent(call)),
             FailureKind::Issuer => Self::new("issuer", message, issuer(call)),
             FailureKind::Pending { resume, poll_after } => {
-                Self { resume, ..Self::new("pending", message, pending(call, poll_after)) }
+                let after_seconds = poll_after.map(|after| after.as_secs());
+                Self { resume, after_seconds, ..Self::new("pending", message, pending(call, poll_after)) }
             }
         };
         let condition = condition.filter(|_| call == Call::Sign);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use aws_lc_rs::digest;
@@ -123,13 +124,9 @@ impl RequestArgs {
             Some(path) => Some((path, read_csr(path)?)),
             None => None,
         };
-        let is_ca = self.ca || given.as_ref().is_some_and(|(_, csr)| csr.is_ca() == Some(true));
-        let usages = match &given {
-            Some((_, csr)) if self.usage.is_empty() => usages_of(csr),
-            _ => self.usage.clone(),
-        };
         let duration = self.duration.map(|duration| duration.0);
-        let spec = RequestSpec::new(duration, is_ca, &usages).map_err(named_by_argument)?;
+        let csr = given.as_ref().map(|(_, csr)| csr);
+        let spec = spec(csr, duration, self.ca, &self.usage).map_err(named_by_argument)?;
         let (csr, made) = match given {
             Some((path, csr)) => {
                 let named = || format!("the CSR {}", quoted(path));
@@ -138,19 +135,8 @@ impl RequestArgs {
             }
             None => self.make(spec.parsed_usages()).map(|(csr, made)| (csr, Some(made)))?,
         };
-        let sign = SignRequest {
-            namespace: Some(namespace),
-            name: format!("{issuer}-request"),
-            uid: uid(csr.der()),
-            csr,
-            duration: spec.duration,
-            is_ca,
-            usages: spec.usages,
-            annotations: self.annotation,
-            requester: Requester { username: REQUESTER.to_owned(), ..Requester::default() },
-            resume: self.resume,
-        };
-        Ok(Request { sign, made })
+        let details = Details { annotations: self.annotation, resume: self.resume };
+        Ok(Request { sign: sign_request(csr, spec, details, namespace, issuer), made })
     }
 
     fn make(&self, wanted: &Usages) -> anyhow::Result<(Csr, Made)> {
@@ -199,6 +185,49 @@ impl Made {
     }
 }
 
+/// What is asked for, cert-manager's defaults applied: what a CSR says about usages and CA is the default for them.
+pub fn spec(
+    csr: Option<&Csr>,
+    duration: Option<Duration>,
+    is_ca: bool,
+    usages: &[String],
+) -> Result<RequestSpec, RequestSpecError> {
+    let is_ca = is_ca || csr.is_some_and(|csr| csr.is_ca() == Some(true));
+    match csr {
+        Some(csr) if usages.is_empty() => RequestSpec::new(duration, is_ca, &usages_of(csr)),
+        _ => RequestSpec::new(duration, is_ca, usages),
+    }
+}
+
+/// What a request has besides.
+pub struct Details {
+    pub annotations: Vec<(String, String)>,
+    /// The token that the plugin returned.
+    pub resume: Option<String>,
+}
+
+/// The request for an Issuer as the operator hands it to a plugin, from one whom cert-manager lets ask.
+pub fn sign_request(
+    csr: Csr,
+    spec: RequestSpec,
+    details: Details,
+    namespace: String,
+    issuer: &str,
+) -> SignRequest {
+    SignRequest {
+        namespace: Some(namespace),
+        name: format!("{issuer}-request"),
+        uid: uid(csr.der()),
+        csr,
+        duration: spec.duration,
+        is_ca: spec.is_ca,
+        usages: spec.usages,
+        annotations: details.annotations,
+        requester: Requester { username: REQUESTER.to_owned(), ..Requester::default() },
+        resume: details.resume,
+    }
+}
+
 /// What a CSR itself asks for, as far as a request can: purposes without a name are left out.
 fn usages_of(csr: &Csr) -> Vec<String> {
     let key_usages = csr.key_usage().unwrap_or_default().names().map(str::to_owned);
@@ -206,7 +235,8 @@ fn usages_of(csr: &Csr) -> Vec<String> {
     key_usages.chain(purposes).collect()
 }
 
-fn read_csr(path: &Path) -> anyhow::Result<Csr> {
+/// The CSR in a file, PEM or DER.
+pub fn read_csr(path: &Path) -> anyhow::Result<Csr> {
     let bytes = input::read(path, "the CSR", input::MAX_TEXT)?;
     let named = |error| anyhow!("{}: {error}", quoted(path));
     Csr::from_pem_or_der(&bytes).map_err(named)

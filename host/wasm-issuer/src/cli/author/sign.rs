@@ -7,11 +7,10 @@ use serde::Serialize;
 use wasm_issuer_core::issuance::signer::SignRequest;
 use wasm_issuer_core::issuance::verify::{Mode, Verified};
 use wasm_issuer_core::text::list;
-use wasm_issuer_core::x509::{Certificate, pem};
 
 use super::ask::{Answer, How, ask};
 use super::chain::{self, Finding, Ruling};
-use super::describe::Description;
+use super::describe::{self, Description};
 use super::host::{PluginFile, PluginIdentity};
 use super::input;
 use super::issuer::IssuerArgs;
@@ -197,7 +196,7 @@ fn report(
     Ok(match answer {
         Answer::Issued(verified) => Report {
             result: "issued",
-            certificates: describe(&verified.certificate)?,
+            certificates: describe::chain(&verified.certificate)?,
             verification: findings(&verified),
             certificate: Some(verified.certificate),
             ca: verified.ca,
@@ -217,15 +216,6 @@ fn report(
             Report { result, problem: Some(problem), ..report }
         }
     })
-}
-
-fn describe(chain: &str) -> anyhow::Result<Vec<Description>> {
-    let (blocks, _) = pem::blocks(chain.as_bytes(), usize::MAX)?;
-    let mut descriptions = Vec::new();
-    for block in blocks {
-        descriptions.push(Description::of(&Certificate::parse(&block.decode()?)?));
-    }
-    Ok(descriptions)
 }
 
 /// The rules of [`verify::verify`], and where the CA decided otherwise than requested.
