@@ -96,6 +96,8 @@ test-cluster: build plugins test-plugins cluster ## Run the tests against a real
 	@test/cluster/run.sh crds/test/check.sh
 	$(call say,the CFSSL plugin natively against real servers)
 	@set -o pipefail; $(CARGO) test $(HOST) --lib -- --ignored api::tests::real | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
+	$(call say,its cases recorded from real servers)
+	@set -o pipefail; $(CARGO) test $(HOST) --test cli -- --ignored cases:: | tee /dev/stderr | grep -c '^test result: ok. [1-9]' >/dev/null
 	$(call say,cluster tests)
 	@test/cluster/run.sh --cert-manager -- $(CARGO) test $(HOST) --test cluster -- $(TEST_ARGS)
 

@@ -6,6 +6,7 @@
 
 mod against;
 mod ask;
+mod cases;
 mod certificate;
 mod chain;
 mod check;
@@ -64,6 +65,8 @@ enum Command {
     Check(Box<check::CheckArgs>),
     /// Have a plugin sign a CSR, verify what it returns as the operator does, and print the chain.
     Sign(Box<sign::SignArgs>),
+    /// Run the cases of a folder: recorded, without network.
+    Test(Box<cases::TestArgs>),
     /// Show the certificates of a PEM file, and whether they lead to a CA.
     Certificate(certificate::CertificateArgs),
     /// Print a ConfigMap that holds a plugin.
@@ -89,6 +92,7 @@ pub fn run(args: PluginArgs) -> ExitCode {
         Command::Docs(args) => docs::run(args),
         Command::Check(args) => check::run(*args),
         Command::Sign(args) => sign::run(*args),
+        Command::Test(args) => cases::run(*args),
         Command::Certificate(args) => certificate::run(args),
         Command::Package(args) => package::run(args),
         Command::Push(args) => registry::push(args),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod ca_secrets;
+mod cases;
 mod commands;
 mod laptop;
 mod new;
@@ -48,7 +49,7 @@ impl Cli {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// `wasm-issuer plugin` with these arguments; `PLUGIN`, `HOSTILE` and `HOSTILE-HTTP` stand for components.
+    /// `wasm-issuer plugin` with these arguments; words in capitals stand for components.
     fn run(&self, args: &[&str]) -> Ran {
         self.run_with_input(args, b"")
     }
@@ -64,6 +65,7 @@ impl Cli {
                 "PLUGIN" => plugin("in_memory_ca"),
                 "HOSTILE" => plugin("hostile_plugin"),
                 "HOSTILE-HTTP" => plugin("hostile_http_plugin"),
+                "CFSSL" => plugin("cfssl"),
                 arg => PathBuf::from(arg),
             }))
             .current_dir(self.folder.path())

@@ -32,6 +32,13 @@ pub struct PluginIdentity {
     bytes: Option<usize>,
 }
 
+impl PluginIdentity {
+    /// The name of its file, as it was given.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+}
+
 impl PluginFile {
     /// Read a component, plain or gzip. What is in the file is judged later: by then there is a result to report.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
@@ -65,10 +72,11 @@ impl PluginFile {
 
 /// A runtime with the operator's defaults, and the proxy that the environment names.
 pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
-    Ok(Runtime::new(RuntimeConfig {
-        egress: EgressConfig::default().with_proxy_from_env(),
-        ..RuntimeConfig::default()
-    })?)
+    Ok(Runtime::new(config())?)
+}
+
+fn config() -> RuntimeConfig {
+    RuntimeConfig { egress: EgressConfig::default().with_proxy_from_env(), ..RuntimeConfig::default() }
 }
 
 /// Compiles and links a plugin within an account's budget, and tells how long that took.
