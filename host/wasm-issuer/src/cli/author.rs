@@ -6,6 +6,7 @@
 
 mod against;
 mod ask;
+mod bench;
 mod cases;
 mod certificate;
 mod chain;
@@ -67,6 +68,8 @@ enum Command {
     Sign(Box<sign::SignArgs>),
     /// Run the cases of a folder: recorded, without network.
     Test(Box<cases::TestArgs>),
+    /// Measure what a plugin's calls take, and compare that with another component.
+    Bench(bench::BenchArgs),
     /// Show the certificates of a PEM file, and whether they lead to a CA.
     Certificate(certificate::CertificateArgs),
     /// Print a ConfigMap that holds a plugin.
@@ -93,6 +96,7 @@ pub fn run(args: PluginArgs) -> ExitCode {
         Command::Check(args) => check::run(*args),
         Command::Sign(args) => sign::run(*args),
         Command::Test(args) => cases::run(*args),
+        Command::Bench(args) => bench::run(args),
         Command::Certificate(args) => certificate::run(args),
         Command::Package(args) => package::run(args),
         Command::Push(args) => registry::push(args),

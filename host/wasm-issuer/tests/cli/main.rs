@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+mod bench;
 mod ca_secrets;
 mod cases;
 mod commands;
@@ -65,6 +66,7 @@ impl Cli {
                 "PLUGIN" => plugin("in_memory_ca"),
                 "HOSTILE" => plugin("hostile_plugin"),
                 "HOSTILE-HTTP" => plugin("hostile_http_plugin"),
+                "MINIMAL" => plugin("minimal_plugin"),
                 "CFSSL" => plugin("cfssl"),
                 arg => PathBuf::from(arg),
             }))

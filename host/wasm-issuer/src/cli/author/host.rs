@@ -75,6 +75,11 @@ pub fn runtime() -> anyhow::Result<Arc<Runtime>> {
     Ok(Runtime::new(config())?)
 }
 
+/// One that counts instructions, which takes time.
+pub fn counting_runtime() -> anyhow::Result<Arc<Runtime>> {
+    Ok(Runtime::new(RuntimeConfig { count_instructions: true, ..config() })?)
+}
+
 fn config() -> RuntimeConfig {
     RuntimeConfig { egress: EgressConfig::default().with_proxy_from_env(), ..RuntimeConfig::default() }
 }
