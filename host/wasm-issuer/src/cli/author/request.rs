@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use aws_lc_rs::digest;
 use clap::Args;
 use rcgen::KeyPair;
-use uuid::Uuid;
 use wasm_issuer_core::issuance::request_spec::{RequestSpec, RequestSpecError};
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 use wasm_issuer_core::x509::{Csr, Usages, pem, usages};
@@ -16,11 +14,9 @@ use wasm_issuer_core::x509::{Csr, Usages, pem, usages};
 use super::csr::{self, Names};
 use super::input::{self, quoted};
 use super::key::{self, KeyAlgorithm};
-use super::request_file::RequestFile;
+use super::request_file::{REQUESTER, RequestFile, uid};
 use crate::api::GoDuration;
 
-/// Who creates requests in a cluster where cert-manager makes them from Certificates.
-pub const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
 /// The arguments in whose place a CertificateRequest is.
 const MADE_OF_ARGUMENTS: [&str; 13] = [
     "csr",
@@ -240,14 +236,6 @@ pub fn read_csr(path: &Path) -> anyhow::Result<Csr> {
     let bytes = input::read(path, "the CSR", input::MAX_TEXT)?;
     let named = |error| anyhow!("{}: {error}", quoted(path));
     Csr::from_pem_or_der(&bytes).map_err(named)
-}
-
-/// The same for the same CSR, like the uid of a request that is tried again.
-pub fn uid(csr: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, csr);
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of_digest)| *byte = *of_digest);
-    Uuid::new_v8(bytes).to_string()
 }
 
 /// The operator's refusal, with the arguments in place of the fields of a spec.

@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
+use aws_lc_rs::digest;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use uuid::Uuid;
 use wasm_issuer_core::issuance::condition::RESUME;
 use wasm_issuer_core::issuance::signer::{Requester, SignRequest};
 
 use super::input::{self, quoted};
 use super::issuer::Issuer;
-use super::request::{REQUESTER, uid};
 use crate::api::cert_manager::CertificateRequest;
 use crate::operator::Asked;
 
 const WHAT: &str = "the request";
+/// Who creates requests in a cluster where cert-manager makes them from Certificates.
+pub const REQUESTER: &str = "system:serviceaccount:cert-manager:cert-manager";
 
 /// A CertificateRequest from a file. Whom it is for does not matter: another issuer's can be tried, too.
 pub struct RequestFile {
@@ -82,6 +85,14 @@ impl RequestFile {
             resume: resume.or(self.resume),
         })
     }
+}
+
+/// The same for the same CSR, like the uid of a request that is tried again.
+pub fn uid(csr: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, csr);
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of_digest)| *byte = *of_digest);
+    Uuid::new_v8(bytes).to_string()
 }
 
 #[cfg(test)]
@@ -186,5 +197,12 @@ mod tests {
             let error = format!("{:#}", read(&request, &mine, None).err().unwrap());
             assert!(error.contains(wanted) && error.contains("request.yaml\""), "{field}: {error}");
         }
+    }
+
+    #[test]
+    fn a_uid_looks_like_one() {
+        assert_eq!(uid(b"csr"), uid(b"csr"));
+        assert_ne!(uid(b"csr"), uid(b"another"));
+        assert_eq!(Uuid::parse_str(&uid(b"csr")).unwrap().get_version_num(), 8);
     }
 }

@@ -9,21 +9,11 @@ use zeroize::Zeroizing;
 
 use super::input::{self, quoted};
 use super::secret_file;
+pub use super::secret_file::{SecretRead, SecretValues};
 use crate::api::is_data_key;
 
 /// What a Secret holds at most.
 const MAX_SECRET: u64 = 1 << 20;
-
-/// The values of a Secret by their keys.
-pub type SecretValues = BTreeMap<String, Zeroizing<Vec<u8>>>;
-
-/// A Secret, or what stands for it.
-pub struct SecretRead {
-    /// Its name, where there is one.
-    pub name: Option<String>,
-    /// What it holds.
-    pub values: SecretValues,
-}
 
 /// The Secret in a folder or a file; `-` is YAML on stdin.
 pub fn read(path: &Path) -> anyhow::Result<SecretRead> {

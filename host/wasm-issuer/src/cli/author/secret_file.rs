@@ -1,5 +1,6 @@
 //! A Secret as YAML or JSON.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
@@ -9,9 +10,19 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::input::{self, quoted};
-use super::secret::{SecretRead, SecretValues};
 
 const WHAT: &str = "the secret";
+
+/// The values of a Secret by their keys.
+pub type SecretValues = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
+/// A Secret, or what stands for it.
+pub struct SecretRead {
+    /// Its name, where there is one.
+    pub name: Option<String>,
+    /// What it holds.
+    pub values: SecretValues,
+}
 
 /// Reads the one Secret among the documents of a file: `data`, in base64, and over it `stringData`, as the API server has it.
 pub fn read(path: &Path) -> anyhow::Result<SecretRead> {

@@ -74,10 +74,3 @@ fn wrong_arguments_say_what_is_wrong() {
         assert!(error.contains(wanted), "{args:?}: {error}");
     }
 }
-
-#[test]
-fn a_uid_looks_like_one() {
-    assert_eq!(uid(b"csr"), uid(b"csr"));
-    assert_ne!(uid(b"csr"), uid(b"another"));
-    assert_eq!(Uuid::parse_str(&uid(b"csr")).unwrap().get_version_num(), 8);
-}
