@@ -40,7 +40,11 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
         (&["check", "PLUGIN", "--config", "broken.yaml"], 2, "\"broken.yaml\" is neither YAML nor JSON"),
         (&["check", "PLUGIN", "--secret", "none"], 2, "cannot read the secret \"none\""),
         (&["check", "PLUGIN", "--secret", "folder"], 2, "\"folder\" holds no files"),
-        (&["check", "PLUGIN", "--secret", "broken.yaml"], 2, "the secret \"broken.yaml\" is neither YAML nor JSON"),
+        (
+            &["check", "PLUGIN", "--secret", "broken.yaml"],
+            2,
+            "the secret \"broken.yaml\" is neither YAML nor JSON",
+        ),
         (&["check", "PLUGIN", "--policy", "none"], 2, "cannot read the policy \"none\""),
         (&["check", "PLUGIN", "--timeout", "2m"], 2, "from 100ms to 1m"),
         (&["sign", "PLUGIN"], 2, "give --csr FILE, --request FILE, or names"),

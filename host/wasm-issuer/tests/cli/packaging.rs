@@ -27,7 +27,10 @@ fn inspect_tells_what_a_plugin_needs() {
 
     assert_eq!(report["world"], "wasm-issuer:plugin/issuer-plugin@0.1.0");
     let made_with = report["producers"]["processed-by"].to_string();
-    assert!(made_with.contains("wit-bindgen-rust ") && report["footprint"]["core modules"].is_u64(), "{report}");
+    assert!(
+        made_with.contains("wit-bindgen-rust ") && report["footprint"]["core modules"].is_u64(),
+        "{report}"
+    );
 
     // What it prints is an Issuer that pins this plugin.
     cli.write("issuer.yaml", report["issuer"].as_str().unwrap());

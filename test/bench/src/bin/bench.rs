@@ -122,7 +122,8 @@ fn main() {
     }
     if let Some(file) = &args.markdown {
         let page = std::fs::read_to_string(file).expect("a page");
-        std::fs::write(file, table::inserted(&page, "make bench", &markdown).expect("a place in it")).expect("a file");
+        std::fs::write(file, table::inserted(&page, "make bench", &markdown).expect("a place in it"))
+            .expect("a file");
     }
 }
 

@@ -2,11 +2,7 @@
 //!
 //!     languages EXAMPLE WASM-ISSUER LANGUAGE=COMPONENT...
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a benchmark may end at once when it cannot measure"
-)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
 
 use std::path::PathBuf;
 

@@ -185,7 +185,9 @@ impl Report {
             return text;
         }
         if let Some(Said { name, version, summary }) = &self.description {
-            text.push_str(&format!("{name} {version}: {summary}; `wasm-issuer plugin docs {file}` has its configuration\n"));
+            text.push_str(&format!(
+                "{name} {version}: {summary}; `wasm-issuer plugin docs {file}` has its configuration\n"
+            ));
         }
         text.push_str(&component.facts(self.timings.text().trim_start_matches("compile ")));
         text.push_str(&component.interfaces());

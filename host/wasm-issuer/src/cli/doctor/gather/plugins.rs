@@ -87,11 +87,7 @@ impl<'a> Plugins<'a> {
         let load = async || {
             let start = || async { Runtime::new(RuntimeConfig::default()).ok() };
             let runtime = self.runtime.get_or_init(start).await.as_ref()?;
-            runtime
-                .load(component, &self.account(issuer, home))
-                .await
-                .err()
-                .map(|error| error.to_string())
+            runtime.load(component, &self.account(issuer, home)).await.err().map(|error| error.to_string())
         };
         tried.get_or_init(load).await.clone()
     }
