@@ -13,7 +13,7 @@ left_out=()
 for build in plugins/examples/*/build.sh; do
 	language=$(basename "$(dirname "$build")")
 	component=$folder/$language.wasm
-	made_of=$(find wit plugins/examples/tools.sh "plugins/examples/$language" -type f ! -name '*.wasm' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+	made_of=$(find wit plugins/examples/tools.sh "plugins/examples/$language" -type f ! -name '*.wasm' ! -path '*/__pycache__/*' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
 	[ "$(cat "$component.made-of" 2>/dev/null)" != "$made_of" ] || continue
 	rm -f "$component" "$component.made-of"
 	code=0
