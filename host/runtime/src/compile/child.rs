@@ -21,6 +21,8 @@ use crate::error::LoadError;
 /// The exit code that means: the component is at fault, and stderr says why.
 const INVALID: u8 = 3;
 const MAX_MESSAGE: u64 = 4096;
+/// What has wasmtime's compiler use one thread: it is rayon's to know.
+const ONE_THREAD: [(&str, &str); 1] = [("RAYON_NUM_THREADS", "1")];
 
 /// The program that compiles, one process for each component.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +41,37 @@ impl CompilerProcess {
         Ok(Self { program: std::env::current_exe()?, args: vec!["compile".into()], memory })
     }
 
-    /// Have a new process compile this, within this time and to no more than that many bytes.
+    /// Have a new process compile this, within this time and to no more than that many bytes. One that runs out of memory is
+    /// followed by one that compiles a function at a time: those of an interpreter can be large, and how many of them are in
+    /// work together depends on the processors.
     pub(super) async fn compile(
         &self,
         wasm: &[u8],
         time: Duration,
         size: usize,
     ) -> Result<Artifact, LoadError> {
+        let work = async {
+            match self.run(wasm, time, size, &[]).await? {
+                Err(stopped) if stopped.is_out_of_memory() => self.run(wasm, time, size, &ONE_THREAD).await,
+                done => Ok(done),
+            }
+        };
+        let done = timeout(time, work).await.map_err(|_elapsed| LoadError::Timeout { limit: time })?;
+        done?.map_err(|stopped| self.why(&stopped))
+    }
+
+    /// One process, with these environment variables alone. The inner error is that it stopped without an artifact.
+    async fn run(
+        &self,
+        wasm: &[u8],
+        time: Duration,
+        size: usize,
+        environment: &[(&str, &str)],
+    ) -> Result<Result<Artifact, Stopped>, LoadError> {
         let mut child = Command::new(&self.program)
             .args(&self.args)
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -62,29 +85,21 @@ impl CompilerProcess {
         };
         let mut message = Vec::new();
         let mut stderr = stderr.take(MAX_MESSAGE);
-        let work = async {
-            // A child that stops early breaks the pipe; its exit status says more than that. One that writes too much
-            // is not waited for.
-            let (sent, artifact, _) = tokio::try_join!(
-                async { Ok(self.send(stdin, wasm, time).await) },
-                receive(stdout, size),
-                async { Ok(stderr.read_to_end(&mut message).await) },
-            )?;
-            let status = child.wait().await.map_err(LoadError::compiler)?;
-            if status.success() {
-                sent.map_err(LoadError::compiler)?;
-            }
-            Ok::<_, LoadError>((status, artifact))
-        };
-        let (status, artifact) = match timeout(time, work).await {
-            Ok(done) => done?,
-            Err(_elapsed) => return Err(LoadError::Timeout { limit: time }),
-        };
+        // A child that stops early breaks the pipe; its exit status says more than that. One that writes too much is not
+        // waited for.
+        let (sent, artifact, _) = tokio::try_join!(
+            async { Ok(self.send(stdin, wasm, time).await) },
+            receive(stdout, size),
+            async { Ok(stderr.read_to_end(&mut message).await) },
+        )?;
+        let status = child.wait().await.map_err(LoadError::compiler)?;
         if !status.success() {
-            return Err(self.why(status, &message));
+            let message = String::from_utf8_lossy(&message).into_owned();
+            return Ok(Err(Stopped { status, message }));
         }
+        sent.map_err(LoadError::compiler)?;
         warn_once(&message);
-        Ok(Artifact(artifact))
+        Ok(Ok(Artifact(artifact)))
     }
 
     async fn send(&self, mut stdin: ChildStdin, wasm: &[u8], limit: Duration) -> std::io::Result<()> {
@@ -93,16 +108,28 @@ impl CompilerProcess {
         stdin.shutdown().await
     }
 
-    fn why(&self, status: ExitStatus, message: &[u8]) -> LoadError {
-        let message = String::from_utf8_lossy(message);
+    fn why(&self, Stopped { status, message }: &Stopped) -> LoadError {
         if status.code() == Some(INVALID.into()) {
-            return LoadError::Invalid(clean(&message, 500));
+            return LoadError::Invalid(clean(message, 500));
         }
         LoadError::compiler(format_args!(
             "the compiler stopped ({status}), as it does where a component needs more than {} MiB to compile: {}",
             self.memory >> 20,
             clean(message.lines().next().unwrap_or_default(), 500),
         ))
+    }
+}
+
+/// A process that ended without an artifact, and what it said.
+struct Stopped {
+    status: ExitStatus,
+    message: String,
+}
+
+impl Stopped {
+    /// By the words with which Rust ends a program that gets no memory.
+    fn is_out_of_memory(&self) -> bool {
+        self.status.code().is_none() && self.message.contains("memory allocation of ")
     }
 }
 
@@ -205,6 +232,15 @@ mod tests {
         assert_eq!(error, Some(LoadError::ArtifactTooLarge { limit: 1 << 20 }));
         let artifact = shell("cat >/dev/null; head -c 1048576 /dev/zero", 1 << 20).await.unwrap();
         assert_eq!(artifact.0.len(), 1 << 20);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_memory_on_all_processors_is_compiled_on_one() {
+        let fails = "echo 'memory allocation of 8 bytes failed' >&2; kill -ABRT $$";
+        let script = format!(r#"cat >/dev/null; [ "$RAYON_NUM_THREADS" = 1 ] || {{ {fails}; }}; printf x"#);
+        assert_eq!(shell(&script, 1 << 20).await.unwrap().0, b"x");
+        let error = shell(&format!("cat >/dev/null; {fails}"), 1 << 20).await.err().unwrap().to_string();
+        assert!(error.contains("memory allocation of 8 bytes"), "{error}");
     }
 
     #[tokio::test]
