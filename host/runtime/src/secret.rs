@@ -12,7 +12,6 @@ use wasm_issuer_core::keys::{KeyError, PrivateKey};
 use wasm_issuer_core::x509::pem;
 use zeroize::Zeroizing;
 
-use self::encrypted::Decrypted;
 use super::redact::Redactor;
 
 mod encrypted;
@@ -63,6 +62,12 @@ impl Stored {
     fn new(bytes: Zeroizing<Vec<u8>>, decrypted: &Arc<Mutex<Option<Decrypted>>>) -> Arc<Self> {
         Arc::new(Self { bytes, private_key: OnceLock::new(), decrypted: decrypted.clone() })
     }
+}
+
+/// A key that a value has decrypted, and the SHA-256 of what it was decrypted from and with.
+struct Decrypted {
+    sha256: Vec<u8>,
+    key: Arc<PrivateKey>,
 }
 
 /// A Secret as a session lends it.

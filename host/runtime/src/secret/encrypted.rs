@@ -5,14 +5,8 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use wasm_issuer_core::keys::PrivateKey;
 
-use super::{InvalidValue, SecretValue};
+use super::{Decrypted, InvalidValue, SecretValue};
 use crate::lock::lock;
-
-/// A key, and the SHA-256 of what it was decrypted from and with.
-pub struct Decrypted {
-    sha256: Vec<u8>,
-    key: Arc<PrivateKey>,
-}
 
 impl SecretValue {
     /// The key that this value decrypted from this JWE before, if it was the last one of its Secret.

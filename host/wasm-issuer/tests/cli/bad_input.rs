@@ -70,7 +70,7 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
             "block is PRIVATE KEY, where a public key's is",
         ),
         (&["new", "My_CA"], 2, "lower-case letters"),
-        (&["new", "my-ca", "--sdk", "none"], 2, "neither a checkout of wasm-issuer"),
+        (&["new", "my-ca", "--sdk", "none"], 2, "is neither `registry` nor a checkout of wasm-issuer"),
     ];
     for (args, code, wanted) in cases {
         let ran = cli.run(args);
