@@ -41,8 +41,11 @@ pub struct NoResponse {
     hint: Option<String>,
 }
 
+/// The name of a code, and what makes one.
+type NamedCode = (&'static str, fn() -> Code);
+
 /// What can be replayed, by the names of the `error-code`s of `wasi:http`.
-const CODES: [(&str, fn() -> Code); 17] = [
+const CODES: [NamedCode; 17] = [
     ("configuration-error", || Code::ConfigurationError),
     ("connection-limit-reached", || Code::ConnectionLimitReached),
     ("connection-read-timeout", || Code::ConnectionReadTimeout),
