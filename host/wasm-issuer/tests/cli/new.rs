@@ -76,6 +76,9 @@ fn a_new_plugin_for_an_http_ca_builds_and_passes_its_tests() {
     let component = new.build();
     let report = cli.json(0, &["inspect", &component]);
     assert_eq!(report["result"], "accepted");
+    let cases = new.folder.join("cases");
+    let report = cli.json(0, &["test", &component, cases.to_str().unwrap()]);
+    assert_eq!(report["passed"], 7, "{report}");
     cli.write("config.yaml", "{url: https://127.0.0.1:1, profile: a/b}");
     let report = cli.json(1, &["check", &component, "--config", "config.yaml"]);
     let message = report["problem"]["message"].as_str().unwrap();

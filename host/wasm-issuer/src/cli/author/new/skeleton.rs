@@ -61,8 +61,15 @@ pub static ALL: &[Skeleton] = &[
         start: "src/api.rs",
         steps: CARGO,
         files: files!(
-            "templates/http": "Cargo.toml", "README.md", "issuer.yaml", "src/lib.rs", "src/config.rs", "src/api.rs",
-            "src/api/tests.rs"
+            "templates/http": "Cargo.toml", "README.md", "issuer.yaml", "src/lib.rs", "src/config.rs",
+            "src/api.rs", "src/api/tests.rs", "cases/check-with-another-token/case.yaml",
+            "cases/check-with-another-token/exchanges.yaml", "cases/check/case.yaml",
+            "cases/check/exchanges.yaml", "cases/sign-what-is-ordered/case.yaml",
+            "cases/sign-what-is-ordered/exchanges.yaml", "cases/sign-what-the-ca-refuses/case.yaml",
+            "cases/sign-what-the-ca-refuses/exchanges.yaml", "cases/sign-when-the-ca-is-busy/case.yaml",
+            "cases/sign-when-the-ca-is-busy/exchanges.yaml", "cases/sign-when-the-order-is-done/case.yaml",
+            "cases/sign-when-the-order-is-done/exchanges.yaml", "cases/sign-when-the-order-is-done/web.csr",
+            "cases/sign/case.yaml", "cases/sign/exchanges.yaml", "cases/sign/web.csr"
         ),
     },
 ];
