@@ -289,6 +289,7 @@ mod tests {
             more: Option<Deep>,
         }
         #[derive(Default, schemars::JsonSchema, serde::Serialize)]
+        #[expect(dead_code, reason = "only described")]
         enum Mode {
             /// The usual one.
             #[default]
