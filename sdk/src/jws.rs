@@ -1,12 +1,4 @@
 //! JSON Web Signatures (RFC 7515) by keys that stay in the operator: tokens of step-ca and OAuth, requests of ACME.
-//!
-//! ```no_run
-//! # use serde_json::json;
-//! # use wasm_issuer_sdk::{Failure, HostKey, jws};
-//! fn token(key: &HostKey, name: &str) -> Result<String, Failure> {
-//!     jws::compact(key, json!({ "typ": "JWT", "kid": "provisioner" }), &json!({ "sub": name }))
-//! }
-//! ```
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use der::asn1::UintRef;
@@ -19,6 +11,14 @@ use spki::SubjectPublicKeyInfoRef;
 use crate::{Algorithm, Failure, HostKey, JwsAlgorithm, Signer};
 
 /// A JWS in compact serialization, as a JWT is. `alg` is added to the header's fields.
+///
+/// ```no_run
+/// # use serde_json::json;
+/// # use wasm_issuer_sdk::{Failure, HostKey, jws};
+/// fn token(key: &HostKey, name: &str) -> Result<String, Failure> {
+///     jws::compact(key, json!({ "typ": "JWT", "kid": "provisioner" }), &json!({ "sub": name }))
+/// }
+/// ```
 pub fn compact(key: &HostKey, header: Value, payload: &impl Serialize) -> Result<String, Failure> {
     let Signed { protected, payload, signature } = sign(key, header, Some(&to_json(payload)?))?;
     Ok(format!("{protected}.{payload}.{signature}"))
@@ -26,6 +26,14 @@ pub fn compact(key: &HostKey, header: Value, payload: &impl Serialize) -> Result
 
 /// A JWS in flattened JSON serialization, as ACME's requests are (RFC 8555 section 6.2). `alg` is added to the header's
 /// fields. Without a payload it is the empty one of a POST-as-GET.
+///
+/// ```no_run
+/// # use serde_json::{Value, json};
+/// # use wasm_issuer_sdk::{Failure, HostKey, jws};
+/// fn poll(key: &HostKey, account: &str, nonce: &str, url: &str) -> Result<Value, Failure> {
+///     jws::flattened(key, json!({ "kid": account, "nonce": nonce, "url": url }), None)
+/// }
+/// ```
 pub fn flattened(key: &HostKey, header: Value, payload: Option<&Value>) -> Result<Value, Failure> {
     let payload = payload.map(to_json).transpose()?;
     let Signed { protected, payload, signature } = sign(key, header, payload.as_deref())?;
@@ -50,6 +58,10 @@ fn sign(key: &HostKey, mut header: Value, payload: Option<&[u8]>) -> Result<Sign
 }
 
 /// Base64url without padding (RFC 4648 section 5).
+///
+/// ```
+/// assert_eq!(wasm_issuer_sdk::jws::encode(&[0xfb, 0xff]), "-_8");
+/// ```
 pub fn encode(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
 }
@@ -69,12 +81,28 @@ fn algorithm(key: Algorithm) -> (JwsAlgorithm, &'static str) {
 }
 
 /// The public key as a JSON Web Key with the members that its thumbprint counts (RFC 7638 section 3.2, RFC 8037).
+///
+/// ```no_run
+/// # use serde_json::{Value, json};
+/// # use wasm_issuer_sdk::{Failure, HostKey, jws};
+/// /// The header of a request for a new ACME account.
+/// fn header(key: &HostKey, nonce: &str, url: &str) -> Result<Value, Failure> {
+///     Ok(json!({ "jwk": jws::public_jwk(key)?, "nonce": nonce, "url": url }))
+/// }
+/// ```
 pub fn public_jwk(key: &impl Signer) -> Result<Value, Failure> {
     jwk(key.algorithm(), key.public_key())
         .map_err(|error| Failure::permanent(format!("the operator's public key: {error}")))
 }
 
 /// The thumbprint of a JSON Web Key that [`public_jwk`] made (RFC 7638): SHA-256, base64url.
+///
+/// ```
+/// # use serde_json::json;
+/// # use wasm_issuer_sdk::jws;
+/// let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+/// assert_eq!(jws::thumbprint(&jwk), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// ```
 pub fn thumbprint(jwk: &Value) -> String {
     // Members of a map of serde_json are sorted by name, and it writes no white space: what RFC 7638 asks for.
     encode(&Sha256::digest(jwk.to_string()))

@@ -93,6 +93,13 @@ impl HostKey {
     }
 
     /// The private key in a JWE that this key of the Issuer's Secret holds the password of, as step-ca hands out.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, HostKey};
+    /// fn key(encrypted_key: &str) -> Result<HostKey, Failure> {
+    ///     HostKey::from_jwe("password", encrypted_key)
+    /// }
+    /// ```
     pub fn from_jwe(name: &str, jwe: &str) -> Result<Self, Failure> {
         Ok(secrets::get(name)?.encrypted_signing_key(jwe)?.into())
     }

@@ -109,6 +109,13 @@ impl ParsedCertificate {
     }
 
     /// The SHA-256 of the certificate: 64 hexadecimal digits, in lower case.
+    ///
+    /// ```no_run
+    /// # use wasm_issuer_sdk::{Failure, ParsedCertificate};
+    /// fn pinned(root: &ParsedCertificate, sha256: &str) -> Result<(), Failure> {
+    ///     if root.sha256() == sha256 { Ok(()) } else { Err(Failure::issuer("the CA has another root")) }
+    /// }
+    /// ```
     pub fn sha256(&self) -> String {
         Sha256::digest(self.der()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
