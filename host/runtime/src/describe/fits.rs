@@ -213,6 +213,10 @@ impl<'a> Look<'a> {
         match (fitting, close.as_mut_slice()) {
             (1, _) | (2.., _) if !one || fitting == 1 => {}
             (0, [only]) => self.faults.append(only),
+            (0, _) if schemas.iter().all(names_values) => {
+                let allowed: Vec<_> = schemas.iter().filter_map(Schema::keywords).flat_map(values).collect();
+                self.one_of_values(&allowed, value, place);
+            }
             (0, _) => self
                 .fault(place, format_args!("{} fits none of the forms that it may have", shown_value(value))),
             _ => self.fault(
@@ -236,6 +240,15 @@ impl<'a> Look<'a> {
         };
         has_type(keywords, value) && keywords.properties.iter().all(is_tagged)
     }
+}
+
+/// The values that a schema names.
+fn values(schema: &Keywords) -> impl Iterator<Item = &Scalar> {
+    schema.one_of_values.iter().flatten().chain(&schema.constant)
+}
+
+fn names_values(schema: &Schema) -> bool {
+    schema.keywords().is_some_and(|keywords| values(keywords).next().is_some())
 }
 
 fn has_type(schema: &Keywords, value: &Value) -> bool {

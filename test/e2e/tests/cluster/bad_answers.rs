@@ -242,7 +242,7 @@ fn a_plugin_that_breaks_in_its_check_makes_its_issuer_not_ready() {
 fn a_config_that_the_plugin_cannot_read_is_named() {
     e2e(async |t| {
         t.issuer("ca", json!({"plugin": {"builtin": "hostile"}, "config": {"behaviour": "nice"}})).await;
-        let wrong = "False Failed: Failed permanently: spec.config.behaviour: unknown variant `nice`, expected one of `good`, …";
+        let wrong = "False Failed: Failed permanently: spec.config.behaviour: `nice` is none of …";
         t.settles(Kind::WasmIssuer, "ca", wrong).await;
     });
 }

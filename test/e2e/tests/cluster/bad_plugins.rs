@@ -185,7 +185,7 @@ fn a_plugin_that_is_not_where_the_issuer_says_is_told_by_name() {
             (
                 "too-large",
                 json!({"builtin": "too-large"}),
-                "builtin too-large: the plugin has 17825800 bytes, at most 16777216 are accepted: build it optimised for size and stripped; one that a WasmClusterIssuer uses may be larger".into(),
+                "builtin too-large: the plugin has 17825800 bytes, at most 16777216 are accepted: build it optimised for size and stripped, use it in a WasmClusterIssuer, or have maxComponent in the operator's policy raised".into(),
             ),
             (
                 "image",

@@ -25,7 +25,7 @@ fn seen(situation: Situation, t: &Test) -> Seen {
         Situation::SpecTypo => (
             "False Failed",
             "Warning PermanentError",
-            &["spec.config.comonName: unknown field `comonName`", "expected `commonName`"],
+            &["spec.config.comonName: no such field", "there are `algorithm`, `commonName`"],
         ),
         Situation::WrongSecret => (
             "False Pending",

@@ -67,6 +67,8 @@ fn of_several_forms_the_one_that_was_meant_is_told() {
     let optional = json!({"anyOf": [{"$ref": "#/$defs/T"}, {"type": "null"}], "$defs": {"T": {"type": "object", "required": ["a"]}}});
     assert!(told(optional.clone(), json!(null)).is_empty());
     assert_eq!(told(optional, json!({})), ["spec.config.a: missing"]);
+    let words = json!({ "oneOf": [{ "enum": ["a", "b"] }, { "const": "c" }] });
+    assert_eq!(told(words, json!("d")), ["spec.config: `d` is none of `a`, `b`, `c`"]);
     let twice = json!({"oneOf": [true, {"type": "string"}]});
     assert_eq!(told(twice, json!("x")), ["spec.config: `x` fits 2 forms, of which one is expected"]);
 }
