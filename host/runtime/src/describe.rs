@@ -28,8 +28,6 @@ use super::state::CallState;
 const MAX_NEEDS: usize = 32;
 /// The longest of the texts.
 const MAX_TEXT: usize = 1 << 10;
-/// A configuration of more bytes is held against the schema where it is in nobody's way.
-const QUICKLY_READ: usize = 4 << 10;
 
 /// What a plugin says of itself. The texts are clean and at most 1 KiB long.
 #[derive(Clone, Debug)]
@@ -118,13 +116,9 @@ impl Plugin {
         }
         let Some(description) = self.describe(session).await? else { return Ok(()) };
         let config = session.config.clone();
+        // A small schema can ask for as many steps as a large one.
         let look = move || description.faults(&config);
-        let faults = if session.config.len() <= QUICKLY_READ {
-            look()
-        } else {
-            self.runtime.turns.compute(&session.owner(), look).await
-        };
-        match faults {
+        match self.runtime.turns.compute(&session.owner(), look).await {
             Ok(faults) if faults.is_empty() => {
                 session.config_fits.store(true, Ordering::Relaxed);
                 Ok(())

@@ -5,6 +5,8 @@
 //! granted sees the value, and if it repeats it in its response the plugin sees it too: granting a server means to trust
 //! it with the Secret's values.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
@@ -21,7 +23,6 @@ pub enum Place {
     Body,
 }
 
-#[derive(Clone)]
 struct Placeholder {
     token: String,
     /// What stands for it where tests of plugins keep what was said.
@@ -30,16 +31,17 @@ struct Placeholder {
     value: Zeroizing<Vec<u8>>,
 }
 
-/// The placeholders of one call.
-#[derive(Clone, Default)]
-pub struct Placeholders(Vec<Placeholder>);
+/// The placeholders of one call. The requests under way share them: values are memory that no limit of the plugin's counts.
+#[derive(Default)]
+pub struct Placeholders(Vec<Arc<Placeholder>>);
 
 impl Placeholders {
     /// Make a token for a value, which must be one that its place may hold, escaped. `name` says which value it is, and in
     /// which form.
     pub fn add(&mut self, place: Place, name: &str, value: Zeroizing<Vec<u8>>) -> String {
         let token = format!("placeholder-{:032x}", rand::random::<u128>());
-        self.0.push(Placeholder { token: token.clone(), name: format!("{{secret:{name}}}"), place, value });
+        let name = format!("{{secret:{name}}}");
+        self.0.push(Arc::new(Placeholder { token: token.clone(), name, place, value }));
         token
     }
 
@@ -59,7 +61,7 @@ impl Placeholders {
         (!of_bodies.is_empty()).then_some(Self(of_bodies))
     }
 
-    fn at(&self, place: Place) -> impl Iterator<Item = &Placeholder> {
+    fn at(&self, place: Place) -> impl Iterator<Item = &Arc<Placeholder>> {
         self.0.iter().filter(move |placeholder| placeholder.place == place)
     }
 
@@ -90,8 +92,9 @@ impl Placeholders {
 
     fn named(&self, place: Place, text: &[u8]) -> Bytes {
         let mut text = Zeroizing::new(text.to_vec());
-        for Placeholder { token, name, .. } in self.at(place) {
-            if let Ok(Some(named)) = replace_all(&text, token.as_bytes(), name.as_bytes(), usize::MAX) {
+        for placeholder in self.at(place) {
+            let (token, name) = (placeholder.token.as_bytes(), placeholder.name.as_bytes());
+            if let Ok(Some(named)) = replace_all(&text, token, name, usize::MAX) {
                 text = named;
             }
         }
@@ -111,9 +114,10 @@ impl Placeholders {
         most: usize,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, TooLong> {
         let mut replaced: Option<Zeroizing<Vec<u8>>> = None;
-        for Placeholder { token, value, .. } in self.at(place) {
+        for placeholder in self.at(place) {
             let current = replaced.as_ref().map_or(text, |bytes| bytes.as_slice());
-            if let Some(next) = replace_all(current, token.as_bytes(), value, most)? {
+            if let Some(next) = replace_all(current, placeholder.token.as_bytes(), &placeholder.value, most)?
+            {
                 replaced = Some(next);
             }
         }

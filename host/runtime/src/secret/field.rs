@@ -15,6 +15,8 @@ const MAX_DOCUMENT: usize = 64 << 10;
 const MAX_FIELD: usize = 16 << 10;
 /// The longest pointer.
 const MAX_POINTER: usize = 256;
+/// How deep one leads. What is left of the document is read again at each level.
+const MAX_DEPTH: usize = 8;
 
 impl SecretValue {
     /// The string at this JSON Pointer (RFC 6901). What is wrong with the document is not said: a parser would quote it.
@@ -22,9 +24,10 @@ impl SecretValue {
         if self.pointer.is_some() {
             return Err(self.invalid("a field has no fields of its own"));
         }
-        if pointer.len() > MAX_POINTER || !pointer.starts_with('/') {
+        let is_deep = pointer.split('/').count() > MAX_DEPTH + 1;
+        if pointer.len() > MAX_POINTER || is_deep || !pointer.starts_with('/') {
             return Err(self.invalid(format_args!(
-                "`{}` is no JSON Pointer of at most {MAX_POINTER} bytes, such as `/private_key`",
+                "`{}` is no JSON Pointer of at most {MAX_DEPTH} parts and {MAX_POINTER} bytes, such as `/private_key`",
                 clean(pointer, MAX_POINTER)
             )));
         }
@@ -116,6 +119,11 @@ mod tests {
         assert!(lent(&document(MAX_FIELD), &[]).field("/a").is_ok());
         assert!(lent(&document(MAX_FIELD + 1), &[]).field("/a").is_err());
         assert!(lent(&document(MAX_DOCUMENT), &[]).field("/a").is_err());
+        let deep = |depth: usize| ("[".repeat(depth) + "\"x\"" + &"]".repeat(depth), "/0".repeat(depth));
+        for (depth, is_read) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false)] {
+            let (document, pointer) = deep(depth);
+            assert_eq!(lent(document.as_bytes(), &[]).field(&pointer).is_ok(), is_read, "{depth}");
+        }
         let nested = ["[".repeat(20_000), "]".repeat(20_000)].concat();
         assert!(
             lent(nested.as_bytes(), &[]).field("/0").is_err(),

@@ -1,4 +1,4 @@
-//! Calls to a real CFSSL on loopback, which signs with P-256, over TLS.
+//! Calls that get certificates from CFSSL.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,10 +6,10 @@ use std::time::Instant;
 use cfssl_fixture::Cfssl;
 use serde_json::json;
 use wasm_issuer_core::issuance::signer::SignRequest;
-use wasm_issuer_runtime::egress::{AddressPolicy, Grant, HttpGrant, Roots, ValueLocation};
 use wasm_issuer_runtime::{CallLimits, Plugin, Session, SessionInit};
 
-use crate::support::{init, patient, request, secret};
+use crate::cfssl::issuer;
+use crate::support::{init, patient, request};
 
 /// Calls whose median is told.
 const CALLS: usize = 50;
@@ -18,7 +18,8 @@ const MOST: usize = 1024;
 
 /// What calls take: seconds, and bytes.
 pub struct Calls {
-    /// One that ends at its configuration: an instance, and its interpreter.
+    /// A `sign` that ends at its configuration, which the host holds against the schema for `check` only: an instance, and its
+    /// interpreter.
     pub instantiate: f64,
     pub check: f64,
     pub sign: f64,
@@ -30,7 +31,7 @@ pub async fn measure(plugin: &Arc<Plugin>) -> Calls {
     let cfssl = Cfssl::start();
     let refused = Session::new(init(json!({"unknown": 1})));
     let (session, request) = (session(&cfssl, patient()), request());
-    let instantiate = async || drop(plugin.check(&refused).await.expect_err("a bad config"));
+    let instantiate = async || drop(plugin.sign(&refused, &request).await.expect_err("a bad config"));
     let check = async || plugin.check(&session).await.expect("a check");
     let sign = async || drop(plugin.sign(&session, &request).await.expect("a certificate"));
     Calls {
@@ -41,22 +42,8 @@ pub async fn measure(plugin: &Arc<Plugin>) -> Calls {
     }
 }
 
-/// A session with an Issuer for the server.
 fn session(cfssl: &Cfssl, limits: CallLimits) -> Arc<Session> {
-    let (url, auth) = (cfssl.multirootca.url(), cfssl.auth_key());
-    let at = ValueLocation { namespace: "team-a".into(), secret: "ca".into(), key: "ca.crt".into() };
-    let http = HttpGrant {
-        allowed: Grant::parse([&url]).expect("a grant"),
-        roots: Some(Roots::from_pem(cfssl.trusted().as_bytes(), &at).expect("roots")),
-        addresses: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().expect("a network")],
-            ..Default::default()
-        },
-        ..HttpGrant::default()
-    };
-    let config = json!({"url": url, "label": "primary"});
-    let secret = Some(secret(&[("key", auth.as_bytes())]));
-    Session::new(SessionInit { secret, http, limits, ..init(config) })
+    Session::new(SessionInit { limits, ..issuer(cfssl) })
 }
 
 /// The median seconds of a call.

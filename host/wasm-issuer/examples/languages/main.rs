@@ -11,6 +11,8 @@
 )]
 
 mod calls;
+#[path = "../support/cfssl.rs"]
+mod cfssl;
 mod compile;
 // The sessions and requests of the runtime's own tests.
 #[path = "../../../runtime/tests/support/mod.rs"]

@@ -12,6 +12,8 @@
     reason = "a benchmark may end at once when it cannot measure"
 )]
 
+#[path = "../support/cfssl.rs"]
+mod cfssl;
 mod loading;
 mod signing;
 // The sessions and requests of the runtime's own tests.
