@@ -112,10 +112,11 @@ fn a_denial_of_either_kind_of_request_is_recorded_once() {
     e2e_alone(async |t, operator| {
         let file = file(t);
         operator.relaunch(launch(&file)).await;
-        t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
         let csr = Csr::for_host("a.example");
+        // Before there is an Issuer: cert-manager's controller approves all requests, and may be there first.
         t.request("web", issuer_ref("ca"), &csr, json!({})).await;
         t.deny("web").await;
+        t.ready_issuer("ca", json!({"plugin": {"builtin": "in-memory-ca"}})).await;
         let web = t.signing_request("web", &t.signer("ca"), &csr, json!({})).await;
         t.deny_signing(&web).await;
         records(t, &file, 2).await;
