@@ -144,10 +144,15 @@ mod tests {
         };
         assert!(futures::FutureExt::now_or_never(background.run(task)).is_none());
         assert!(ended.await.is_err());
-        let (done, told) = oneshot::channel::<()>();
-        let job = move || done.send(()).unwrap();
+        let (go_on, told) = oneshot::channel::<()>();
+        let (done, is_done) = oneshot::channel::<()>();
+        let job = move || {
+            told.blocking_recv().unwrap();
+            done.send(()).unwrap();
+        };
         assert!(futures::FutureExt::now_or_never(background.compute(job)).is_none());
-        told.await.unwrap();
+        go_on.send(()).unwrap();
+        is_done.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use futures::stream;
 use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use zeroize::Zeroizing;
 
 use crate::egress::Place;
@@ -135,4 +140,24 @@ async fn a_body_with_values_is_bounded_before_and_after() {
     assert_eq!(error(post("y".repeat(MAX + 1)).await), "HttpRequestBodySize");
     assert_eq!(error(post(token.repeat(9)).await), "HttpRequestBodySize");
     assert_eq!(server.accepted(), 1, "what is not sent takes no connection");
+}
+
+/// Else a request would hold what all bodies may have, which is much more, for each of a plugin's calls.
+#[tokio::test]
+async fn of_a_body_with_values_no_more_is_read_than_may_be_sent() {
+    const MAX: usize = 64 << 10;
+    const FRAME: usize = 4 << 10;
+    let net = Arc::new(Net::default());
+    let mut plugin = plugin(&net, &["http://ca.example.com"]);
+    in_body(&mut plugin, SECRET);
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = read.clone();
+    let endless = stream::repeat_with(move || {
+        counter.fetch_add(FRAME, Ordering::Relaxed);
+        Ok(Frame::data(Bytes::from_static(&[b'y'; FRAME])))
+    });
+    let body = StreamBody::new(endless).boxed_unsync();
+    let request = Request::builder().method("POST").uri("http://ca.example.com/").body(body).unwrap();
+    assert_eq!(error(send(&mut plugin.call, request).await), "HttpRequestBodySize");
+    assert_eq!(read.load(Ordering::Relaxed), MAX + FRAME, "it is known by the first frame too many");
 }
