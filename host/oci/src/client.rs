@@ -20,7 +20,7 @@ use crate::reference::Reference;
 use crate::transport::{Body, Http};
 
 /// More than the manifest of any component has.
-const MAX_MANIFEST: usize = 256 << 10;
+pub(crate) const MAX_MANIFEST: usize = 256 << 10;
 /// More than any token, or any error, has.
 const MAX_TEXT: usize = 64 << 10;
 /// A registry sends on to where it keeps its layers, and that maybe to a mirror.
@@ -49,7 +49,7 @@ pub enum Access {
 pub struct Registry<H> {
     http: H,
     /// `https://host[:port]`
-    origin: String,
+    pub(crate) origin: String,
     pub(crate) repository: String,
     access: Access,
     credentials: Option<Credentials>,
@@ -125,16 +125,6 @@ impl<H: Http> Registry<H> {
         Ok(json)
     }
 
-    /// A manifest, or a list of them, that is not named by its digest. The registry has to send it itself: what another
-    /// server has there would be told.
-    pub(crate) async fn document(&mut self, url: &Uri) -> Result<Vec<u8>, Error> {
-        let (response, elsewhere) = self.get(Method::GET, url, Some(manifest::ACCEPT)).await?;
-        match elsewhere.0 {
-            Some(server) => Err(Error::Elsewhere(server)),
-            None => read(response, MAX_MANIFEST).await,
-        }
-    }
-
     /// The bytes of a layer, if there are no more than `limit`. `progress` is told how many have come.
     pub async fn layer(
         &mut self,
@@ -158,7 +148,7 @@ impl<H: Http> Registry<H> {
     }
 
     /// Ask for something, wherever the registry sends us. Returns who answers.
-    async fn get(
+    pub(crate) async fn get(
         &mut self,
         method: Method,
         url: &Uri,
@@ -283,13 +273,13 @@ fn secret(text: &str) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-fn origin_of(url: &Uri) -> String {
+pub(crate) fn origin_of(url: &Uri) -> String {
     let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
     format!("{}://{}", text(url.scheme_str()), text(url.authority().map(|it| it.as_str())))
 }
 
 /// An absolute URL that leads nowhere less secret than `origin` is.
-fn absolute(origin: &str, text: &str) -> Result<Uri, Error> {
+pub(crate) fn absolute(origin: &str, text: &str) -> Result<Uri, Error> {
     let url = Uri::from_str(text).map_err(|_| Error::Redirect("to what is no URL"))?;
     match url.scheme_str() {
         Some("https") if url.authority().is_some() => Ok(url),

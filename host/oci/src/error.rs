@@ -53,6 +53,9 @@ pub enum Error {
     /// More than any answer of that kind has.
     #[error("the registry's answer is longer than {0} bytes")]
     LongAnswer(usize),
+    /// A list that does not end.
+    #[error("the registry's list has more than {0} pages")]
+    ManyPages(usize),
     /// Other bytes than were asked for.
     #[error("the registry sent other bytes than it was asked for ({wanted}): {found}")]
     OtherBytes {

@@ -15,6 +15,7 @@ mod digest;
 mod docker_config;
 mod error;
 mod manifest;
+mod pages;
 mod push;
 mod reference;
 mod signature;

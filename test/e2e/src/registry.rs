@@ -156,6 +156,16 @@ impl Registry {
         Ok(std::fs::read(file).expect("the component"))
     }
 
+    /// What `wasm-issuer plugin verify` prints, or what it says where it fails.
+    pub fn verify(&self, reference: &str, key: &Path) -> Result<String, String> {
+        let verified = Command::new(binary())
+            .args(["plugin", "verify", "--plain-http", reference, "--verify-key"])
+            .arg(key)
+            .env("HOME", &self.folder)
+            .output();
+        printed(verified.expect("the CLI"))
+    }
+
     /// Push a file with oras, as a layer of the type of a component. Returns the reference.
     pub fn oras(&self, name: &str, bytes: &[u8]) -> String {
         std::fs::write(self.folder.join("layer.wasm"), bytes).expect("a file");

@@ -39,9 +39,12 @@ pub enum InvalidSignerKey {
     /// A key that is malformed, or of a kind that is not known.
     #[error(transparent)]
     Key(#[from] SignatureError),
-    /// A kind that cosign signs with in a way that is not verified here.
-    #[error("{0} keys are not verified here; accepted are P-256 (what cosign makes), P-384, P-521 and RSA")]
-    Kind(KeyKind),
+    /// The kind that cosign signs with in a way (Ed25519ph, RFC 8032 section 5.1) that the crypto library does not verify.
+    #[error(
+        "the key {0} is Ed25519, with which cosign signs in a way (Ed25519ph) that is not verified here; sign with P-256, \
+         which `cosign generate-key-pair` makes, or with P-384, P-521 or RSA"
+    )]
+    Ed25519(Digest),
 }
 
 impl SignerKey {
@@ -64,7 +67,7 @@ impl SignerKey {
     /// The key with this SubjectPublicKeyInfo.
     pub(super) fn from_spki(spki: &[u8]) -> Result<Self, InvalidSignerKey> {
         match PublicKey::from_spki(spki)?.kind() {
-            kind @ KeyKind::Ed25519 => Err(InvalidSignerKey::Kind(kind)),
+            KeyKind::Ed25519 => Err(InvalidSignerKey::Ed25519(Digest::of(spki))),
             _ => Ok(Self { spki: spki.to_vec(), fingerprint: Digest::of(spki) }),
         }
     }
@@ -114,6 +117,10 @@ mod tests {
         pem::encode(LABEL, PrivateKey::generate(algorithm).unwrap().public_key_der())
     }
 
+    fn fingerprint(text: &str) -> Digest {
+        Digest::of(&pem::blocks(text.as_bytes(), 1).unwrap().0[0].decode().unwrap())
+    }
+
     #[test]
     fn keys_are_read_from_pem_and_written_as_they_were() {
         for algorithm in [Algorithm::EcdsaP256Sha256, Algorithm::EcdsaP384Sha384, Algorithm::EcdsaP521Sha512]
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_no_public_key_says_what_is_wrong_and_is_not_repeated() {
-        let key = pem_of(Algorithm::EcdsaP256Sha256);
+        let (key, ed25519) = (pem_of(Algorithm::EcdsaP256Sha256), pem_of(Algorithm::Ed25519));
         for (text, found) in [
             ("", "it holds no PEM block".to_owned()),
             ("cosign.pub", "it holds no PEM block".to_owned()),
@@ -139,7 +146,7 @@ mod tests {
             (&key.replace("PUBLIC KEY", "CERTIFICATE"), "is CERTIFICATE, where".to_owned()),
             (&pem::encode(LABEL, b"key"), "no SubjectPublicKeyInfo".to_owned()),
             (&key.replacen('M', "*", 1), "not valid base64".to_owned()),
-            (&pem_of(Algorithm::Ed25519), "Ed25519 keys are not verified here".to_owned()),
+            (&ed25519, format!("the key {} is Ed25519, with which cosign signs", fingerprint(&ed25519))),
             (&format!("{key}{}", " ".repeat(MAX_PEM)), "more than a public key takes".to_owned()),
         ] {
             let error = text.parse::<SignerKey>().unwrap_err().to_string();

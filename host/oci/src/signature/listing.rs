@@ -62,14 +62,41 @@ pub fn layers(manifest: &[u8]) -> Result<Vec<HeldLayer>, Fault> {
     held.collect()
 }
 
-/// The manifests of a list of referrers that may hold bundles, those that certainly do first. None where it is no such list.
-/// What is in it is not followed further: an index in a list, or the list itself, is no bundle.
-pub fn bundles(index: &[u8]) -> Option<Vec<Digest>> {
-    let index: Index = serde_json::from_slice(index).ok()?;
-    let is_bundle = |it: &Referrer| it.artifact_type.as_deref() == Some(BUNDLE_TYPE);
-    let may_be = |it: &Referrer| matches!(it.artifact_type.as_deref(), None | Some(EMPTY_TYPE | BUNDLE_TYPE));
-    let mut referrers = index.manifests;
-    referrers.retain(|it| it.media_type == MANIFEST_TYPE && may_be(it));
-    referrers.sort_by_key(|it| !is_bundle(it));
-    Some(referrers.iter().filter_map(|it| it.digest.parse().ok()).collect())
+/// The manifests of a list of referrers that may hold bundles.
+#[derive(Default)]
+pub struct Bundles {
+    /// Those that say so.
+    certain: Vec<Digest>,
+    /// Those that do not say what they are.
+    possible: Vec<Digest>,
+}
+
+impl Bundles {
+    /// Read a list, or a page of one. None where it is no such list. What is in it is not followed further: an index in a
+    /// list, or the list itself, is no bundle.
+    pub fn read(index: &[u8]) -> Option<Self> {
+        let index: Index = serde_json::from_slice(index).ok()?;
+        let mut bundles = Self::default();
+        for it in index.manifests.iter().filter(|it| it.media_type == MANIFEST_TYPE) {
+            let Ok(digest) = it.digest.parse() else { continue };
+            match it.artifact_type.as_deref() {
+                Some(BUNDLE_TYPE) => bundles.certain.push(digest),
+                None | Some(EMPTY_TYPE) => bundles.possible.push(digest),
+                Some(_) => {}
+            }
+        }
+        Some(bundles)
+    }
+
+    /// These, and those of a further page.
+    pub fn and(mut self, page: Self) -> Self {
+        self.certain.extend(page.certain);
+        self.possible.extend(page.possible);
+        self
+    }
+
+    /// All of them, those that certainly hold one first.
+    pub fn digests(self) -> Vec<Digest> {
+        [self.certain, self.possible].concat()
+    }
 }

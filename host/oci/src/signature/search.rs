@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use http::Uri;
 use wasm_issuer_core::text::{self, clean};
 
 use super::bundle::{self, BUNDLE_TYPE};
 use super::claim::{Claim, Fault, MAX_BYTES};
 use super::key::SignerKey;
-use super::listing::{self, HeldLayer};
+use super::listing::{self, Bundles, HeldLayer};
 use super::simple;
 use crate::client::Registry;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::manifest::Layer;
+use crate::pages::MAX_PAGES;
 use crate::transport::Http;
 
 /// How many signatures of each form are read.
@@ -73,6 +75,20 @@ enum Candidate {
     Payload(HeldLayer),
 }
 
+/// What may be signatures of a form.
+struct Found {
+    candidates: Vec<Candidate>,
+    /// Why there may be more of them that are not known.
+    rest: Option<Failure>,
+}
+
+/// The bundles that a registry lists.
+pub(super) struct Listed {
+    bundles: Bundles,
+    /// Why there may be more of them: a further page cannot be had.
+    rest: Option<Error>,
+}
+
 /// Why a signature, or all of a form, could not be read.
 enum Failure {
     Registry(Error),
@@ -114,8 +130,8 @@ impl<'k> Search<'_, 'k> {
 }
 
 impl<H: Http> Registry<H> {
-    /// Which of these keys has signed the manifest with this digest. Of each form 32 signatures are read, of 64 KiB at most;
-    /// that takes no more than [`MAX_REQUESTS`](crate::MAX_REQUESTS) requests.
+    /// Which of these keys has signed the manifest with this digest. Of each form 32 signatures are read, of 64 KiB at most,
+    /// out of a list of 8 pages at most; that takes no more than [`MAX_REQUESTS`](crate::MAX_REQUESTS) requests.
     pub async fn signer<'k>(
         &mut self,
         digest: &Digest,
@@ -123,10 +139,10 @@ impl<H: Http> Registry<H> {
     ) -> Result<&'k SignerKey, Unverified> {
         let mut search = Search { digest, keys, found: Unsigned::default(), trouble: None };
         for form in [Form::Bundle, Form::Payload] {
-            let candidates = self.candidates(form, digest).await.unwrap_or_else(|failure| {
+            let Found { candidates, rest } = self.candidates(form, digest).await;
+            if let Some(failure) = rest {
                 search.failed(failure);
-                vec![]
-            });
+            }
             search.found.unread += candidates.len().saturating_sub(MAX_SIGNATURES);
             for candidate in candidates.iter().take(MAX_SIGNATURES) {
                 match self.claim(candidate).await {
@@ -142,12 +158,24 @@ impl<H: Http> Registry<H> {
         Err(search.end())
     }
 
-    async fn candidates(&mut self, form: Form, digest: &Digest) -> Result<Vec<Candidate>, Failure> {
-        Ok(match form {
-            Form::Bundle => self.referrers(digest).await?.into_iter().map(Candidate::Bundle).collect(),
-            // The last ones are the newest.
-            Form::Payload => self.payloads(digest).await?.into_iter().rev().map(Candidate::Payload).collect(),
-        })
+    async fn candidates(&mut self, form: Form, digest: &Digest) -> Found {
+        match form {
+            Form::Bundle => {
+                let (listed, rest) = match self.referrers(digest).await {
+                    Ok(Listed { bundles, rest }) => (bundles.digests(), rest.map(Failure::Registry)),
+                    Err(error) => (vec![], Some(Failure::Registry(error))),
+                };
+                Found { candidates: listed.into_iter().map(Candidate::Bundle).collect(), rest }
+            }
+            Form::Payload => {
+                let (layers, rest) = match self.payloads(digest).await {
+                    Ok(layers) => (layers, None),
+                    Err(failure) => (vec![], Some(failure)),
+                };
+                // The last ones are the newest.
+                Found { candidates: layers.into_iter().rev().map(Candidate::Payload).collect(), rest }
+            }
+        }
     }
 
     /// What a candidate claims; none where it is no signature at all.
@@ -169,24 +197,51 @@ impl<H: Http> Registry<H> {
 
     /// The manifests that refer to this one and may hold bundles: as the registry lists them or, where it lists none, under
     /// the tag that the distribution specification has for such registries.
-    async fn referrers(&mut self, digest: &Digest) -> Result<Vec<Digest>, Error> {
+    async fn referrers(&mut self, digest: &Digest) -> Result<Listed, Error> {
         if let Some(listed) = self.listed_referrers(digest).await? {
             return Ok(listed);
         }
         let index = self.referrers_tag(digest).await?;
-        Ok(index.and_then(|index| listing::bundles(&index)).unwrap_or_default())
+        let bundles = index.and_then(|index| Bundles::read(&index)).unwrap_or_default();
+        Ok(Listed { bundles, rest: None })
     }
 
     /// The same as the registry lists them itself; none where it does not. It is not asked for bundles alone: some registries
     /// do not know which of them are.
-    pub(super) async fn listed_referrers(&mut self, digest: &Digest) -> Result<Option<Vec<Digest>>, Error> {
+    pub(super) async fn listed_referrers(&mut self, digest: &Digest) -> Result<Option<Listed>, Error> {
         let url = self.url(&format!("referrers/{digest}"))?;
-        match self.document(&url).await {
-            // What is no list, or not allowed, is what some say of everything that they do not know.
-            Ok(index) => Ok(listing::bundles(&index)),
-            Err(Error::NotFound(_) | Error::Denied(_) | Error::Unexpected(_)) => Ok(None),
-            Err(error) => Err(error),
+        let first = match self.page(&url).await {
+            Ok(page) => page,
+            // What is not allowed is what some say of everything that they do not know.
+            Err(Error::NotFound(_) | Error::Denied(_) | Error::Unexpected(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // So is what is no list.
+        let Some(bundles) = Bundles::read(&first.bytes) else { return Ok(None) };
+        Ok(Some(self.with_further_pages(Listed { bundles, rest: None }, first.next).await))
+    }
+
+    /// A list with its further pages: what is wrong with one hides none of those before it.
+    async fn with_further_pages(
+        &mut self,
+        mut listed: Listed,
+        mut next: Option<Result<Uri, Error>>,
+    ) -> Listed {
+        for _ in 1..MAX_PAGES {
+            let page = match next {
+                None => return listed,
+                Some(Ok(url)) => self.page(&url).await,
+                Some(Err(error)) => Err(error),
+            };
+            match page {
+                Ok(page) => {
+                    listed.bundles = listed.bundles.and(Bundles::read(&page.bytes).unwrap_or_default());
+                    next = page.next;
+                }
+                Err(error) => return Listed { rest: Some(error), ..listed },
+            }
         }
+        Listed { rest: next.map(|_| Error::ManyPages(MAX_PAGES)), ..listed }
     }
 
     /// What is under the tag for what refers to a manifest, if there is such a tag.

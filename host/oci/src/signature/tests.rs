@@ -1,5 +1,6 @@
 //! Signatures in a registry, good ones and others.
 
+mod pages;
 mod shelf;
 mod useless;
 
@@ -144,7 +145,7 @@ async fn what_cosign_writes_is_read_of_each_kind_of_key() {
         }
     }
     let ed25519 = text(&written["keys"]["ed25519"]).parse::<SignerKey>();
-    assert!(matches!(ed25519, Err(InvalidSignerKey::Kind(_))));
+    assert!(matches!(ed25519, Err(InvalidSignerKey::Ed25519(_))));
 }
 
 #[tokio::test]

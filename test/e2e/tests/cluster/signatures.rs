@@ -98,6 +98,10 @@ async fn signed_plugins_run(t: &Test, registry: &Registry, cosign: &Cosign, form
         registry.pull_with(&image, &["--verify-key", &key])
     };
     assert_eq!(verified("ours"), Ok(ca));
+    let looked = registry.verify(&tag, &cosign.public_key("ours"));
+    assert_eq!(looked, Ok(pinned.clone()), "the tag and the digest that it stands for");
+    let looked = registry.verify(&tag, &cosign.public_key("third")).expect_err("nobody signed with it");
+    assert!(looked.contains(" by another key"), "{looked}");
     let refused = verified("third").expect_err("nobody signed with it");
     assert!(
         refused.contains(" by another key") && refused.contains("; --verify-key asks for one by sha256:"),

@@ -22,6 +22,8 @@ struct Content {
     files: BTreeMap<String, Bytes>,
     /// What it answers in place of what it has.
     broken: BTreeMap<String, u16>,
+    /// The header fields `link` of what it has.
+    links: BTreeMap<String, String>,
     /// Whether it lists referrers.
     lists: bool,
     asked: Vec<String>,
@@ -60,6 +62,13 @@ impl Shelf {
         self.0.lock().unwrap().broken.insert(path.to_owned(), status);
     }
 
+    /// Put a page of a list, with where it says that the next one is.
+    pub fn put_page(&self, path: &str, page: &Value, next: Option<&str>) {
+        self.put(path, page.to_string());
+        let link = next.map(|next| format!("<{next}>; rel=\"next\""));
+        self.0.lock().unwrap().links.extend(link.map(|link| (path.to_owned(), link)));
+    }
+
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -72,7 +81,7 @@ impl Shelf {
 
 impl Content {
     fn answer(&mut self, request: &Request<Bytes>) -> (StatusCode, Bytes) {
-        let path = request.uri().path().trim_start_matches("/v2/team/ca/").to_owned();
+        let path = path_in(request);
         self.asked.push(format!("{} {path}", request.method()));
         let broken = self.broken.iter().find(|(start, _)| path.starts_with(start.as_str()));
         if let Some((_, status)) = broken {
@@ -113,15 +122,26 @@ impl Content {
     }
 }
 
+/// What follows the repository in the URL, with the query.
+fn path_in(request: &Request<Bytes>) -> String {
+    let path = request.uri().path_and_query().unwrap().as_str();
+    path.trim_start_matches("/v2/team/ca/").to_owned()
+}
+
 #[async_trait]
 impl Http for Shelf {
     async fn send(&mut self, request: Request<Bytes>) -> Result<Response<Body>, HttpError> {
-        let (status, body) = self.0.lock().unwrap().answer(&request);
+        let mut content = self.0.lock().unwrap();
+        let (status, body) = content.answer(&request);
+        let link = content.links.get(&path_in(&request));
         let location = match status.as_u16() {
             202 => "/v2/team/ca/blobs/uploads/1",
             _ => "https://elsewhere.example/x",
         };
-        let response = Response::builder().status(status).header("location", location);
+        let mut response = Response::builder().status(status).header("location", location);
+        if let Some(link) = link {
+            response = response.header("link", link);
+        }
         Ok(response.body(stream::iter([Ok(body)]).boxed()).unwrap())
     }
 }
