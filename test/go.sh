@@ -36,3 +36,13 @@ go_build() {
 
 # is_refused OUTPUT: whether go failed because the module proxy does not serve a module, and not for another reason.
 is_refused() { grep -Eq ': (403 Forbidden|404 Not Found|410 Gone)$|unknown revision|GOPROXY=off' <<<"$1"; }
+
+# must_be_served DIR PACKAGES...: ends the script with 3 where the module proxy does not serve what these are built from.
+must_be_served() {
+	local output
+	if ! output=$(cd "$1" && go list -mod=readonly -deps "${@:2}" 2>&1 >/dev/null 9>&-); then
+		is_refused "$output" || die "downloading failed: $output"
+		say "not from the Go module proxy: $(tail -n 1 <<<"$output")"
+		exit 3
+	fi
+}

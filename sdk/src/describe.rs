@@ -119,14 +119,30 @@ impl Needs {
     }
 }
 
-/// The description of a plugin with this configuration.
-pub(crate) fn describe<A: About, C: JsonSchema>(needs: Needs) -> Description {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>();
+/// The JSON Schema (draft 2020-12) of a plugin's configuration: what [`Plugin::config_schema`](crate::Plugin::config_schema)
+/// says by default.
+///
+/// ```
+/// use wasm_issuer_sdk::schemars::{self, JsonSchema};
+///
+/// #[derive(JsonSchema)]
+/// struct Config {
+///     url: String,
+/// }
+///
+/// assert!(wasm_issuer_sdk::config_schema::<Config>().contains(r#""required":["url"]"#));
+/// ```
+pub fn config_schema<C: JsonSchema>() -> String {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>().as_value().to_string()
+}
+
+/// The description of a plugin with this schema.
+pub(crate) fn describe<A: About>(needs: Needs, config_schema: String) -> Description {
     Description {
         name: A::NAME.to_owned(),
         version: A::VERSION.to_owned(),
         summary: A::SUMMARY.to_owned(),
-        config_schema: schema.as_value().to_string(),
+        config_schema,
         servers: needs.servers,
         secret_keys: needs.secret_keys,
     }

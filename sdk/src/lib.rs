@@ -106,14 +106,14 @@ pub use csr::Csr;
 pub use der;
 #[doc(hidden)]
 pub use describe::About;
-pub use describe::Needs;
+pub use describe::{Needs, config_schema};
 pub use keys::{Algorithm, HostKey, JwsAlgorithm, Signer};
 pub use parsed::ParsedCertificate;
 #[doc(hidden)]
 pub use plugin::Component;
 pub use plugin::{Issuer, Plugin};
 pub use schemars;
-pub use usages::Usages;
+pub use usages::{Usages, is_key_usage};
 pub use x509_cert;
 
 /// Exports a [`Plugin`] as the component's interfaces: `signer`, and `description` with the name, the version and the

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::exports::wasm_issuer::plugin::{description, signer};
 use crate::bindings::wasm_issuer::plugin::types;
-use crate::describe::{About, Needs, describe};
+use crate::describe::{About, Needs, config_schema, describe};
 use crate::failure::INVALID_REQUEST;
 use crate::{Certificate, Failure, Request, panic};
 
@@ -58,6 +58,13 @@ pub trait Plugin {
         Needs::new()
     }
 
+    /// The JSON Schema of `Config`. By default the component makes it of the type when it is asked, for which it holds 60 KiB
+    /// of code. One that is to be small holds the text, `include_str!("../config.schema.json").to_owned()`, and has a test
+    /// that the text is what [`config_schema`](crate::config_schema) says.
+    fn config_schema() -> String {
+        config_schema::<Self::Config>()
+    }
+
     /// Is this Issuer able to sign? Called when the Issuer, its Secret or the plugin changes, and periodically.
     /// Validate the configuration, and try the credentials where that issues nothing.
     fn check(issuer: &Issuer<Self::Config>) -> Result<(), Failure>;
@@ -100,7 +107,9 @@ impl<C: DeserializeOwned> Issuer<C> {
 /// The error names the field, since serde's own text often does not, and leaves out line and column: nobody sees the
 /// JSON that they refer to.
 fn parse_config<C: DeserializeOwned>(json: &str) -> Result<C, String> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|e| {
+    // From bytes as answers of servers are, or a component would hold the parser twice.
+    let mut json = serde_json::Deserializer::from_slice(json.as_bytes());
+    serde_path_to_error::deserialize(&mut json).map_err(|e| {
         let field = match e.path().to_string() {
             path if path == "." => "spec.config".to_owned(),
             path => format!("spec.config.{path}"),
@@ -117,7 +126,7 @@ pub struct Component<P, A>(PhantomData<(P, A)>);
 
 impl<P: Plugin, A: About> description::Guest for Component<P, A> {
     fn describe() -> description::Description {
-        describe::<A, P::Config>(P::needs())
+        describe::<A>(P::needs(), P::config_schema())
     }
 }
 

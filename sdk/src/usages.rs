@@ -49,6 +49,17 @@ impl Usages {
     }
 }
 
+/// Whether one of cert-manager's names is that of a key usage. Every other one is that of an extended key usage.
+///
+/// ```
+/// use wasm_issuer_sdk::is_key_usage;
+///
+/// assert!(is_key_usage("cert sign") && !is_key_usage("code signing"));
+/// ```
+pub fn is_key_usage(name: &str) -> bool {
+    KEY.iter().any(|(known, _)| *known == name)
+}
+
 /// The order of the extended usages means nothing.
 impl PartialEq for Usages {
     fn eq(&self, other: &Self) -> bool {

@@ -20,6 +20,10 @@ struct Cfssl;
 impl Plugin for Cfssl {
     type Config = Config;
 
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
+
     fn needs() -> Needs {
         Needs::new().server_at("/url", "CFSSL").secret_key_at(
             "/authKey",

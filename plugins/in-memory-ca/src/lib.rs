@@ -3,44 +3,10 @@
 //! With `authSecretName` it is the CA in that Secret (type `kubernetes.io/tls`, as cert-manager writes it). Without, it makes a root that lasts
 //! until the operator restarts: for tests and demonstrations.
 
-use serde::Deserialize;
-use wasm_issuer_sdk::schemars::{self, JsonSchema};
+mod config;
+
+use config::{Config, RootAlgorithm};
 use wasm_issuer_sdk::{Algorithm, Authority, Certificate, Failure, Issuer, Needs, Plugin, Request, secrets};
-
-/// `spec.config`: about the root that is made where the Issuer names no Secret.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Config {
-    /// The root's common name; the Issuer's name by default.
-    common_name: Option<CommonName>,
-    /// The kind of the root's key; P-256 by default.
-    #[serde(default)]
-    algorithm: RootAlgorithm,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(extend("minLength" = 1, "maxLength" = 64))]
-struct CommonName(String);
-
-impl TryFrom<String> for CommonName {
-    type Error = &'static str;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        let fits = (1..=64).contains(&name.chars().count());
-        if fits { Ok(Self(name)) } else { Err("a common name has 1 to 64 characters") }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum RootAlgorithm {
-    #[default]
-    P256,
-    P384,
-    P521,
-    Ed25519,
-}
 
 impl From<RootAlgorithm> for Algorithm {
     fn from(algorithm: RootAlgorithm) -> Self {
@@ -57,6 +23,10 @@ struct InMemoryCa;
 
 impl Plugin for InMemoryCa {
     type Config = Config;
+
+    fn config_schema() -> String {
+        include_str!("../config.schema.json").to_owned()
+    }
 
     fn needs() -> Needs {
         Needs::new()

@@ -4,8 +4,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-
-use crate::server::Server;
+use server_fixture::Server;
 
 /// The authentication key of the profile `other-key`, hexadecimal.
 pub const OTHER_AUTH_KEY: &str = "00112233445566778899aabbccddeeff";

@@ -12,17 +12,15 @@
 
 mod ca;
 mod config;
-mod server;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
 use crate::ca::{Ca, Kind};
 pub use crate::config::OTHER_AUTH_KEY;
-pub use crate::server::Server;
+pub use server_fixture::Server;
 
 /// The labels of the `multirootca`, each with the key of its CA.
 const LABELS: [(&str, Kind); 2] = [("primary", Kind::P256), ("secondary", Kind::Rsa2048)];
@@ -42,15 +40,9 @@ pub struct Cfssl {
     folder: TempDir,
 }
 
-/// The folder with the servers' programs. `build.sh` builds what is missing there.
-static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let built = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/build.sh"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("test/cfssl/build.sh runs");
-    assert!(built.status.success(), "test/cfssl/build.sh did not build CFSSL: see above");
-    PathBuf::from(String::from_utf8(built.stdout).expect("a path").trim_end())
-});
+/// The folder with the servers' programs.
+static PROGRAMS: LazyLock<PathBuf> =
+    LazyLock::new(|| server_fixture::programs("cfssl/build.sh").expect("CFSSL can be had"));
 
 impl Cfssl {
     /// Makes the CAs and starts both servers; they accept connections when it returns.

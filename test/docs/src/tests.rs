@@ -6,12 +6,14 @@ use wasm_issuer_core::issuance::reason::{ConditionReason, EventReason};
 use super::*;
 
 /// Files whose links are checked too.
-const MORE: [&str; 10] = [
+const MORE: [&str; 12] = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "sdk/README.md",
+    "plugins/aws-pca/README.md",
     "plugins/cfssl/README.md",
     "plugins/in-memory-ca/README.md",
+    "plugins/step-ca/README.md",
     "test/cluster/README.md",
     "test/cfssl/README.md",
     "test/http-ca/README.md",

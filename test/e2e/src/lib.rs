@@ -14,6 +14,7 @@
 
 use std::time::Duration;
 
+pub mod cert_manager;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_servers;
@@ -33,11 +34,13 @@ pub mod proxy;
 pub mod registry;
 pub mod samples;
 pub mod server;
+pub mod side;
 pub mod signing_request;
 pub mod situations;
 pub mod test;
 pub mod wire;
 
+pub use cert_manager::has_cert_manager;
 pub use certificate::Issued;
 pub use cluster::{cert_manager_runs, e2e, e2e_alone, is_our_cluster, skip};
 pub use counter::Counter;
@@ -49,6 +52,7 @@ pub use operator::{Launch, Operator};
 pub use process::Process;
 pub use proxy::{Fault, Proxy};
 pub use server::{Answer, Server};
+pub use side::Side;
 pub use situations::{Made, Situation};
 pub use test::Test;
 pub use wire::Wire;

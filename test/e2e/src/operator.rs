@@ -89,7 +89,7 @@ pub fn plugin(name: &str) -> Vec<u8> {
 
 /// The servers of the tests are on this machine, some without TLS.
 const POLICY: &str = r#"
-wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ["https://*", "http://127.0.0.1"], registries: ["*", "http://127.0.0.1"]}
+wasmIssuers: {allowAddresses: [127.0.0.0/8], allowedHosts: ["https://*", "http://127.0.0.1"], registries: ["*", "http://127.0.0.1"], allowDifferences: [Extensions]}
 wasmClusterIssuers: {allowAddresses: [127.0.0.0/8], registries: ["*", "http://127.0.0.1"]}
 "#;
 
@@ -119,6 +119,8 @@ impl Operator {
         for (name, file) in [
             ("in-memory-ca", "in_memory_ca"),
             ("cfssl", "cfssl"),
+            ("step-ca", "step_ca"),
+            ("aws-pca", "aws_pca"),
             ("hostile", "hostile_plugin"),
             ("hostile-http", "hostile_http_plugin"),
             ("minimal", "minimal_plugin"),

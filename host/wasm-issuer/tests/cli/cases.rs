@@ -262,11 +262,23 @@ fn what_is_no_case_is_told_with_the_file() {
     assert_eq!(cli.run(&["test", "PLUGIN"]).code, 1);
 }
 
+/// The plugins that the image ships, by the words that stand for their components.
+const PLUGINS: [(&str, &str); 4] =
+    [("PLUGIN", "in-memory-ca"), ("CFSSL", "cfssl"), ("STEP-CA", "step-ca"), ("AWS-PCA", "aws-pca")];
+
+#[test]
+fn the_plugins_are_small() {
+    for (_, plugin) in PLUGINS {
+        let size = fs::metadata(super::plugin(&plugin.replace('-', "_"))).unwrap().len();
+        assert!(size <= 300 << 10, "{plugin} has {size} bytes");
+    }
+}
+
 /// The cases that stand beside the plugins themselves.
 #[test]
 fn the_plugins_pass_their_cases() {
     let cli = Cli::new();
-    for (component, plugin) in [("PLUGIN", "in-memory-ca"), ("CFSSL", "cfssl")] {
+    for (component, plugin) in PLUGINS {
         let folder = format!("{}/../../plugins/{plugin}/cases", env!("CARGO_MANIFEST_DIR"));
         let ran = cli.run(&["test", component, &folder]);
         assert_eq!(ran.code, 0, "{plugin}: {}{}", ran.stdout, ran.stderr);

@@ -68,6 +68,8 @@ impl Cli {
                 "HOSTILE-HTTP" => plugin("hostile_http_plugin"),
                 "MINIMAL" => plugin("minimal_plugin"),
                 "CFSSL" => plugin("cfssl"),
+                "STEP-CA" => plugin("step_ca"),
+                "AWS-PCA" => plugin("aws_pca"),
                 arg => PathBuf::from(arg),
             }))
             .current_dir(self.folder.path())

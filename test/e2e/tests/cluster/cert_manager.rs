@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use wasm_issuer_e2e::certificate::contains;
@@ -11,32 +9,20 @@ use wasm_issuer_e2e::der::attribute::*;
 use wasm_issuer_e2e::der::{self};
 use wasm_issuer_e2e::keys::Ca;
 use wasm_issuer_e2e::{
-    Issued, KeyKind, Kind, Object, SOON, Test, cert_manager_runs, cluster_issuer_ref, e2e, is_our_cluster,
-    issuer_ref, skip,
+    Issued, KeyKind, Kind, Object, SOON, Test, cluster_issuer_ref, e2e, has_cert_manager, issuer_ref,
 };
 
 /// Run a test if cert-manager's controllers run.
 fn with_cert_manager(body: impl AsyncFnOnce(&Test)) {
-    if is_our_cluster() && !cert_manager_runs() {
-        return skip("cert-manager's controllers are not here (see what test/cluster/build.sh said)");
+    if has_cert_manager() {
+        e2e(body);
     }
-    e2e(body);
 }
 
 /// A Certificate, and what is in its Secret when it is ready.
 async fn certificate(t: &Test, name: &str, issuer: Value, spec: Value) -> Issued {
-    let mut spec = spec;
-    spec["secretName"] = name.into();
-    spec["issuerRef"] = issuer;
-    t.apply(Kind::Certificate, name, json!({"spec": spec})).await;
-    let is_ready = |certificate: &Object| certificate.ready().starts_with("True");
-    t.wait((Kind::Certificate, name), SOON, "ready", is_ready).await;
-    let secret = t.get(Kind::Secret, name).await;
-    let data = |key: &str| BASE64_STANDARD.decode(secret["data"][key].as_str().unwrap_or_default()).unwrap();
-    let issued = Issued::new(secret.clone(), &data("tls.crt"), &data("ca.crt"));
-    assert!(!data("tls.key").is_empty());
-    issued.verify_chain();
-    issued
+    t.ask_for_certificate(name, issuer, spec).await;
+    t.certificate(name).await
 }
 
 fn host(name: &str) -> Value {
@@ -157,19 +143,10 @@ fn a_certificate_fails_only_when_its_issuer_says_so() {
         ];
         join_all(states.iter().map(async |(behaviour, message, issuing)| {
             t.hostile_issuer(behaviour, json!({"behaviour": behaviour})).await;
-            let mut spec = host(behaviour);
-            spec["secretName"] = (*behaviour).into();
-            spec["issuerRef"] = issuer_ref(behaviour);
-            t.apply(Kind::Certificate, behaviour, json!({"spec": spec})).await;
-            let request = async || {
-                let all = t.list(Kind::CertificateRequest).await;
-                all.into_iter().find(|r| r["spec"]["issuerRef"]["name"] == *behaviour).map(|r| r.ready())
-            };
-            let began = std::time::Instant::now();
-            while !request().await.is_some_and(|ready| ready.contains(message)) {
-                assert!(began.elapsed() < SOON, "{behaviour}: {:?}", request().await);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            t.ask_for_certificate(behaviour, issuer_ref(behaviour), host(behaviour)).await;
+            let request = t.request_of(behaviour).await;
+            let is_told = |request: &Object| request.ready().contains(message);
+            t.wait((Kind::CertificateRequest, request.name()), SOON, message, is_told).await;
             let is_so = |certificate: &Object| certificate.says("Issuing").starts_with(issuing);
             t.wait((Kind::Certificate, behaviour), SOON, "told", is_so).await;
         }))

@@ -1,4 +1,10 @@
-//! A server as a child process, at an address of its own.
+//! Servers of other projects as child processes of a test, each at an address of its own on loopback.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "this is for tests: what does not work shall fail, with its place"
+)]
 
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,6 +12,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+/// What a `build.sh` exits with where what it builds from cannot be had.
+const CANNOT_BE_HAD: i32 = 3;
+
+/// The folder that a script below test/ prints, which holds the programs of servers and builds what is missing there. None
+/// where they cannot be had; the script has said why.
+pub fn programs(script: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(script);
+    let built = Command::new(path).stderr(Stdio::inherit()).output().expect("the script runs");
+    if built.status.code() == Some(CANNOT_BE_HAD) {
+        return None;
+    }
+    assert!(built.status.success(), "test/{script} failed: see above");
+    Some(PathBuf::from(String::from_utf8(built.stdout).expect("a path").trim_end()))
+}
 
 /// How long a server may take to accept connections: another build may have all cores.
 const START: Duration = Duration::from_secs(120);
@@ -25,11 +46,7 @@ pub struct Server {
 
 impl Server {
     /// A program, and the arguments with which it listens at an address. It runs in the folder and logs there.
-    pub(crate) fn new(
-        program: PathBuf,
-        folder: &Path,
-        arguments: impl FnOnce(SocketAddr) -> Vec<String>,
-    ) -> Self {
+    pub fn new(program: PathBuf, folder: &Path, arguments: impl FnOnce(SocketAddr) -> Vec<String>) -> Self {
         let address = free_address();
         Self { program, arguments: arguments(address), folder: folder.to_owned(), address, running: None }
     }
@@ -37,6 +54,11 @@ impl Server {
     /// `https://host:port`, the same after a restart.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// Where it listens, also after a restart.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What it has logged so far, over all its starts.
