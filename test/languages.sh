@@ -2,12 +2,19 @@
 # Builds the plugins of plugins/examples, each with the tools of its language, which are got once (plugins/examples/tools.sh):
 #
 #   test/languages.sh FOLDER   # go.wasm, js.wasm, python.wasm and c.wasm
+#   test/languages.sh built    # builds nothing, and tells by its exit code whether the tools of all of them are there
 #
 # A language whose tools cannot be had is left out, loudly. Another failure is one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-folder=${1:?usage: test/languages.sh FOLDER}
+folder=${1:?usage: test/languages.sh FOLDER|built}
+if [ "$folder" = built ]; then
+	for kit in go/wit c/wit c/zig js/js python/python; do
+		"plugins/examples/${kit%/*}/tools.sh" "${kit#*/}" built || exit 1
+	done
+	exit
+fi
 mkdir -p "$folder"
 left_out=()
 for build in plugins/examples/*/build.sh; do

@@ -1,22 +1,21 @@
 #!/usr/bin/env bash
-# Makes sure that what builds a language's plugins exists, at the versions that are named here and in the lock files, and gets
-# what is missing, once, below the user's cache folder:
+# Makes sure that what builds the plugin of this folder exists, at the versions that are named here and in the folder's lock file,
+# and gets what is missing, once, below the user's cache folder:
 #
-#   plugins/examples/tools.sh wit      # bin/wit-bindgen, bin/wasm-tools, adapter.wasm: for Go and C, with cargo
-#   plugins/examples/tools.sh zig      # a C compiler with wasi-libc, with pip
-#   plugins/examples/tools.sh python   # componentize-py, with pip
-#   plugins/examples/tools.sh js       # componentize-js, with npm
-#   plugins/examples/tools.sh built    # gets nothing, and tells by its exit code whether all of them are there
+#   ./tools.sh wit         # bin/wit-bindgen, bin/wasm-tools, adapter.wasm: for Go and C, with cargo
+#   ./tools.sh zig         # a C compiler with wasi-libc, with pip (requirements.txt)
+#   ./tools.sh python      # componentize-py, with pip (requirements.txt)
+#   ./tools.sh js          # componentize-js, with npm (package-lock.json)
+#   ./tools.sh KIT built   # gets nothing, and tells by its exit code whether it is there
 #
 # stdout: the folder that holds it. stderr: everything else. Exits with 3, and says why, where it cannot be had.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${WASM_ISSUER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wasm-issuer}
-kits=(wit zig python js)
-kit=${1:?usage: plugins/examples/tools.sh wit|zig|python|js|built}
+kit=${1:?usage: ./tools.sh wit|zig|python|js [built]}
 
-# Two of one family, so that they share what they are built of. The runtime of generated Go is in go/go.mod.
+# Two of one family, so that they share what they are built of. The runtime of generated Go is in go.mod.
 bindgen=wit-bindgen-cli@0.62.0 tools=wasm-tools@1.259.0 adapter=wasi-preview1-component-adapter-provider@50.0.1
 
 say() { echo "tools: $*" >&2; }
@@ -28,10 +27,9 @@ folder() {
 	local locked
 	case $1 in
 	wit) locked="$bindgen $tools $adapter" ;;
-	zig) locked=$(<"$here/c/requirements.txt") ;;
-	python) locked=$(<"$here/python/requirements.txt") ;;
-	js) locked=$(<"$here/js/package-lock.json") ;;
-	*) die "$1 is no kit: ${kits[*]}" ;;
+	zig | python) locked=$(<"$here/requirements.txt") ;;
+	js) locked=$(<"$here/package-lock.json") ;;
+	*) die "$1 is no kit: wit, zig, python, js" ;;
 	esac
 	echo "$cache/$1-$(sha256sum <<<"$locked" | cut -c1-12)"
 }
@@ -51,24 +49,24 @@ get_wit() {
 	mv "$1/adapter/vendor/${adapter%@*}/artefacts/wasi_snapshot_preview1.reactor.wasm" "$1/adapter.wasm"
 	rm -rf "$1/target" "$1/adapter"
 }
-get_zig() { get_pip "$1" "$here/c/requirements.txt"; }
-get_python() { get_pip "$1" "$here/python/requirements.txt"; }
+get_zig() { get_pip "$1"; }
+get_python() { get_pip "$1"; }
 get_pip() {
 	needs python3 'On Debian and Ubuntu: apt-get install python3-pip'
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --only-binary :all: --require-hashes \
-		--target "$1" --requirement "$2"
+		--target "$1" --requirement "$here/requirements.txt"
 }
 get_js() {
 	needs npm 'Install Node.js 20 or later: https://nodejs.org'
-	cp "$here"/js/package*.json "$1"
+	cp "$here"/package*.json "$1"
 	npm ci --prefix "$1" --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 }
 
-if [ "$kit" = built ]; then
-	for one in "${kits[@]}"; do [ -d "$(folder "$one")" ] || exit 1; done
+folder=$(folder "$kit")
+if [ "${2:-}" = built ]; then
+	[ -d "$folder" ]
 	exit
 fi
-folder=$(folder "$kit")
 if [ ! -d "$folder" ]; then
 	mkdir -p "$cache"
 	exec 9>"$cache/lock-$kit"

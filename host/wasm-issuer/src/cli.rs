@@ -3,6 +3,7 @@
 mod author;
 mod client;
 mod completions;
+mod description;
 mod doctor;
 mod executor;
 mod input;

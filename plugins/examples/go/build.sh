@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the plugin: plugins/examples/go/build.sh [FILE], which is plugin.wasm in this folder by default.
+# Builds the plugin: ./build.sh [FILE], which is plugin.wasm in this folder by default.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 out=$(realpath -m -- "${1:-plugin.wasm}")
-tools=$(../tools.sh wit)
-wit=$(realpath ../../../wit)
+tools=$(./tools.sh wit)
+wit=$PWD/wit
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

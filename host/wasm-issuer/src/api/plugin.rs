@@ -25,7 +25,7 @@ pub struct PluginSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSource>,
 
-    /// The component is one that the operator's image ships, by its name: `in-memory-ca` or `cfssl`.
+    /// The component is one that the operator's image ships, by its name, such as `cfssl`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub builtin: Option<String>,

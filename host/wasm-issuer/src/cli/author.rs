@@ -38,6 +38,7 @@ mod sign;
 mod signer;
 mod uses;
 mod verdict;
+mod verify;
 mod wait;
 
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ pub struct PluginArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the folder of a new plugin in Rust, ready to build.
+    /// Make the folder of a new plugin in Rust, Go, JavaScript, Python or C, ready to build.
     New(new::NewArgs),
     /// Show what a component imports and exports, whether an operator takes it, and what an Issuer has to grant it.
     Inspect(inspect::InspectArgs),
@@ -78,6 +79,8 @@ enum Command {
     Push(registry::PushArgs),
     /// Read a plugin from an OCI registry.
     Pull(registry::PullArgs),
+    /// Say whose signature a plugin in an OCI registry has.
+    Verify(verify::VerifyArgs),
 }
 
 /// At the end of each command's help.
@@ -101,6 +104,7 @@ pub fn run(args: PluginArgs) -> ExitCode {
         Command::Package(args) => package::run(args),
         Command::Push(args) => registry::push(args),
         Command::Pull(args) => registry::pull(args),
+        Command::Verify(args) => verify::run(args),
     };
     match result {
         Ok(verdict) => verdict.into(),

@@ -30,6 +30,10 @@ Examples:
   wasm-issuer doctor csr node-7                     # one CertificateSigningRequest of Kubernetes
   wasm-issuer doctor -o json | jq -r '.findings[] | .cause, .mend'
 
+Plugins in ConfigMaps are loaded here, within the operator's limits, and asked what they are: name,
+version, and what they need granted. What of that an Issuer or the policy does not grant is shown
+with the section to paste. It is a claim of the plugin's: no fault as long as the Issuer is ready.
+
 It changes nothing. It reads objects, of Secrets their metadata only, and asks the API server what
 ServiceAccounts may do; such a question is a create (of an access review) that stores nothing.
 
@@ -93,8 +97,12 @@ pub fn run(args: DoctorArgs) -> ExitCode {
         let config = client::config(args.context.as_deref()).await?;
         let look = look(&args, &config.default_namespace);
         let facts = gather::gather(client::client(config)?, &look).await?;
-        let report =
-            Report { findings: diagnose::diagnose(&facts), looked: looked(&facts), unseen: facts.unseen };
+        let report = Report {
+            findings: diagnose::diagnose(&facts),
+            plugins: diagnose::described(&facts),
+            looked: looked(&facts),
+            unseen: facts.unseen,
+        };
         match args.output.output {
             Format::Json => output::json(&report)?,
             Format::Text => output::stdout(&report.text())?,

@@ -1,8 +1,8 @@
 //! Reads and writes the files that the command line names. Every error names the file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -61,6 +61,13 @@ pub fn text(path: &Path, what: &str) -> anyhow::Result<String> {
 /// Write a file, in place of one that is there.
 pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, content).with_context(|| format!("cannot write {}", quoted(path)))
+}
+
+/// The same of a file that can be run.
+pub fn write_program(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    write(path, content)?;
+    let allowed = std::fs::set_permissions(path, Permissions::from_mode(0o755));
+    allowed.with_context(|| format!("cannot make {} executable", quoted(path)))
 }
 
 /// Write a file that only its owner can read, unless one is there.

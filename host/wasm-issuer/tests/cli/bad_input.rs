@@ -18,11 +18,13 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
     cli.write("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     let encrypted = "ENCRYPTED SIGSTORE PRIVATE KEY";
     cli.write("cosign.key", format!("-----BEGIN {encrypted}-----\nAAAA\n-----END {encrypted}-----\n"));
+    let ed25519 = "MCowBQYDK2VwAyEAtmBnqOqAmW3x8Jf5mpo4W41JqFwEl4zCYp1+uQEnftA=";
+    cli.write("ed25519.pub", format!("-----BEGIN PUBLIC KEY-----\n{ed25519}\n-----END PUBLIC KEY-----\n"));
     fs::create_dir(cli.path("folder")).unwrap();
     // In a component that does nothing nothing is missing but the contract.
     cli.write("nothing.wasm", b"\0asm\x0d\0\x01\0");
     let dns = ["sign", "PLUGIN", "--dns", "a"];
-    let cases: [(&[&str], i32, &str); 36] = [
+    let cases: [(&[&str], i32, &str); 38] = [
         (&["check", "none.wasm"], 2, "cannot read the plugin \"none.wasm\": No such file"),
         (&["check", "none.wasm"], 2, "cargo build --target wasm32-wasip2"),
         (&["check", "folder"], 2, "cannot read the plugin \"folder\""),
@@ -68,6 +70,12 @@ fn bad_input_is_told_with_the_file_and_the_fix() {
             &["pull", "r.example/a:1", "--verify-key", "key.pem"],
             2,
             "block is PRIVATE KEY, where a public key's is",
+        ),
+        (&["verify", "r.example/a:1"], 2, "--verify-key <FILE>"),
+        (
+            &["verify", "r.example/a:1", "--verify-key", "ed25519.pub"],
+            2,
+            "--verify-key \"ed25519.pub\": the key sha256:5ffd13da",
         ),
         (&["new", "My_CA"], 2, "lower-case letters"),
         (&["new", "my-ca", "--sdk", "none"], 2, "is neither `registry` nor a checkout of wasm-issuer"),

@@ -85,6 +85,29 @@ fn a_new_plugin_for_an_http_ca_builds_and_passes_its_tests() {
     assert_eq!(message, "spec.config.profile: letters, digits, '-' and '_' are expected");
 }
 
+/// `make test-languages` builds them.
+#[test]
+fn a_new_plugin_in_another_language_has_what_builds_it() {
+    let cli = Cli::new();
+    for (language, start) in
+        [("go", "plugin.go"), ("js", "plugin.js"), ("python", "plugin.py"), ("c", "plugin.c")]
+    {
+        let ran = cli.fine(&["new", "my-ca", "--dir", language, "--language", language]);
+        let next =
+            format!("made {language}: start with {language}/{start}\n\n  cd {language}\n  ./build.sh\n");
+        assert!(ran.stdout.starts_with(&next), "{}", ran.stdout);
+        for script in ["build.sh", "tools.sh"] {
+            let script = cli.path(language).join(script);
+            let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&script).unwrap());
+            assert_eq!(mode & 0o111, 0o111, "{}", script.display());
+        }
+        assert!(cli.read(&format!("{language}/issuer.yaml")).contains("\n  name: my-ca\n"));
+        assert!(cli.path(language).join("wit/deps/http.wit").exists());
+    }
+    let ran = cli.run(&["new", "my-ca", "--language", "go", "--template", "ca"]);
+    assert!(ran.code == 2 && ran.stderr.contains("in go there is only --template http"), "{}", ran.stderr);
+}
+
 /// Tell it past the harness, which shows only what failed tests print; `test/summary.sh` counts these lines.
 fn skip(why: &str) {
     let thread = std::thread::current();

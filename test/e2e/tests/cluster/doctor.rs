@@ -163,6 +163,9 @@ fn nothing_is_wrong_where_all_works_and_nothing_is_changed() {
         let before = versions(&[t, home]).await;
         let ran = doctor_as(Some(&kubeconfig), &["-n", &t.namespace]).await;
         assert_eq!((ran.code, ran.findings(), &ran.report["unseen"]), (0, vec![], &json!([])));
+        let said = &ran.report["plugins"][0];
+        assert_eq!(named(&said["issuer"]), format!("WasmIssuer {}/packaged", t.namespace));
+        assert_eq!((&said["name"], &said["needs"][0]["optional"]), (&json!("in-memory-ca"), &json!(true)));
         let looked = ran.report["looked"].to_string();
         for part in [
             "2 CustomResourceDefinitions",
@@ -236,6 +239,8 @@ fn a_request_is_followed_to_its_issuer() {
         assert!(findings[0].starts_with(&format!("{issuer}: Not ready yet: Secret")), "{findings:#?}");
         let mend = format!("kubectl create secret generic keys -n {} --from-file=KEY=FILE", t.namespace);
         assert_eq!(ran.mend(&issuer), mend);
+        let unseen = ran.report["unseen"].to_string();
+        assert!(unseen.contains("what the plugin in-memory-ca says that it needs"), "{unseen}");
         assert_eq!(
             named(&ran.report["findings"][0]["blocks"][0]),
             format!("CertificateRequest {}/web", t.namespace)
@@ -253,6 +258,34 @@ fn a_request_is_followed_to_its_issuer() {
         // What was said is what mends it.
         let ran = Command::new("bash").args(["-c", &mend.replace("KEY=FILE", "x=/dev/null")]).status().await;
         assert!(ran.unwrap().success());
+    });
+}
+
+#[test]
+fn what_a_plugin_says_that_it_needs_is_what_to_paste() {
+    e2e(async |t| {
+        t.config_map("plugin", "plugin.wasm", &plugin("cfssl")).await;
+        let (plugin, config) =
+            (json!({"configMap": {"name": "plugin"}}), json!({"url": "https://cfssl.example:8888"}));
+        t.issuer("ca", json!({"plugin": plugin, "config": config, "checkInterval": "10s"})).await;
+        t.wait((Kind::WasmIssuer, "ca"), SOON, "not ready", |it| it.ready().starts_with("False")).await;
+        let ran = doctor(&["-n", &t.namespace]).await;
+        let said = &ran.report["plugins"][0];
+        assert_eq!((&said["name"], &said["needs"][0]["server"]), (&json!("cfssl"), &config["url"]), "{said}");
+        let section = said["section"].as_str().expect("what to paste");
+        assert!(section.contains(r#"http: {"allowedHosts":["https://cfssl.example:8888"]}"#), "{section}");
+        let mend = ran.mend(&format!("WasmIssuer {}/ca", t.namespace));
+        assert!(mend.starts_with("kubectl edit wasmissuer ca") && mend.contains(section), "{mend}");
+
+        let field = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a field");
+            (name.to_owned(), serde_json::from_str::<Value>(value).expect("JSON"))
+        };
+        let spec: serde_json::Map<String, Value> = section.lines().map(field).collect();
+        t.merge(Kind::WasmIssuer, "ca", json!({"spec": spec})).await;
+        let ran = doctor(&["-n", &t.namespace]).await;
+        let said = &ran.report["plugins"][0];
+        assert_eq!((&said["needs"][0]["granted"], &said["section"]), (&json!(true), &Value::Null), "{said}");
     });
 }
 

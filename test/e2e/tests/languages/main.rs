@@ -9,6 +9,7 @@
 )]
 
 mod limits;
+mod new;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -17,18 +18,11 @@ use serde_json::{Value, json};
 use wasm_issuer_e2e::certificate::{certificates, verify};
 use wasm_issuer_e2e::operator::language_file;
 use wasm_issuer_e2e::registry::Registry;
-use wasm_issuer_e2e::{
-    Csr, Kind, Object, SOON, Test, cert_manager_runs, cluster_issuer_ref, component, e2e, issuer_ref, skip,
-};
+use wasm_issuer_e2e::{Csr, Kind, SOON, Side, Test, cert_manager_runs, component, e2e, skip};
 
-const READY: &str = "True Checked: Succeeded checking the issuer";
-
-/// A kind of Issuer, and where it has its Secrets.
-struct Side<'a> {
-    kind: Kind,
-    home: &'a Test,
-    /// The name of its Issuer.
-    issuer: String,
+/// An Issuer of one of the plugins.
+struct Language {
+    side: Side,
     /// Its `spec.plugin`.
     plugin: Value,
 }
@@ -42,13 +36,10 @@ fn language(name: &str) -> Option<Vec<u8>> {
     found
 }
 
-impl Side<'_> {
-    /// What its Issuer says for these servers. Its Secrets are written too.
+impl Language {
+    /// What the Issuer says for these servers. Its Secrets are written too.
     async fn spec(&self, servers: &Cfssl, config: Value) -> Value {
         let url = servers.multirootca.url();
-        self.auth_key(&servers.auth_key()).await;
-        let ca = json!({"stringData": {"ca.crt": servers.trusted()}});
-        self.home.apply(Kind::Secret, "cfssl-ca", ca).await;
         let mut whole = json!({"url": url, "label": "primary"});
         for (field, value) in config.as_object().into_iter().flatten() {
             whole[field] = value.clone();
@@ -56,50 +47,31 @@ impl Side<'_> {
         json!({
             "plugin": self.plugin,
             "config": whole,
-            "authSecretName": "cfssl-auth",
-            "http": {"allowedHosts": [url], "caBundleSecretName": "cfssl-ca"},
+            "authSecretName": self.auth_key(&servers.auth_key()).await,
+            "http": {
+                "allowedHosts": [url],
+                "caBundleSecretName": self.side.secret("ca", json!({"ca.crt": servers.trusted()})).await,
+            },
             "retry": {"minBackoff": "100ms", "maxBackoff": "1s"},
         })
     }
 
-    async fn auth_key(&self, key: &str) {
-        self.home.apply(Kind::Secret, "cfssl-auth", json!({"stringData": {"key": key}})).await;
+    async fn auth_key(&self, key: &str) -> String {
+        self.side.secret("auth", json!({"key": key})).await
     }
 
-    async fn apply(&self, t: &Test, spec: Value) {
-        t.apply(self.kind, &self.issuer, json!({"spec": spec})).await;
-    }
-
-    async fn ready(&self, t: &Test, ready: &str) -> Object {
-        t.wait_ready(self.kind, &self.issuer, SOON, ready).await
-    }
-
-    /// Wait until the Issuer is not ready, with this in its message.
-    async fn says(&self, t: &Test, wanted: &str) {
-        let what = format!("not ready because of {wanted:?}");
-        let says = |issuer: &Object| issuer.ready().starts_with("False") && issuer.ready().contains(wanted);
-        t.wait((self.kind, &self.issuer), SOON, &what, says).await;
-    }
-
-    fn reference(&self) -> Value {
-        match self.kind {
-            Kind::WasmIssuer => issuer_ref(&self.issuer),
-            _ => cluster_issuer_ref(&self.issuer),
-        }
+    async fn apply(&self, servers: &Cfssl, config: Value) {
+        self.side.apply(self.spec(servers, config).await).await;
     }
 }
 
 /// A Certificate through cert-manager's controllers, or a request alone where they are not here. Its chain ends below the
 /// root of the servers.
-async fn certificate(t: &Test, side: &Side<'_>, servers: &Cfssl, name: &str) {
+async fn certificate(t: &Test, side: &Side, servers: &Cfssl, name: &str) {
     let chain = if cert_manager_runs() {
-        let spec = json!({
-            "secretName": name,
-            "issuerRef": side.reference(),
-            "dnsNames": ["web.example.com"],
-            "privateKey": {"algorithm": "ECDSA", "rotationPolicy": "Always"},
-        });
-        t.apply(Kind::Certificate, name, json!({"spec": spec})).await;
+        let key = json!({"algorithm": "ECDSA", "rotationPolicy": "Always"});
+        let spec = json!({"dnsNames": ["web.example.com"], "privateKey": key});
+        t.ask_for_certificate(name, side.reference(), spec).await;
         t.wait((Kind::Certificate, name), SOON, "ready", |it| it.ready().starts_with("True")).await;
         let secret = t.get(Kind::Secret, name).await;
         let pem = BASE64_STANDARD.decode(secret["data"]["tls.crt"].as_str().unwrap_or_default());
@@ -115,25 +87,26 @@ async fn certificate(t: &Test, side: &Side<'_>, servers: &Cfssl, name: &str) {
 }
 
 /// What a plugin for CFSSL has to do, whatever it is written in.
-async fn works(t: &Test, side: &Side<'_>) {
+async fn works(t: &Test, language: &Language) {
     let mut servers = Cfssl::start();
-    side.apply(t, side.spec(&servers, json!({})).await).await;
-    side.ready(t, READY).await;
+    let side = &language.side;
+    language.apply(&servers, json!({})).await;
+    side.ready().await;
     certificate(t, side, &servers, "first").await;
 
     // Whose fault it is.
-    side.apply(t, side.spec(&servers, json!({"url": "cfssl"})).await).await;
-    side.says(t, "Failed permanently: spec.config.url is").await;
-    side.apply(t, side.spec(&servers, json!({"lable": "primary"})).await).await;
-    side.says(t, "lable").await;
-    side.apply(t, side.spec(&servers, json!({"label": "tertiary"})).await).await;
-    side.says(t, "bad label").await;
-    side.apply(t, side.spec(&servers, json!({})).await).await;
-    side.ready(t, READY).await;
-    side.auth_key(OTHER_AUTH_KEY).await;
-    side.says(t, "invalid token").await;
-    side.auth_key(&servers.auth_key()).await;
-    side.ready(t, READY).await;
+    language.apply(&servers, json!({"url": "cfssl"})).await;
+    side.says("Failed permanently: spec.config.url is").await;
+    language.apply(&servers, json!({"lable": "primary"})).await;
+    side.says("lable").await;
+    language.apply(&servers, json!({"label": "tertiary"})).await;
+    side.says("bad label").await;
+    language.apply(&servers, json!({})).await;
+    side.ready().await;
+    language.auth_key(OTHER_AUTH_KEY).await;
+    side.says("invalid token").await;
+    language.auth_key(&servers.auth_key()).await;
+    side.ready().await;
 
     // A server that is away is waited for.
     servers.multirootca.stop();
@@ -150,7 +123,7 @@ fn from_a_config_map(name: &str) {
     e2e(async |t| {
         t.config_map("plugin", "plugin.wasm", &component::gzip(&wasm)).await;
         let plugin = json!({"configMap": {"name": "plugin"}});
-        works(t, &Side { kind: Kind::WasmIssuer, home: t, issuer: name.to_owned(), plugin }).await;
+        works(t, &Language { side: Side::own(t, name).await, plugin }).await;
     });
 }
 
@@ -171,7 +144,7 @@ fn javascript_issues_from_a_registry() {
         let registry = Registry::open(&t.workdir.join("registry-js"));
         let plugin =
             json!({"image": {"reference": registry.push(&wasm, "js:1", &[]).expect("it is pushed")}});
-        works(t, &Side { kind: Kind::WasmIssuer, home: t, issuer: "js".to_owned(), plugin }).await;
+        works(t, &Language { side: Side::own(t, "js").await, plugin }).await;
     });
 }
 
@@ -181,9 +154,7 @@ fn python_issues_from_a_registry_for_administrators() {
     e2e(async |t| {
         let registry = Registry::open(&t.workdir.join("registry-python"));
         let reference = registry.push(&wasm, "python:1", &[]).expect("it is pushed");
-        let (plugin, home) =
-            (json!({"image": {"reference": reference}}), t.in_namespace("wasm-issuer").await);
-        let issuer = format!("{}-python", t.namespace);
-        works(t, &Side { kind: Kind::WasmClusterIssuer, home: &home, issuer, plugin }).await;
+        let plugin = json!({"image": {"reference": reference}});
+        works(t, &Language { side: Side::cluster(t, "python").await, plugin }).await;
     });
 }

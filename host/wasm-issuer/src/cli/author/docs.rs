@@ -4,20 +4,18 @@ mod fields;
 mod page;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
+use wasm_issuer_runtime::Account;
 use wasm_issuer_runtime::describe::Description;
-use wasm_issuer_runtime::egress::HttpGrant;
-use wasm_issuer_runtime::{Account, CallLimits, IssuerIdentity, IssuerMemory, Plugin, Session, SessionInit};
 
 use super::host::{self, PluginFile};
 use super::issuer::name_for;
 use super::output;
 use super::problem::{Call, Problem};
 use super::verdict::Verdict;
-use crate::api::IssuerKind;
+use crate::cli::description;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,32 +59,12 @@ async fn describe(file: PluginFile, name: String) -> anyhow::Result<Result<Descr
         Ok(plugin) => plugin,
         Err(error) => return Ok(Err(error.into())),
     };
-    Ok(match of(&plugin, name).await {
+    Ok(match description::of(&plugin, &name).await {
         Ok(Some(description)) => Ok(description),
         Ok(None) => bail!(
             "{} says nothing of itself: it does not export `wasm-issuer:plugin/description`, which the SDK for Rust does",
             file.path.display()
         ),
-        Err(problem) => Err(problem),
+        Err(error) => Err(Problem::of(Call::Check, error)),
     })
-}
-
-/// What a loaded plugin says of itself, if it does.
-pub async fn of(plugin: &Arc<Plugin>, name: String) -> Result<Option<Description>, Box<Problem>> {
-    let session = Session::new(SessionInit {
-        issuer: IssuerIdentity {
-            kind: IssuerKind::Namespaced.to_string(),
-            namespace: Some("default".into()),
-            name,
-        },
-        config: "{}".into(),
-        secret: None,
-        reveal: Default::default(),
-        keys: Default::default(),
-        limits: CallLimits::default(),
-        http: HttpGrant::default(),
-        observer: Arc::new(()),
-        memory: IssuerMemory::unlimited().share(""),
-    });
-    plugin.describe(&session).await.map_err(|error| Problem::of(Call::Check, error))
 }

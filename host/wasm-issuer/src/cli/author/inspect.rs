@@ -11,15 +11,15 @@ use wasm_issuer_runtime::{Account, ComponentBytes, Runtime};
 
 use super::against::Comparison;
 use super::component::Component;
-use super::docs;
 use super::grants;
 use super::host::{self, PluginFile, PluginIdentity};
 use super::issuer::name_for;
 use super::language;
 use super::output::{self, Format, OutputArgs, Table, Timings, size};
-use super::problem::Problem;
+use super::problem::{Call, Problem};
 use super::verdict::Verdict;
 use crate::api::{IssuerKind, ObjectName};
+use crate::cli::description;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -144,7 +144,10 @@ fn load(
         let (loaded, took) = host::load(runtime, path, wasm, &account).await;
         timings.add("compile", took);
         Ok(match loaded {
-            Ok(plugin) => docs::of(&plugin, name_for(path)).await,
+            Ok(plugin) => {
+                let described = description::of(&plugin, &name_for(path)).await;
+                described.map_err(|error| Problem::of(Call::Check, error))
+            }
             Err(error) => Err(error.into()),
         })
     })

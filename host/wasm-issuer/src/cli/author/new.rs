@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   wasm-issuer plugin new my-ca                            # a CA with a key of its own
   wasm-issuer plugin new my-ca --template http            # certificates from a CA with an HTTP API
+  wasm-issuer plugin new my-ca --language go              # the same in Go, from CFSSL
   wasm-issuer plugin new my-ca --sdk ../wasm-issuer       # with the SDK of a checkout
   wasm-issuer plugin new my-ca --sdk https://git.example/wasm-issuer#v0.1.0
 
@@ -78,7 +79,11 @@ fn make(plan: &Plan) -> anyhow::Result<()> {
         let path = dir.join(path);
         let folder = path.parent().unwrap_or(dir);
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", quoted(folder)))?;
-        input::write(&path, text.as_bytes())?;
+        if path.extension().is_some_and(|extension| extension == "sh") {
+            input::write_program(&path, text.as_bytes())?;
+        } else {
+            input::write(&path, text.as_bytes())?;
+        }
     }
     // The versions that the SDK is tested with, which a checkout has downloaded already.
     if let Some(lock) = plan.sdk.as_ref().and_then(Sdk::lock_file) {
@@ -91,11 +96,15 @@ fn make(plan: &Plan) -> anyhow::Result<()> {
 impl Plan {
     /// What the folder holds: paths in it, and their texts.
     fn files(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.skeleton.files.iter().map(|(path, template)| (*path, self.fill(template)))
+        self.skeleton.files().map(|(path, template)| (path, self.fill(template)))
     }
 
     fn fill(&self, template: &str) -> String {
+        let own = self.skeleton.filled.iter();
+        let template = own
+            .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{{{{name}}}}}"), value));
         template
+            .replace("{{start}}", self.skeleton.start)
             .replace("{{name}}", &self.name)
             .replace("{{file}}", &self.file())
             .replace("{{sdk}}", &self.sdk.as_ref().map(Sdk::dependency).unwrap_or_default())
@@ -124,6 +133,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{WasmClusterIssuer, WasmIssuer};
 
     fn plan(skeleton: &'static Skeleton, sdk: Sdk) -> Plan {
         Plan { dir: PathBuf::from("my-ca"), name: "my-ca".to_owned(), skeleton, sdk: Some(sdk) }
@@ -132,9 +142,25 @@ mod tests {
     #[test]
     fn every_name_in_a_skeleton_is_filled_in() {
         for skeleton in skeleton::ALL {
-            for (path, text) in plan(skeleton, Sdk::Registry).files() {
+            let plan = plan(skeleton, Sdk::Registry);
+            for (path, text) in plan.files() {
                 assert!(!text.contains("{{"), "{path}: {text}");
             }
+            assert!(!plan.next_steps().contains("{{"), "{}", plan.next_steps());
+        }
+    }
+
+    #[test]
+    fn the_issuer_of_a_skeleton_is_one() {
+        for skeleton in skeleton::ALL {
+            let plan = plan(skeleton, Sdk::Registry);
+            let (_, issuer) = plan.files().find(|(path, _)| *path == "issuer.yaml").unwrap();
+            let spec = if issuer.contains("kind: WasmClusterIssuer") {
+                serde_saphyr::from_str::<WasmClusterIssuer>(&issuer).unwrap().spec.0
+            } else {
+                serde_saphyr::from_str::<WasmIssuer>(&issuer).unwrap().spec.0
+            };
+            spec.plugin.source().unwrap();
         }
     }
 

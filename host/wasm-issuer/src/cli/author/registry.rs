@@ -91,7 +91,7 @@ pub struct PullArgs {
 
 #[derive(Args)]
 #[command(next_help_heading = "Registry")]
-struct RegistryArgs {
+pub struct RegistryArgs {
     /// Speak to the registry in clear text, as to one on this machine.
     #[arg(long)]
     plain_http: bool,
@@ -105,7 +105,7 @@ struct RegistryArgs {
 
 /// Who we are to a registry.
 #[derive(Default)]
-struct Login {
+pub struct Login {
     credentials: Option<Credentials>,
     /// Whether a helper program may have them, which is not run.
     has_helpers: bool,
@@ -188,12 +188,7 @@ pub fn pull(args: PullArgs) -> anyhow::Result<Verdict> {
     let Pulled { reference, wasm, signer } = match pulled {
         Ok(pulled) => pulled,
         Err(error) => {
-            let why = match error {
-                Unverified::Registry(error) => login.explain(&args.reference, &error),
-                unsigned @ Unverified::Unsigned(_) => {
-                    format!("{unsigned}; --verify-key asks for one by {}", text::list(keys.iter(), 500))
-                }
-            };
+            let why = login.explain_unverified(&args.reference, &error, &keys);
             output::stderr(&format!("not pulled: {}: {why}\n", args.reference))?;
             return Ok(Verdict::Failed);
         }
@@ -226,10 +221,7 @@ async fn fetch<'k>(
     keys: &'k [SignerKey],
     progress: &mut Progress,
 ) -> Result<Pulled<'k>, Unverified> {
-    let digest = match &reference.digest {
-        Some(digest) => digest.clone(),
-        None => registry.resolve(reference.tag.as_deref().unwrap_or_default()).await?,
-    };
+    let digest = resolve(registry, reference).await?;
     let signer = if keys.is_empty() { None } else { Some(registry.signer(&digest, keys).await?) };
     let layer = registry.manifest(&digest).await?.layer;
     let total = size(usize::try_from(layer.size).unwrap_or(usize::MAX));
@@ -238,9 +230,17 @@ async fn fetch<'k>(
     Ok(Pulled { reference: reference.at(digest), wasm, signer })
 }
 
+/// The digest of the manifest that a reference stands for now.
+pub async fn resolve(registry: &mut Registry<RegistryHttp>, reference: &Reference) -> Result<Digest, Error> {
+    match &reference.digest {
+        Some(digest) => Ok(digest.clone()),
+        None => registry.resolve(reference.tag.as_deref().unwrap_or_default()).await,
+    }
+}
+
 impl RegistryArgs {
     /// What the user's files say of us.
-    fn login(&self, reference: &Reference) -> anyhow::Result<Login> {
+    pub fn login(&self, reference: &Reference) -> anyhow::Result<Login> {
         let path = match &self.docker_config {
             Some(path) => path.clone(),
             None => match default_config().filter(|path| path.exists()) {
@@ -255,7 +255,7 @@ impl RegistryArgs {
     }
 
     /// A client that reaches what the user's machine reaches.
-    fn connect(
+    pub fn connect(
         &self,
         reference: &Reference,
         login: &Login,
@@ -281,7 +281,7 @@ impl RegistryArgs {
 
 impl Login {
     /// An error with what would mend it.
-    fn explain(&self, reference: &Reference, error: &Error) -> String {
+    pub fn explain(&self, reference: &Reference, error: &Error) -> String {
         let registry = &reference.registry;
         let fix = match error {
             Error::Denied(_) | Error::Token(_) if self.credentials.is_some() => {
@@ -300,6 +300,21 @@ impl Login {
             _ => String::new(),
         };
         format!("{error}{fix}")
+    }
+
+    /// Why none of these keys is known to have signed, with what would mend that.
+    pub fn explain_unverified(
+        &self,
+        reference: &Reference,
+        error: &Unverified,
+        keys: &[SignerKey],
+    ) -> String {
+        match error {
+            Unverified::Registry(error) => self.explain(reference, error),
+            Unverified::Unsigned(_) => {
+                format!("{error}; --verify-key asks for one by {}", text::list(keys.iter(), 500))
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod certificates;
 mod crds;
 mod installation;
 mod issuers;
+mod plugins;
 mod requests;
 #[cfg(test)]
 mod testing;
@@ -11,6 +12,9 @@ mod testing;
 mod tests;
 mod verdict;
 
+#[cfg(test)]
+pub use plugins::Grant;
+pub use plugins::{Described, described};
 use verdict::Verdict;
 
 use super::facts::Facts;
@@ -24,10 +28,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
         let mend = format!("kubectl get {}s -A   # those that there are", object.kind.to_lowercase());
         findings.push(Finding::new(object.clone(), "there is no such object", mend));
     }
-    let wanted = |issuer: &&super::facts::Issuer| {
-        facts.wanted.as_ref().is_none_or(|wanted| wanted.contains(&issuer.key))
-    };
-    for issuer in facts.issuers.iter().flatten().filter(wanted) {
+    for issuer in facts.issuers_wanted() {
         file(facts, &mut findings, issuers::verdict(facts, issuer), &[(&issuer.key).into()]);
     }
     for certificate in &facts.certificates {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use wasm_issuer_core::issuance::condition::Condition;
 use wasm_issuer_core::issuance::request::RequestView;
+use wasm_issuer_runtime::describe::Description;
 
 use super::finding::{ObjectRef, Unseen};
 use super::needs::Need;
@@ -42,6 +43,14 @@ pub struct Facts {
     pub missing: Vec<ObjectRef>,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
+}
+
+impl Facts {
+    /// The Issuers to say something about.
+    pub fn issuers_wanted(&self) -> impl Iterator<Item = &Issuer> {
+        let is_wanted = |key: &IssuerKey| self.wanted.as_ref().is_none_or(|wanted| wanted.contains(key));
+        self.issuers.iter().flatten().filter(move |issuer| is_wanted(&issuer.key))
+    }
 }
 
 /// The operator's Deployment and its pods.
@@ -133,6 +142,8 @@ pub struct Plugin {
     pub sha256: Option<String>,
     /// Why it is of no use, if so.
     pub problem: Option<String>,
+    /// What it says of itself, if it does.
+    pub description: Option<Description>,
 }
 
 /// A request for one of our kinds that is not issued.

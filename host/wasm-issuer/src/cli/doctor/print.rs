@@ -1,14 +1,17 @@
 //! Findings for people and for programs.
 
+mod described;
+mod rows;
+
 use std::fmt::Write as _;
 
+use rows::{CAUSE, row};
 use serde::Serialize;
 use wasm_issuer_core::text::clean;
 
+use super::diagnose::Described;
 use super::finding::{Finding, Unseen};
 
-/// How much of a cause is shown: conditions have no more.
-const CAUSE: usize = 4096;
 /// How many objects that wait are named.
 const SHOWN: usize = 5;
 
@@ -17,6 +20,8 @@ const SHOWN: usize = 5;
 pub struct Report {
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// What the plugins of Issuers say of themselves, and what of that is granted.
+    pub plugins: Vec<Described>,
     /// What could not be looked at.
     pub unseen: Vec<Unseen>,
     /// What was looked at, in words.
@@ -42,6 +47,7 @@ impl Report {
             }
             text.push('\n');
         }
+        text.push_str(&described::text(&self.plugins));
         for Unseen { what, why } in &self.unseen {
             let _ = writeln!(text, "not looked at: {}: {}", clean(what, CAUSE), clean(why, CAUSE));
         }
@@ -52,13 +58,6 @@ impl Report {
             n => format!("{n} things are wrong\n"),
         });
         text
-    }
-}
-
-/// A name and what follows it, its lines below each other.
-fn row(text: &mut String, name: &str, value: &str) {
-    for (n, line) in value.lines().enumerate() {
-        let _ = writeln!(text, "   {:<6} {line}", if n == 0 { name } else { "" });
     }
 }
 
@@ -76,8 +75,8 @@ mod tests {
         );
         finding.blocks = (0..7).map(|n| ObjectRef::new("Certificate", "a", &format!("web-{n}"))).collect();
         let unseen = Unseen { what: "pods".to_owned(), why: "forbidden".to_owned() };
-        let report =
-            Report { findings: vec![finding], unseen: vec![unseen], looked: vec!["1 Issuer".to_owned()] };
+        let looked = vec!["1 Issuer".to_owned()];
+        let report = Report { findings: vec![finding], plugins: vec![], unseen: vec![unseen], looked };
         let text = report.text();
         for part in [
             "1. WasmIssuer a/ca\n",

@@ -33,12 +33,6 @@ pub fn fields(root: &Schema) -> Vec<Field> {
     listing.fields
 }
 
-/// The default of the field at a JSON Pointer with one part, if it is a string.
-pub fn default_at<'a>(root: &'a Schema, pointer: &str) -> Option<&'a str> {
-    let property = root.keywords()?.properties.get(pointer.strip_prefix('/')?)?;
-    property.keywords()?.default.as_ref()?.as_str()
-}
-
 struct Listing<'a> {
     root: &'a Schema,
     fields: Vec<Field>,

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use wasm_issuer_runtime::describe::{Description, Place};
 
-use super::fields::{Field, default_at, fields};
+use super::fields::{Field, fields};
+use crate::cli::description::{default_at, field};
 
 /// The page of a plugin that says this of itself.
 pub fn page(description: &Description) -> String {
@@ -41,7 +42,7 @@ fn grants(description: &Description) -> String {
     for server in &description.servers {
         let server_of = match &server.url {
             Place::Fixed(url) => format!("`{url}`"),
-            Place::Config(pointer) => format!("the server of `spec.config{}`", dotted(pointer)),
+            Place::Config(pointer) => format!("the server of `{}`", field(pointer)),
         };
         let _ = writeln!(text, "- `spec.http.allowedHosts`: {server_of}: {}", server.purpose);
     }
@@ -51,7 +52,7 @@ fn grants(description: &Description) -> String {
             Place::Config(pointer) => {
                 let default = default_at(&description.config, pointer);
                 let default = default.map(|default| format!(", by default `{default}`")).unwrap_or_default();
-                format!("the key that `spec.config{}` names{default}", dotted(pointer))
+                format!("the key that `{}` names{default}", field(pointer))
             }
         };
         let optional = if key.optional { " (optional)" } else { "" };
@@ -65,11 +66,6 @@ fn grants(description: &Description) -> String {
     } else {
         text
     }
-}
-
-/// A JSON Pointer as people write paths: `/a/b` is `.a.b`.
-fn dotted(pointer: &str) -> String {
-    pointer.replace('/', ".").replace("~1", "/").replace("~0", "~")
 }
 
 #[cfg(test)]

@@ -1,78 +1,25 @@
-//! What a new plugin is made of: the folders in `templates`, as they are in this program.
+//! What a new plugin is made of: the folders in `templates` and, in other languages than Rust, those of plugins/examples, as
+//! they are in this program.
+
+/// Files below a folder of this crate.
+macro_rules! files {
+    ($folder:literal: $($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder, "/", $path)))),+]
+    };
+}
+
+mod kinds;
+mod languages;
+mod rust;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-/// What a plugin starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Template {
-    /// A CA with a key of its own: of the Issuer's Secret, or made on the spot
-    Ca,
-    /// Certificates from a CA with an HTTP API: a token, orders that take their time, and the tests of all that
-    Http,
-}
-
-/// The language of a plugin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Language {
-    /// With the SDK
-    Rust,
-}
-
-/// The files of a new plugin.
-#[derive(Debug)]
-pub struct Skeleton {
-    /// What they are written in.
-    pub language: Language,
-    /// What they do.
-    pub template: Template,
-    /// The file to read first.
-    pub start: &'static str,
-    /// The commands that come next, one to a line, with names as in the files.
-    pub steps: &'static str,
-    /// Paths in the folder, and texts in which `{{name}}` and others are yet to be filled in.
-    pub files: &'static [(&'static str, &'static str)],
-}
-
-/// The files of a folder beside this one.
-macro_rules! files {
-    ($folder:literal: $($path:literal),+) => {
-        &[(".gitignore", "/target\n"), $(($path, include_str!(concat!($folder, "/", $path)))),+]
-    };
-}
-
-const CARGO: &str = "\
-cargo test
-cargo build --target wasm32-wasip2 --release
-wasm-issuer plugin inspect target/wasm32-wasip2/release/{{file}}.wasm";
+pub use self::kinds::{Language, Skeleton, Template};
 
 /// All that there are; of those in a language the first is the default.
-pub static ALL: &[Skeleton] = &[
-    Skeleton {
-        language: Language::Rust,
-        template: Template::Ca,
-        start: "src/lib.rs",
-        steps: CARGO,
-        files: files!("templates/ca": "Cargo.toml", "README.md", "issuer.yaml", "src/lib.rs"),
-    },
-    Skeleton {
-        language: Language::Rust,
-        template: Template::Http,
-        start: "src/api.rs",
-        steps: CARGO,
-        files: files!(
-            "templates/http": "Cargo.toml", "README.md", "issuer.yaml", "src/lib.rs", "src/config.rs",
-            "src/api.rs", "src/api/tests.rs", "cases/check-with-another-token/case.yaml",
-            "cases/check-with-another-token/exchanges.yaml", "cases/check/case.yaml",
-            "cases/check/exchanges.yaml", "cases/sign-what-is-ordered/case.yaml",
-            "cases/sign-what-is-ordered/exchanges.yaml", "cases/sign-what-the-ca-refuses/case.yaml",
-            "cases/sign-what-the-ca-refuses/exchanges.yaml", "cases/sign-when-the-ca-is-busy/case.yaml",
-            "cases/sign-when-the-ca-is-busy/exchanges.yaml", "cases/sign-when-the-order-is-done/case.yaml",
-            "cases/sign-when-the-order-is-done/exchanges.yaml", "cases/sign-when-the-order-is-done/web.csr",
-            "cases/sign/case.yaml", "cases/sign/exchanges.yaml", "cases/sign/web.csr"
-        ),
-    },
-];
+pub static ALL: &[Skeleton] =
+    &[rust::CA, rust::HTTP, languages::GO, languages::JS, languages::PYTHON, languages::C];
 
 /// The one of that kind; without a template the language's first.
 pub fn find(language: Language, template: Option<Template>) -> anyhow::Result<&'static Skeleton> {
@@ -102,9 +49,12 @@ mod tests {
         for skeleton in ALL {
             let found = find(skeleton.language, Some(skeleton.template)).unwrap();
             assert!(std::ptr::eq(found, skeleton));
-            assert!(found.files.iter().any(|(path, _)| *path == found.start), "{}", found.start);
+            assert!(found.files().any(|(path, _)| path == found.start), "{}", found.start);
         }
         assert_eq!(find(Language::Rust, None).unwrap().template, Template::Ca);
+        assert_eq!(find(Language::Go, None).unwrap().template, Template::Http);
+        let error = find(Language::Go, Some(Template::Ca)).unwrap_err().to_string();
+        assert_eq!(error, "in go there is only --template http");
     }
 
     fn below(folder: &Path, found: &mut BTreeSet<PathBuf>) {
@@ -114,15 +64,32 @@ mod tests {
         }
     }
 
+    /// What is in a folder, by paths from there.
+    fn content(folder: &str) -> BTreeSet<PathBuf> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut found = BTreeSet::new();
+        below(&folder, &mut found);
+        let is_built = |path: &Path| {
+            path.ends_with("plugin.wasm") || path.components().any(|it| it.as_os_str() == "__pycache__")
+        };
+        let paths = found.iter().map(|path| path.strip_prefix(&folder).unwrap());
+        paths.filter(|path| !is_built(path)).map(Path::to_owned).collect()
+    }
+
     #[test]
-    fn no_file_of_a_template_is_left_behind() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/author/new/templates");
+    fn no_file_of_a_folder_is_left_behind() {
+        let handed_out = |language, template| -> BTreeSet<PathBuf> {
+            let files = find(language, template).unwrap().files();
+            files.map(|(path, _)| path.into()).filter(|path| path != Path::new(".gitignore")).collect()
+        };
         for (template, name) in [(Template::Ca, "ca"), (Template::Http, "http")] {
-            let (folder, mut found) = (folder.join(name), BTreeSet::new());
-            below(&folder, &mut found);
-            let files = find(Language::Rust, Some(template)).unwrap().files;
-            let handed_out = files.iter().map(|(path, _)| *path).filter(|path| *path != ".gitignore");
-            assert_eq!(handed_out.map(|path| folder.join(path)).collect::<BTreeSet<_>>(), found);
+            let folder = content(&format!("src/cli/author/new/templates/{name}"));
+            assert_eq!(handed_out(Language::Rust, Some(template)), folder);
+        }
+        for language in [Language::Go, Language::Js, Language::Python, Language::C] {
+            let mut folder = content(&format!("../../plugins/examples/{}", value_name(language)));
+            folder.append(&mut content("src/cli/author/new/templates/languages"));
+            assert_eq!(handed_out(language, None), folder);
         }
     }
 }

@@ -5,8 +5,10 @@ use wasm_issuer_core::issuance::condition::{Condition, FALSE, TRUE, UNKNOWN};
 use super::super::facts::{Facts, Issuer, Policy as PolicyFacts, Source};
 use super::super::finding::{Finding, ObjectRef};
 use super::installation;
+use super::plugins::{self, Grant};
 use super::verdict::{PATIENCE, Verdict};
 use crate::api::IssuerSpec;
+use crate::operator::Dependency;
 
 pub fn verdict(facts: &Facts, issuer: &Issuer) -> Verdict {
     let object = ObjectRef::from(&issuer.key);
@@ -75,12 +77,32 @@ fn mend(facts: &Facts, issuer: &Issuer, spec: &IssuerSpec) -> Option<String> {
     if let Some((_, mend)) = lacking(facts, issuer) {
         return Some(mend);
     }
+    if let Some(grant) = plugins::grant(facts, issuer, spec) {
+        return Some(mend_grants(facts, issuer, &grant));
+    }
     let policy = installation::current(facts);
     if let Some(refusal) = policy.and_then(|policy| policy.check(issuer.key.kind, spec).err()) {
         return Some(format!("{}\n{}", by_policy(facts), refusal));
     }
     issuer.plugin.as_ref().filter(|plugin| plugin.problem.is_some())?;
     package(issuer)
+}
+
+/// How an Issuer grants what its plugin says that it needs.
+fn mend_grants(facts: &Facts, issuer: &Issuer, grant: &Grant) -> String {
+    let object = ObjectRef::from(&issuer.key);
+    let mut lines = format!(
+        "kubectl edit {}   # its plugin says that it needs more than is granted; in its spec:\n{}",
+        object.args(),
+        grant.section
+    );
+    for key in &grant.keys {
+        lines.push_str(&format!("# the Secret is to have the key {key}\n"));
+    }
+    if let Some(refusal) = &grant.policy {
+        lines.push_str(&format!("{}\n{refusal}\n", by_policy(facts)));
+    }
+    lines
 }
 
 /// The first thing that it names and does not get, and what mends that.
@@ -93,7 +115,7 @@ fn mend_source(facts: &Facts, issuer: &Issuer, source: &Source) -> Option<String
     if source.is_there == Some(false) {
         return Some(match source.kind {
             "ConfigMap" => package(issuer)?,
-            _ => format!("kubectl create secret generic {name} -n {namespace} --from-file=KEY=FILE"),
+            _ => format!("kubectl create secret generic {name} -n {namespace} {}", files(issuer, source)),
         });
     }
     let resource = format!("{}s", source.kind.to_lowercase());
@@ -106,6 +128,17 @@ fn mend_source(facts: &Facts, issuer: &Issuer, source: &Source) -> Option<String
              --serviceaccount={operator}:{account}",
         )
     })
+}
+
+/// What a Secret is made of that an Issuer names: of its plugin's the keys, where that says which.
+fn files(issuer: &Issuer, source: &Source) -> String {
+    let is_plugins = source.field == Dependency::AuthSecret.field();
+    let spec = issuer.spec.as_ref().ok().filter(|_| is_plugins);
+    let keys = spec.map(|spec| plugins::keys_of(issuer, spec)).unwrap_or_default();
+    if keys.is_empty() {
+        return "--from-file=KEY=FILE".to_owned();
+    }
+    keys.iter().map(|key| format!("--from-file={key}=FILE")).collect::<Vec<_>>().join(" ")
 }
 
 /// How a plugin gets into the ConfigMap that an Issuer names.

@@ -219,7 +219,7 @@ fn a_plugin_that_is_of_no_use_is_packaged_anew() {
     );
     // The same before the operator has noticed, and before it has said anything.
     let plugin = |problem: Option<&str>| {
-        Some(Plugin { sha256: Some("bb".to_owned()), problem: problem.map(str::to_owned) })
+        Some(Plugin { sha256: Some("bb".to_owned()), problem: problem.map(str::to_owned), description: None })
     };
     let unnoticed = Issuer { plugin_current: None, plugin: plugin(Some("no component")), ..refused };
     assert!(only(&with_issuers(vec![unnoticed.clone()])).mend.starts_with(PACKAGE));
