@@ -39,7 +39,7 @@ impl Owner {
 
 /// A number of slots.
 pub struct FairSlots {
-    total: usize,
+    bounds: Bounds,
     state: Mutex<State>,
 }
 
@@ -48,6 +48,20 @@ pub struct FairSlot {
     slots: Arc<FairSlots>,
     owner: Owner,
     since: Instant,
+}
+
+/// How many slots there are, and how many of them one namespace may hold at most.
+#[derive(Clone, Copy)]
+struct Bounds {
+    total: usize,
+    each: usize,
+}
+
+impl Bounds {
+    /// How many are free when so many are held, as far as a namespace is concerned.
+    fn free(self, held: usize) -> usize {
+        self.total.saturating_sub(held).min(self.each)
+    }
 }
 
 #[derive(Default)]
@@ -81,12 +95,18 @@ struct Issuer {
 impl FairSlots {
     /// So many slots, at least one.
     pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { total: total.max(1), state: Mutex::default() })
+        Self::capped(total, total)
+    }
+
+    /// The same, where a namespace holds no more than `each`, at least one, however many are free.
+    pub fn capped(total: usize, each: usize) -> Arc<Self> {
+        let bounds = Bounds { total: total.max(1), each: each.max(1) };
+        Arc::new(Self { bounds, state: Mutex::default() })
     }
 
     /// Wait for a slot. Dropping the future gives the place up.
     pub async fn acquire(self: &Arc<Self>, owner: &Owner) -> FairSlot {
-        if lock(&self.state).take_at_once(owner, self.total) {
+        if lock(&self.state).take_at_once(owner, self.bounds) {
             return self.slot(owner.clone());
         }
         loop {
@@ -102,7 +122,7 @@ impl FairSlots {
 
     /// A slot if the owner may take one now. A refusal leaves nothing behind.
     pub fn try_acquire(self: &Arc<Self>, owner: &Owner) -> Option<FairSlot> {
-        let taken = lock(&self.state).take_now(owner, self.total);
+        let taken = lock(&self.state).take_now(owner, self.bounds);
         taken.then(|| self.slot(owner.clone()))
     }
 
@@ -113,7 +133,7 @@ impl FairSlots {
     /// Give free slots to those whose turn it is.
     fn hand_out(self: &Arc<Self>) {
         loop {
-            let next = lock(&self.state).next(self.total);
+            let next = lock(&self.state).next(self.bounds);
             let Some((owner, turn)) = next else { return };
             // Who has gone meanwhile gives it back at once.
             drop(turn.send(self.slot(owner)));
@@ -150,8 +170,8 @@ impl State {
     }
 
     /// Take a slot as whoever waits does, where nobody waits and it would be given at once.
-    fn take_at_once(&mut self, owner: &Owner, total: usize) -> bool {
-        if !self.waiting.is_empty() || !self.take_now(owner, total) {
+    fn take_at_once(&mut self, owner: &Owner, bounds: Bounds) -> bool {
+        if !self.waiting.is_empty() || !self.take_now(owner, bounds) {
             return false;
         }
         if let Some(namespace) = self.namespaces.get_mut(&owner.namespace) {
@@ -162,8 +182,8 @@ impl State {
     }
 
     /// Take a slot without waiting, if this owner may.
-    fn take_now(&mut self, owner: &Owner, total: usize) -> bool {
-        let free = total.saturating_sub(self.held);
+    fn take_now(&mut self, owner: &Owner, bounds: Bounds) -> bool {
+        let free = bounds.free(self.held);
         let namespace = self.namespaces.get(&owner.namespace);
         let of_namespace = namespace.map_or(0, |namespace| namespace.held);
         let of_issuer = namespace
@@ -180,8 +200,8 @@ impl State {
     }
 
     /// Take a slot for the one whose turn it is.
-    fn next(&mut self, total: usize) -> Option<(Owner, oneshot::Sender<FairSlot>)> {
-        let free = total.saturating_sub(self.held);
+    fn next(&mut self, bounds: Bounds) -> Option<(Owner, oneshot::Sender<FairSlot>)> {
+        let free = bounds.free(self.held);
         if free == 0 {
             return None;
         }

@@ -16,6 +16,7 @@
 //! If one of them ends before its time the process ends with an error: Kubernetes restarts it, and nothing that
 //! matters lives in memory alone.
 
+mod api_turns;
 mod apply;
 mod audit;
 mod clock;

@@ -16,7 +16,7 @@ const KEEP_WRITING: Duration = Duration::from_secs(600);
 /// When to look again at a request whose status cannot even be kept until it is written.
 pub const NO_ROOM: Duration = KEEP_WRITING;
 /// The delays after a write that was refused: not more often than the API server bears.
-const REFUSED: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
+const REFUSED: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) };
 /// The delays after a write without an answer: soon after an outage, what a CA has done is known.
 const UNANSWERED: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(5) };
 
@@ -71,13 +71,21 @@ pub fn after_failure(
 }
 
 fn delay(why: WriteFailure, failures: u32, jitter: f64) -> Duration {
-    let bounds = if why == WriteFailure::Unanswered { UNANSWERED } else { REFUSED };
+    let bounds = if why == WriteFailure::Refused { REFUSED } else { UNANSWERED };
     bounds.delay(failures, jitter, None)
+}
+
+/// Whether a status is to be written at once, whatever else is written for its namespace: somebody waits for the certificate,
+/// and an order that nobody knows of is made again if the process ends.
+pub fn hurries(status: &RequestStatus, view: &RequestView) -> bool {
+    let is_new_order = condition::find(&status.conditions, RESUME).is_some()
+        && condition::find(&view.conditions, RESUME).is_none();
+    status.certificate.is_some() || is_new_order
 }
 
 /// Whether a plugin should not be asked again only because a write failed: it would leave a second certificate, or a
 /// second order, at the CA.
-fn is_costly(status: &RequestStatus) -> bool {
+pub fn is_costly(status: &RequestStatus) -> bool {
     status.certificate.is_some() || condition::find(&status.conditions, RESUME).is_some()
 }
 
@@ -165,8 +173,8 @@ mod tests {
         for status in [certificate(), order()] {
             let conflict = after(&status, WriteFailure::Conflict, SECOND);
             assert_eq!(conflict, AfterWrite::WriteAgain(Duration::ZERO), "onto the newer version, at once");
-            for why in [WriteFailure::Refused, WriteFailure::Unanswered] {
-                assert_eq!(after(&status, why, SECOND), AfterWrite::WriteAgain(Duration::from_millis(200)));
+            for (why, ms) in [(WriteFailure::Refused, 1000), (WriteFailure::Unanswered, 200)] {
+                assert_eq!(after(&status, why, SECOND), AfterWrite::WriteAgain(Duration::from_millis(ms)));
             }
             for why in [WriteFailure::Conflict, WriteFailure::Refused, WriteFailure::Unanswered] {
                 let at_last = after(&status, why, Duration::from_secs(600));
@@ -207,9 +215,11 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_is_decided_anew() {
-        for why in [WriteFailure::Conflict, WriteFailure::Refused, WriteFailure::Unanswered] {
+        for (why, ms) in
+            [(WriteFailure::Conflict, 200), (WriteFailure::Refused, 1000), (WriteFailure::Unanswered, 200)]
+        {
             let after = after(&waiting(), why, SECOND);
-            assert_eq!(after, AfterWrite::LookAgain(Duration::from_millis(200)));
+            assert_eq!(after, AfterWrite::LookAgain(Duration::from_millis(ms)));
         }
         let tenth = |why| after_failure(&waiting(), why, 10, SECOND, 0.5);
         assert_eq!(tenth(WriteFailure::Refused), AfterWrite::LookAgain(Duration::from_secs(30)));
@@ -218,6 +228,15 @@ mod tests {
             AfterWrite::LookAgain(Duration::from_secs(5)),
             "soon after the end of an outage"
         );
+    }
+
+    #[test]
+    fn certificates_and_new_orders_are_written_at_once() {
+        let (new, ordered) = (view(&[]), view(&order().conditions));
+        assert!(hurries(&certificate(), &new));
+        assert!(hurries(&order(), &new));
+        assert!(!hurries(&order(), &ordered), "that it is still there, or has another token");
+        assert!(!hurries(&waiting(), &new));
     }
 
     #[test]

@@ -34,6 +34,18 @@ async fn nobody_takes_the_last_slots() {
 }
 
 #[tokio::test]
+async fn no_namespace_holds_more_than_each_may() {
+    let slots = FairSlots::capped(16, 2);
+    let mut held = Vec::new();
+    for namespace in ["a", "b", "c"] {
+        let before = held.len();
+        held.extend((0..10).filter_map(|n| slots.try_acquire(&owner(namespace, &n.to_string()))));
+        assert_eq!(held.len() - before, 2, "{namespace}");
+    }
+    assert!(slots.acquire(&owner("a", "late")).now_or_never().is_none());
+}
+
+#[tokio::test]
 async fn an_issuer_leaves_room_for_its_neighbours_in_the_namespace() {
     let slots = FairSlots::new(128);
     let greedy = grab(&slots, &owner("a", "greedy")).await;
@@ -90,7 +102,7 @@ async fn issuers_of_a_namespace_take_turns() {
 async fn whoever_comes_when_a_slot_is_given_back_takes_it_from_nobody_who_waits() {
     let slots = FairSlots::new(1);
     let (first, early, late) = (owner("a", "x"), owner("b", "x"), owner("c", "x"));
-    assert!(lock(&slots.state).take_at_once(&first, 1));
+    assert!(lock(&slots.state).take_at_once(&first, slots.bounds));
     let mut waiting = Box::pin(slots.acquire(&early));
     assert!((&mut waiting).now_or_never().is_none());
     lock(&slots.state).give_back(&first, Duration::ZERO);

@@ -22,13 +22,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use publication::Publication;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 use wasm_issuer_core::issuance::plan::Notice;
 use wasm_issuer_core::issuance::reason::EventReason;
 use wasm_issuer_runtime::{FairSlot, FairSlots, Owner};
 
+use super::api_turns::Pace;
 use super::apply::ApplyError;
 use super::leadership::Fence;
 use super::metrics::Metrics;
@@ -36,8 +37,9 @@ use super::shared::SharedMap;
 
 /// How many Events may wait. Beyond it they are dropped and counted: an Event is a courtesy, and memory is not.
 const WAITING: usize = 8192;
-/// How many are sent at a time, apart from the requests' own writes; for one namespace half of them.
-const IN_FLIGHT: usize = 8;
+/// How many are sent at a time, apart from the requests' own writes; for one namespace half of them. They
+/// can wait, and what the API server does for them keeps others waiting.
+const IN_FLIGHT: usize = 4;
 /// How long a warning that comes again is counted on its first Event instead of making another one.
 const SERIES: Duration = Duration::from_secs(600);
 const MAX_SERIES: usize = 4096;
@@ -78,8 +80,10 @@ impl Events {
             instance,
             series: SharedMap::new(MAX_SERIES),
             turns: FairSlots::new(IN_FLIGHT),
+            pace: Arc::default(),
             lanes: HashMap::new(),
             steps: FuturesUnordered::new(),
+            ending: watch::Sender::new(false),
         };
         let task = tokio::spawn(publisher.run(handed_in));
         (Self { queue, places: FairSlots::new(WAITING), allowances: Arc::default(), metrics }, task)
@@ -142,9 +146,13 @@ struct Publisher {
     instance: String,
     series: SharedMap<SeriesKey, Series>,
     turns: Arc<FairSlots>,
+    /// Of those that do not tell of a certificate.
+    pace: Arc<Pace>,
     /// What waits, by object. Each object here has one step under way.
     lanes: HashMap<Owner, VecDeque<HandedIn>>,
     steps: FuturesUnordered<BoxFuture<'static, Step>>,
+    /// The last handle was dropped: the process stops, and what is left is not held up.
+    ending: watch::Sender<bool>,
 }
 
 enum Step {
@@ -158,7 +166,10 @@ impl Publisher {
     async fn run(mut self, mut handed_in: mpsc::UnboundedReceiver<HandedIn>) {
         loop {
             tokio::select! {
-                Some(event) = handed_in.recv() => self.take_in(event),
+                event = handed_in.recv(), if !*self.ending.borrow() => match event {
+                    Some(event) => self.take_in(event),
+                    None => drop(self.ending.send_replace(true)),
+                },
                 Some(step) = self.steps.next() => match step {
                     Step::Turn(owner, turn) => self.send(owner, turn),
                     Step::Sent(owner) => self.wait(owner),
@@ -181,12 +192,19 @@ impl Publisher {
 
     /// Wait for the object's next turn; without anything that waits it has no lane.
     fn wait(&mut self, owner: Owner) {
-        if self.lanes.get(&owner).is_none_or(VecDeque::is_empty) {
+        let Some(event) = self.lanes.get(&owner).and_then(VecDeque::front) else {
             self.lanes.remove(&owner);
             return;
-        }
-        let turns = self.turns.clone();
+        };
+        let hurries = event.notice.reason == EventReason::Issued;
+        let (turns, pace, mut ending) = (self.turns.clone(), self.pace.clone(), self.ending.subscribe());
         let turn = async move {
+            if !hurries {
+                tokio::select! {
+                    () = pace.turn(&owner) => {}
+                    Ok(_) = ending.wait_for(|ending| *ending) => {}
+                }
+            }
             let turn = turns.acquire(&owner).await;
             Step::Turn(owner, turn)
         };

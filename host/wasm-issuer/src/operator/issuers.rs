@@ -2,6 +2,7 @@
 
 mod admission;
 mod api_server;
+mod builtins;
 mod complaints;
 mod config;
 mod dependency;
@@ -50,7 +51,7 @@ use task::IssuerTask;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::warn;
 use watches::Watches;
 
 use super::events::Events;
@@ -62,6 +63,9 @@ use super::registry::Registry;
 use super::signer::Loader;
 use super::watching;
 use crate::api::{self, IssuerKey, IssuerKind, WasmClusterIssuer, WasmIssuer};
+
+/// What to look at where Issuers cannot be watched.
+const HINT: &str = "is the CRD installed (deploy/crds.yaml) and may the ServiceAccount list it?";
 
 /// The API server cannot read the label selector by which the Issuers are selected: it never will.
 #[derive(Debug, Error)]
@@ -155,12 +159,8 @@ fn events<K: api::IssuerObject>(
                     return std::future::ready(Some(Err(bad)));
                 }
                 metrics.watch_broke(kind.into());
-                error!(
-                    kind = kind.as_str(),
-                    namespace = part.as_deref(),
-                    %error,
-                    "cannot watch; is the CRD installed (deploy/crds.yaml) and may the ServiceAccount list it?"
-                );
+                let what = format!("{}s", kind.as_str());
+                watching::tell_broken(&what, part.as_deref(), &error, HINT);
                 None
             }
         })

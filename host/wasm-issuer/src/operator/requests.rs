@@ -46,6 +46,7 @@ use super::clock::now;
 use super::health::Synced;
 use super::namespaces::{Namespaces, Part};
 use super::registry::IssuerChanges;
+use super::watching;
 use crate::api::{IssuerKey, IssuerKind};
 
 /// How long requests in flight may take to finish when the operator is stopped. Kubernetes waits for 30 s.
@@ -133,7 +134,7 @@ impl Requests {
                     Ok(event) => self.observe(kind, &part, event),
                     Err(error) => {
                         self.signing.metrics.watch_broke(kind.into());
-                        error!(namespace = part.as_deref(), %error, "cannot watch {kind}s; {}", objects::hint(kind));
+                        watching::tell_broken(&format!("{kind}s"), part.as_deref(), &error, objects::hint(kind));
                     }
                 },
                 Some(done) = self.running.join_next_with_id() => self.handled(done),
@@ -175,7 +176,7 @@ impl Requests {
         for (key, entry) in self.unfinished.iter_mut() {
             let Some(parked) = entry.parked.take().map(InParking::leave) else { continue };
             let (signing, observed, tries) = (self.signing.clone(), entry.observed.clone(), entry.tries);
-            let delay = entry.next.delay().unwrap_or_default();
+            let delay = entry.next.delay().filter(|_| parked.tried).unwrap_or_default();
             let handle = self.running.spawn(async move {
                 sleep(delay).await;
                 signing.handle(observed, tries, Some(parked)).await
@@ -224,6 +225,7 @@ impl Requests {
             match change {
                 Change::News(key) => {
                     if let Some(entry) = self.unfinished.get_mut(&key) {
+                        entry.decide_anew();
                         let lane = lane(&entry.observed);
                         self.queue.push(key, lane);
                     }
@@ -276,7 +278,8 @@ impl Requests {
             }
         }
         let mut next = handled.next;
-        if let Some(parked) = handled.parked.filter(|_| entry.observed.uid() == version.uid()) {
+        let parked = handled.parked.filter(|parked| !parked.is_overtaken(queued_again));
+        if let Some(parked) = parked.filter(|_| entry.observed.uid() == version.uid()) {
             match self.parking.park(entry.observed.account(), parked) {
                 Some(parked) => entry.parked = Some(parked),
                 None => next = Next::After(write::NO_ROOM),
@@ -301,6 +304,7 @@ impl Requests {
             if !is_woken_by_issuer(entry.next, is_running, news) {
                 continue;
             }
+            entry.decide_anew();
             entry.tries.hurried |= news == IssuerNews::Touched;
             let lane = lane(&entry.observed);
             if entry.next.delay().is_some() && !is_running {

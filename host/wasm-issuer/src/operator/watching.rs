@@ -5,11 +5,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use futures::stream::{BoxStream, StreamExt as _};
+use http::StatusCode;
 use kube::runtime::utils::Backoff as WatchBackoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tracing::{error, info};
 use wasm_issuer_core::issuance::backoff::Backoff;
 
 use super::namespaces::Part;
@@ -47,6 +49,30 @@ where
     events.map(move |event| (part.clone(), event)).boxed()
 }
 
+/// Tell that a watch of `what` broke; it begins anew. `hint` is what to look at.
+pub fn tell_broken(what: &str, namespace: Option<&str>, error: &watcher::Error, hint: &str) {
+    if is_expired(error) {
+        info!(
+            namespace,
+            "the watch of {what} begins anew: the API server knows no more what came after its last news"
+        );
+    } else {
+        error!(namespace, %error, "cannot watch {what}; {hint}");
+    }
+}
+
+/// Whether the API server has only forgotten what came after a watch's last news, as it does after a while and when it
+/// restarts. The watch lists anew, and nothing is lost.
+pub fn is_expired(error: &watcher::Error) -> bool {
+    use watcher::Error::{WatchError, WatchStartFailed};
+    match error {
+        WatchError(status) | WatchStartFailed(kube::Error::Api(status)) => {
+            status.code == StatusCode::GONE.as_u16()
+        }
+        _ => false,
+    }
+}
+
 /// The delays between the tries of a watch that fails.
 ///
 /// kube resets a delay with everything that a watch delivers, and each try to list delivers that it begins: a list that
@@ -82,9 +108,20 @@ impl WatchBackoff for Delays {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use tokio::time::sleep;
 
     use super::*;
+
+    #[test]
+    fn what_the_api_server_has_forgotten_is_no_trouble() {
+        let status = |code| Status::failure("too old", "Expired").with_code(code);
+        assert!(is_expired(&watcher::Error::WatchError(status(410).boxed())));
+        assert!(is_expired(&watcher::Error::WatchStartFailed(kube::Error::Api(status(410).boxed()))));
+        assert!(!is_expired(&watcher::Error::WatchError(status(403).boxed())));
+        // No list is ever too old.
+        assert!(!is_expired(&watcher::Error::InitialListFailed(kube::Error::Api(status(410).boxed()))));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn delays_grow_up_to_five_seconds_and_start_over_when_it_is_calm() {

@@ -215,7 +215,7 @@ fn a_missing_definition_is_told_to_who_waits_for_its_kind() {
         let made = shows(t, Situation::CrdMissing).await;
         let log = || std::fs::read_to_string(Operator::log_file(&t.workdir)).unwrap();
         let began = Instant::now();
-        while !log().contains("cannot watch; is the CRD installed (deploy/crds.yaml)") {
+        while !log().contains("cannot watch WasmIssuers; is the CRD installed (deploy/crds.yaml)") {
             assert!(began.elapsed() < SOON, "the log does not name the CRD");
             sleep(Duration::from_millis(100)).await;
         }

@@ -55,7 +55,7 @@ pub async fn lend(
         let (owner, namespace) = (place.account().owner, place.namespace.to_owned());
         let secret = Named { owner, field, namespace, name: name.to_string() };
         let asked = secrets.now();
-        let turn = sources.api.turn(&place.owner).await;
+        let turn = sources.api.turn_to_read(&place.owner).await;
         if let Some(found) = secrets.read_since(&secret, asked) {
             read.insert(field, found.version.clone());
             kept.push(Ok(found));

@@ -20,7 +20,7 @@ use super::images::Images;
 use super::lend::RegistryAccess;
 use super::place::Place;
 use super::refusals::Refusals;
-use super::sources::{FoundComponent, Sources};
+use super::sources::{FoundComponent, Sources, builtin_source};
 use super::watches::Version;
 use crate::api::{ImageSource, IssuerKind, PluginSource, PluginSpec};
 use crate::operator::metrics::{Metrics, PluginLoad};
@@ -188,6 +188,15 @@ impl Plugins {
         access: &RegistryAccess,
         read: &mut Versions,
     ) -> Result<Content, CheckFailure> {
+        if let Ok(PluginSource::Builtin(name)) = spec.source()
+            && let Some(sha256) = self.sources.builtins.known(name)
+        {
+            let name = builtin_source(name);
+            self.admit(spec, place.kind, &sha256).map_err(|error| refused(&name, &error))?;
+            if let Some(plugin) = self.in_use(&sha256, &name, place).await? {
+                return Ok(Content::InUse((plugin, name)));
+            }
+        }
         let found = match self.read_without_registry(spec, place, read).await? {
             Ok(found) => found,
             Err(source) => {
@@ -197,19 +206,32 @@ impl Plugins {
                 // has not shown that it may have it: anybody can name a digest.
                 self.admit(spec, place.kind, sha256).map_err(|error| refused(&name, &error))?;
                 self.images.check_signature(&located, place, access).await?;
-                if located.is_known {
-                    self.check_refusals(place.kind, sha256).map_err(|error| refused(&name, &error))?;
-                    let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;
-                    if let Some(plugin) = in_use.map_err(|error| refused(&name, &error))? {
-                        Span::current().record("plugin", &name);
-                        return Ok(Content::InUse((plugin, name)));
-                    }
+                if located.is_known
+                    && let Some(plugin) = self.in_use(sha256, &name, place).await?
+                {
+                    return Ok(Content::InUse((plugin, name)));
                 }
                 self.images.component(&located, place, access).await?
             }
         };
         self.admit_found(spec, place, &found)?;
         Ok(Content::Bytes(found))
+    }
+
+    /// The plugin with this digest, if it is in use, so that nothing need be read. `source` is where it is from.
+    async fn in_use(
+        &self,
+        sha256: &str,
+        source: &str,
+        place: &Place<'_>,
+    ) -> Result<Option<Arc<dyn Loaded>>, CheckFailure> {
+        self.check_refusals(place.kind, sha256).map_err(|error| refused(source, &error))?;
+        let in_use = self.loader.clone().in_use(sha256.to_owned(), place.account()).await;
+        let plugin = in_use.map_err(|error| refused(source, &error))?;
+        if plugin.is_some() {
+            Span::current().record("plugin", source);
+        }
+        Ok(plugin)
     }
 
     /// What no registry is asked for; or the image that is to be pulled.

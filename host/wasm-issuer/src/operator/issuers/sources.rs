@@ -16,12 +16,14 @@ use wasm_issuer_core::text;
 use wasm_issuer_runtime::{ComponentBytes, FairSlot, FairSlots, SecretData, Turns};
 use zeroize::Zeroizing;
 
-use super::api_server::{ApiServer, ApiTurn};
+use super::api_server::ApiServer;
+use super::builtins::Builtins;
 use super::dependency::{Dependency, Versions};
 use super::place::Place;
 use super::source_error::{MAX_KEYS, SourceError};
 use super::watches::Version;
 use crate::api::ConfigMapSource;
+use crate::operator::api_turns::ApiTurn;
 use crate::operator::read::{ReadError, in_time};
 
 /// How many components are in memory at a time before they are compiled or found: what is gzip may be large.
@@ -45,8 +47,7 @@ pub struct FoundComponent {
 pub struct Sources {
     /// Has the ConfigMaps and Secrets.
     pub api: ApiServer,
-    /// The folder of the builtin plugins, `<name>.wasm` each.
-    pub builtins: PathBuf,
+    pub builtins: Builtins,
     /// For what takes long to parse and to unpack.
     turns: Turns,
     rooms: Arc<FairSlots>,
@@ -55,7 +56,7 @@ pub struct Sources {
 impl Sources {
     /// Nothing is read yet.
     pub fn new(api: ApiServer, builtins: PathBuf, turns: Turns) -> Self {
-        Self { api, builtins, turns, rooms: FairSlots::new(ROOMS) }
+        Self { api, builtins: Builtins::new(builtins), turns, rooms: FairSlots::new(ROOMS) }
     }
 
     /// Read a plugin in a ConfigMap, when there is room for its bytes. Notes in `versions` which version it read, also of one
@@ -110,27 +111,11 @@ impl Sources {
         Ok(Some((bytes, room)))
     }
 
-    /// Read a plugin in the folder of builtin ones, when there is room for its bytes.
+    /// Read a builtin plugin, when there is room for its bytes.
     pub async fn builtin(&self, name: &str, place: &Place<'_>) -> Result<FoundComponent, SourceError> {
         let room = Arc::new(self.rooms.acquire(&place.owner).await);
-        // Names come from the folder, never from the spec, so no name can point outside it.
-        let mut names = Vec::new();
-        let folder = self.builtins.display().to_string();
-        let mut entries = tokio::fs::read_dir(&self.builtins).await.map_err(unreadable(&folder))?;
-        while let Some(entry) = entries.next_entry().await.map_err(unreadable(&folder))? {
-            let path = entry.path();
-            let stem = path.file_stem().and_then(|s| s.to_str()).map(|s| s.replace('_', "-"));
-            let Some(stem) = stem.filter(|_| path.extension().is_some_and(|e| e == "wasm")) else { continue };
-            if stem == name {
-                let what = format!("the builtin plugin \"{name}\"");
-                let wasm = tokio::fs::read(&path).await.map_err(unreadable(&what))?;
-                let component = ComponentBytes::new(wasm);
-                return Ok(FoundComponent { component, source: format!("builtin {name}"), room });
-            }
-            names.push(stem);
-        }
-        names.sort();
-        Err(SourceError::NoBuiltin { name: name.to_owned(), found: names.join(", ") })
+        let component = self.builtins.read(name).await?;
+        Ok(FoundComponent { component, source: builtin_source(name), room })
     }
 
     /// Read a Secret that a field of the Issuer names, with its version, in this turn.
@@ -169,11 +154,17 @@ impl Sources {
         let what = what_is("Secret", place.namespace, name);
         let request = get::<Secret>(name, place, || what.clone())?;
         let found = read(if_there(self.api.client.request_text(request)), what.clone()).await?;
-        drop(turn);
         let Some(json) = found.map(Zeroizing::new) else { return Ok(None) };
         let bytes = json.len();
+        self.api.has_read(&place.owner, bytes);
+        drop(turn);
         self.turns.compute_of(bytes, &place.owner, move || parse(json.as_bytes(), || what).map(Some)).await
     }
+}
+
+/// A builtin plugin, for people.
+pub fn builtin_source(name: &str) -> String {
+    format!("builtin {name}")
 }
 
 fn what_is(kind: &str, namespace: &str, name: &str) -> String {
@@ -233,10 +224,6 @@ pub async fn read<T>(reading: impl Future<Output = kube::Result<T>>, what: Strin
         }
         error => SourceError::Unanswered { what, error: error.words() },
     })
-}
-
-fn unreadable(what: &str) -> impl Fn(std::io::Error) -> SourceError {
-    move |error| SourceError::Unreadable { what: what.to_owned(), error: error.to_string() }
 }
 
 /// The bytes of a component, unpacked if they are gzip, up to `limit` of them: as many as a component may have. `source`

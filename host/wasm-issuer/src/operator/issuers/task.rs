@@ -1,13 +1,13 @@
 //! One Issuer's task: loads its plugin, reads its Secret, checks, writes its status, and starts over when something
 //! that it depends on changes.
 
+mod begun;
 mod newest;
 mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::field::Empty;
@@ -16,8 +16,9 @@ use wasm_issuer_core::issuance::condition;
 use wasm_issuer_core::issuance::issuer::{
     self, Attempt, CheckFailure, CheckFailureKind, Credence, History, IssuerPlan, NewIssuerStatus,
 };
-use wasm_issuer_core::issuance::plan::{FIRST_STATUS_AFTER, Next, Notice};
+use wasm_issuer_core::issuance::plan::{Next, Notice};
 
+use self::begun::begun;
 use super::complaints::Complaints;
 use super::dependency::{Change, Dependencies};
 use super::object::ObservedIssuer;
@@ -206,15 +207,12 @@ impl IssuerTask {
             }
         };
         tokio::pin!(preparation);
-        tokio::select! {
+        let status = tokio::select! {
             preparation = &mut preparation => return preparation,
-            () = sleep(FIRST_STATUS_AFTER) => {}
-        }
-        match issuer::initializing(&self.current.state, Timestamp::now()) {
-            // Side by side: the preparation may hold a turn that the write waits for.
-            Some(status) => futures::join!(preparation, self.write(status, vec![])).0,
-            None => preparation.await,
-        }
+            status = begun(&shared.api, &observed) => status,
+        };
+        // Side by side: the preparation may hold a turn that the write waits for.
+        futures::join!(preparation, self.write(status, vec![])).0
     }
 
     /// Wait for the next thing to do.

@@ -22,7 +22,7 @@ pub async fn write(
     events: Vec<Notice>,
 ) -> Result<Target, Unanswered> {
     let api = &shared.api;
-    let turn = api.turn(&owner(&observed.key)).await;
+    let turn = api.turn_to_write(&owner(&observed.key)).await;
     let content = object::status(status);
     let written = Box::pin(apply_status(&api.client, fence, &observed.target, &content)).await;
     drop(turn);

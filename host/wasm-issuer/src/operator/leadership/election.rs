@@ -13,7 +13,6 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::error;
 use wasm_issuer_core::lease::{Census, Terms};
 
 use super::Leadership;
@@ -23,6 +22,9 @@ use super::lease::{LABEL, LeaseClient};
 use super::sight::Sight;
 use crate::operator::clock::uptime;
 use crate::operator::watching;
+
+/// What to look at where Leases cannot be watched.
+const HINT: &str = "may the ServiceAccount list them there (deploy/install.yaml)?";
 
 /// How replicas agree on who works for which Issuers.
 #[derive(Clone, Debug)]
@@ -112,11 +114,7 @@ impl Election {
                     Ok(event) => leases.observe(event, &mut list),
                     Err(error) => {
                         watch_broke();
-                        error!(
-                            namespace = self.config.namespace,
-                            %error,
-                            "cannot watch Leases; may the ServiceAccount list them there (deploy/install.yaml)?"
-                        );
+                        watching::tell_broken("Leases", Some(&self.config.namespace), &error, HINT);
                     }
                 },
                 Ok(()) = stop.changed() => {}

@@ -10,6 +10,7 @@ use wasm_issuer_core::issuance::request_issuer::AskedIssuer;
 
 use super::observe::Observed;
 use super::parking::Size;
+use crate::operator::api_turns::Place;
 use crate::operator::audit::Ticket;
 use crate::operator::leadership::Fence;
 
@@ -25,7 +26,7 @@ pub struct Handled {
     pub parked: Option<Parked>,
 }
 
-/// A plan whose status is to be written, between two tries to write it: it waits without a slot.
+/// A plan whose status is to be written, before it is tried or between two tries: it waits without a slot.
 pub struct Parked {
     pub plan: RequestPlan,
     /// The Issuer whose plugin answered it.
@@ -34,8 +35,19 @@ pub struct Parked {
     pub fence: Fence,
     /// What the audit is told by, if it is one that decides something for good.
     pub ticket: Option<Ticket>,
-    /// When it was first tried to be written.
+    /// When it was first tried to be written, or held back.
     pub since: Instant,
+    /// Its place among the writes of its namespace that can wait.
+    pub place: Option<Place>,
+    /// Whether it was tried. If not, it is decided anew if anything happens to its request or Issuer.
+    pub tried: bool,
+}
+
+impl Parked {
+    /// Whether it is of no use any more, if something `has_happened` since it was decided.
+    pub fn is_overtaken(&self, has_happened: bool) -> bool {
+        has_happened && !self.tried
+    }
 }
 
 impl Size for Parked {

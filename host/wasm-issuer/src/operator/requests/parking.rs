@@ -38,6 +38,11 @@ impl Parking {
 }
 
 impl<T> InParking<T> {
+    /// Look at it.
+    pub fn parked(&self) -> &T {
+        &self.parked
+    }
+
     /// Take it out.
     pub fn leave(self) -> T {
         self.parked

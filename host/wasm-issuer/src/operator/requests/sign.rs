@@ -24,6 +24,7 @@ use super::asked::Asked;
 use super::audited::Called;
 use super::handled::{Handled, Parked};
 use super::observe::Observed;
+use crate::operator::api_turns::{ApiTurns, Pace};
 use crate::operator::audit::Audit;
 use crate::operator::clock::{moment, now};
 use crate::operator::events::Events;
@@ -33,6 +34,14 @@ use crate::operator::registry::{self, Complaint, Feedback, IssuerEntry, Registry
 
 /// How many requests are read at a time because there was no room for them.
 const READS: usize = 8;
+/// How many statuses are written, or read after a write that failed, at a time: not more than requests are handled.
+const CALLS: usize = 128;
+/// Of these, how many the API server works for: as many as keep it busy.
+const BUSY: usize = 8;
+/// In place of that, for a namespace that is alone: its Issuer has a third, which is as many as make the API server faster.
+const ALONE: usize = 96;
+/// As long as that, it may be busy with them; else it is further away than any that people have.
+const SILENT: Duration = Duration::from_millis(100);
 
 /// What handling a request needs.
 pub struct Signing {
@@ -51,6 +60,13 @@ pub struct Signing {
     turns: Turns,
     /// Turns to read requests for which there was no room: each may be as large as the API server takes.
     reads: Arc<FairSlots>,
+    /// Turns to call the API server.
+    calls: ApiTurns,
+    /// How often statuses are written that only tell where a request stands.
+    pace: Arc<Pace>,
+    /// The same of those that tell of an order again, and of those that hold what a CA has done and were refused: they wait
+    /// for none of the above.
+    costly: Arc<Pace>,
 }
 
 impl Signing {
@@ -63,8 +79,22 @@ impl Signing {
         audit: Audit,
         turns: Turns,
     ) -> Self {
-        let reads = FairSlots::new(READS);
-        Self { client, registry, leadership, is_selective: false, events, metrics, audit, turns, reads }
+        let (reads, calls) =
+            (FairSlots::new(READS), ApiTurns::new(CALLS, FairSlots::new(BUSY), SILENT).with_alone(ALONE));
+        Self {
+            client,
+            registry,
+            leadership,
+            is_selective: false,
+            events,
+            metrics,
+            audit,
+            turns,
+            reads,
+            calls,
+            pace: Arc::default(),
+            costly: Arc::default(),
+        }
     }
 
     /// One that leaves requests alone whose Issuer it does not know, where `is_selective`: other operators work for other
@@ -92,8 +122,14 @@ impl Signing {
         outcome = Empty,
     ))]
     pub async fn handle(&self, observed: Arc<Observed>, tries: Tries, parked: Option<Parked>) -> Handled {
-        if let Some(parked) = parked {
-            return self.write_again(observed, parked, tries).await;
+        if let Some(mut parked) = parked {
+            if let Some(place) = parked.place.take() {
+                place.take();
+            }
+            return match parked.tried {
+                true => self.write_again(observed, parked, tries).await,
+                false => self.execute(observed, parked, tries).await,
+            };
         }
         let Some(fence) = self.fence_of(&observed) else { return Handled::others(tries) };
         let mut current = observed;
@@ -241,9 +277,13 @@ impl Signing {
         request: &SignRequest,
     ) -> Result<Signed, CallError> {
         let mut call = serving.signer.sign(request);
+        let lull = async {
+            sleep(FIRST_STATUS_AFTER).await;
+            self.pace.lull(&current.owner()).await;
+        };
         let answer = tokio::select! {
             answer = &mut call => answer,
-            () = sleep(FIRST_STATUS_AFTER) => {
+            () = lull => {
                 self.announce(current, fence).await;
                 call.await
             }

@@ -40,6 +40,11 @@ impl Entry {
         }
     }
 
+    /// Something has happened: what was decided and is held back is decided anew.
+    pub fn decide_anew(&mut self) {
+        self.parked.take_if(|parked| parked.parked().is_overtaken(true));
+    }
+
     /// Take in what this process has read or written, unless the watch has brought something newer.
     fn take_in(&mut self, mut now: Arc<Observed>, memory: &Arc<FairBytes>) {
         if !now.target.is_older_than(&self.observed.target) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use tokio::time::{Instant, timeout};
-use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED};
+use tokio::time::{Instant, sleep, timeout};
+use wasm_issuer_core::issuance::plan::{Notice, SYNC_FAILED, SYNCED};
 use wasm_issuer_core::issuance::reason::EventReason;
 
 use crate::operator::events::Events;
@@ -47,8 +47,38 @@ async fn a_namespace_that_floods_neither_delays_nor_drops_the_events_of_others()
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     // What waits at the end is sent.
     drop(events);
-    timeout(Duration::from_secs(1100), publisher).await.unwrap().unwrap();
+    timeout(Duration::from_secs(2100), publisher).await.unwrap().unwrap();
     assert_eq!(api.events().len(), 4097);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_can_wait_are_sent_at_a_pace() {
+    let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+    let (events, _) = Events::start(api.client(), "test".to_owned(), metrics);
+    for n in 0..100 {
+        events.publish(&Fence::alone(), &object("loud", &format!("bad-{n}")), notices(["down".to_owned()]));
+    }
+    for n in 0..100 {
+        let issued = vec![Notice::normal(EventReason::Issued, SYNCED, "signed")];
+        events.publish(&Fence::alone(), &object("loud", &format!("web-{n}")), issued);
+    }
+    sleep(Duration::from_millis(500)).await;
+    let told = |reason| api.events().iter().filter(|event| event.starts_with(reason)).count();
+    assert_eq!(told("Issued"), 100);
+    assert!((5..=15).contains(&told("RetryableError")), "{}", told("RetryableError"));
+    api.until("the rest", |api| api.events().len() == 200).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_end_is_not_held_up() {
+    let (api, metrics) = (ScriptedApi::new(), Arc::new(Metrics::new()));
+    let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics);
+    for n in 0..100 {
+        events.publish(&Fence::alone(), &object("loud", &format!("bad-{n}")), notices(["down".to_owned()]));
+    }
+    drop(events);
+    timeout(Duration::from_secs(1), publisher).await.unwrap().unwrap();
+    assert_eq!(api.events().len(), 100);
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +101,7 @@ async fn events_of_one_object_keep_their_order() {
     let (events, publisher) = Events::start(api.client(), "test".to_owned(), metrics);
     let ca = object("team-a", "ca");
     events.publish(&Fence::alone(), &ca, notices(["0".to_owned()]));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     events.publish(&Fence::alone(), &ca, notices(["1".to_owned()]));
     events.publish(&Fence::alone(), &ca, notices(["2".to_owned()]));
     drop(events);

@@ -1,6 +1,7 @@
 //! What becomes of CertificateRequests: here when all goes well and when somebody changes them meanwhile.
 
 mod audit;
+mod pace;
 mod signing_requests;
 mod starts;
 mod watching;
@@ -72,6 +73,17 @@ impl Bench {
         signer: &ScriptedSigner,
         audit: Audit,
     ) -> Self {
+        Self::start_within(8, kinds, api, signer, audit)
+    }
+
+    /// One that handles so many requests at a time.
+    fn start_within(
+        total: usize,
+        kinds: &'static [RequestKind],
+        api: &ScriptedApi,
+        signer: &ScriptedSigner,
+        audit: Audit,
+    ) -> Self {
         let (registry, changes) = Registry::new();
         let metrics = Arc::new(Metrics::new());
         let (events, _) = Events::start(api.client(), "test".to_owned(), metrics.clone());
@@ -82,7 +94,7 @@ impl Bench {
         let turns = Turns::at_a_time(1).unwrap();
         let leadership = Leadership::alone();
         let signing = Signing::new(api.client(), registry.clone(), leadership, events, metrics, audit, turns);
-        let limits = Limits { total: 8, per_issuer: 8, per_namespace: 8 };
+        let limits = Limits { total, per_issuer: total, per_namespace: total };
         let (stop, stopped) = watch::channel(false);
         let memory = FairBytes::new(1 << 20);
         let requests = Requests::new(kinds, Arc::new(signing), synced, limits, memory, Namespaces::All);

@@ -9,7 +9,7 @@ use wasm_issuer_core::issuance::condition::READY;
 
 use crate::operator::registry::Registry;
 use crate::operator::testing::{
-    Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, secret, start_issuers,
+    Answer, Call, Fault, Object, ScriptedApi, ScriptedLoader, config_map, issuer, secret, start_issuers,
 };
 
 const CHECKED: &str = "True Checked: Succeeded checking the issuer";
@@ -145,6 +145,9 @@ async fn all_issuers_together_make_few_calls_at_a_time() {
         bench.api.next(Call::Get(secret.clone()), Fault::Hang);
     }
     bench.start();
+    bench.api.until("the first reads", |_| bench.reads() > 0).await;
+    sleep(Duration::from_millis(20)).await;
+    assert!((8..=16).contains(&bench.reads()), "{}", bench.reads());
     sleep(Duration::from_secs(10)).await;
     let reads = bench.reads();
     assert!((32..=64).contains(&reads), "{reads}");
@@ -167,9 +170,9 @@ async fn no_namespace_makes_all_calls() {
         calls.iter().for_each(|call| bench.api.every(call.clone(), Fault::Hang));
         bench.start();
         let made = || calls.iter().map(|call| bench.api.count(call)).sum::<usize>();
-        bench.api.until("the first calls", |_| made() >= 8).await;
-        sleep(Duration::from_millis(200)).await;
-        assert_eq!(made(), 8);
+        bench.api.until("the first calls", |_| made() >= 2).await;
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(made(), 2);
         sleep(Duration::from_secs(10)).await;
         assert_eq!(made(), 32);
         let (map, value) = config_map("plugin", "v1");
@@ -181,4 +184,66 @@ async fn no_namespace_makes_all_calls() {
         bench.api.until("the neighbour is ready", is_ready).await;
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
+}
+
+/// So that nobody who makes many of them has the API server for a while.
+#[tokio::test(start_paused = true)]
+async fn statuses_of_a_namespaces_issuers_are_written_at_a_pace() {
+    let mut bench = Bench::new(1, 200);
+    bench.start();
+    let ready = || bench.issuers.iter().filter(|ca| bench.api.condition(ca, READY).is_some()).count();
+    bench.api.until("the first", |_| ready() > 0).await;
+    let began = Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    assert!((20..=30).contains(&ready()), "{}", ready());
+    bench.until_ready().await;
+    let took = began.elapsed();
+    assert!((9..=12).contains(&took.as_secs()), "{took:?}");
+}
+
+/// It would be two writes for each where many are new.
+#[tokio::test(start_paused = true)]
+async fn few_issuers_are_told_that_work_on_them_has_begun() {
+    const STARTED: &str = "Unknown Initializing: wasm-issuer.dev has started reconciling this Issuer";
+    let mut bench = Bench::new(20, 20);
+    for _ in &bench.issuers {
+        bench.plugins.plugin("v1").checks(Answer::good().after(Duration::from_secs(5)));
+    }
+    bench.start();
+    let told = |issuer: &&Object| bench.api.condition(issuer, READY).as_deref() == Some(STARTED);
+    sleep(Duration::from_millis(500)).await;
+    assert!(bench.issuers.iter().any(|issuer| told(&issuer)));
+    sleep(Duration::from_millis(1500)).await;
+    let all = bench.issuers.iter().filter(told).count();
+    assert!((40..=80).contains(&all), "{all}");
+    bench.until_ready().await;
+}
+
+/// It is work for the API server, which others wait for.
+#[tokio::test(start_paused = true)]
+async fn long_secrets_of_a_namespace_are_read_at_a_pace() {
+    let mut bench = Bench::new(1, 20);
+    let long = "A".repeat(1 << 20);
+    for secret in &bench.secrets {
+        bench.api.edit(secret, |value| value["data"]["token"] = json!(long));
+    }
+    bench.start();
+    bench.api.until("the first", |_| bench.reads() > 0).await;
+    let began = Instant::now();
+    sleep(Duration::from_secs(5)).await;
+    assert!((10..=15).contains(&bench.reads()), "{}", bench.reads());
+    // What is short waits for no other namespace's.
+    let (neighbour, value) = secret("auth-0");
+    bench.api.put(&neighbour.in_namespace("quiet"), value);
+    let (map, value) = config_map("plugin", "v1");
+    bench.api.put(&map.in_namespace("quiet"), value);
+    let (neighbour, mut value) = issuer("ca");
+    let neighbour = neighbour.in_namespace("quiet");
+    value["spec"]["authSecretName"] = "auth-0".into();
+    bench.api.put(&neighbour, value);
+    let is_ready = |api: &ScriptedApi| api.condition(&neighbour, READY).as_deref() == Some(CHECKED);
+    bench.api.until("the neighbour is ready", is_ready).await;
+    assert!(began.elapsed() < Duration::from_millis(5500), "{:?}", began.elapsed());
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.reads(), 20);
 }

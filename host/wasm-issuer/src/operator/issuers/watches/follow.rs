@@ -24,8 +24,9 @@ use crate::operator::watching::{self, Delays};
 const SETTLE: Duration = Duration::from_millis(100);
 /// Rights change seldom.
 const FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(60), max: Duration::from_secs(600) };
-/// But an API server that has just started refuses everything until it has read its roles: what was allowed before is not
-/// forbidden until it has been refused for so long.
+/// But an API server that has just started refuses everything, lists too, until it has read its roles.
+const LIST_FORBIDDEN: Backoff = Backoff { min: Duration::from_secs(5), ..FORBIDDEN };
+/// Therefore what was allowed before is not forbidden until it has been refused for so long.
 const STARTING: Duration = Duration::from_secs(60);
 /// A watch that has lasted for so long was allowed. One that may list and not watch ends at once.
 const ALLOWED: Duration = Duration::from_secs(5);
@@ -87,14 +88,18 @@ impl Followed {
                 (1, Scope::Namespace) if forbidden => {
                     info!(kind = what.as_str(), %namespace, %error, "may not watch all that Issuers name; each is watched by its name");
                 }
+                (1, _) if watching::is_expired(&error) => {
+                    debug!(kind = what.as_str(), %namespace, ?scope, %error, "what Issuers name is listed anew");
+                }
                 (1, _) => {
                     warn!(kind = what.as_str(), %namespace, ?scope, %error, "cannot watch what Issuers name");
                 }
                 _ => debug!(kind = what.as_str(), %namespace, ?scope, %error, "still cannot watch it"),
             }
             (self.hear)(Heard::Broken { forbidden });
+            let refused = if worked_for.is_some() { FORBIDDEN } else { LIST_FORBIDDEN };
             sleep(match forbidden {
-                true => FORBIDDEN.delay(failures, rand::random(), None),
+                true => refused.delay(failures, rand::random(), None),
                 false => delays.after_failure(),
             })
             .await;

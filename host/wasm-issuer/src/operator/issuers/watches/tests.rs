@@ -219,6 +219,20 @@ async fn what_an_api_server_refuses_that_has_just_started_is_known_again_soon() 
     }
 }
 
+/// This process as well has just started.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_at_the_start_is_tried_again_soon() {
+    let api = ScriptedApi::new();
+    let object = put(&api, "0");
+    api.every(Call::List("secrets".to_owned()), Fault::Code(403));
+    let watches = watches(&api, 256);
+    let subscription = subscribe(&watches, "0");
+    sleep(Duration::from_secs(4)).await;
+    api.heal();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(version(&subscription), current(&api, &object));
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_namespace_takes_all_watches() {
     let api = ScriptedApi::new();

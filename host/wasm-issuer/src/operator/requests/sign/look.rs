@@ -73,7 +73,10 @@ impl Signing {
 
     /// What has become of a request.
     pub(super) async fn read(&self, old: &Observed) -> Found<Observed> {
-        let Ok(newer) = in_time(objects::read(&self.client, &old.key)).await else { return Found::Unknown };
+        let turn = self.calls.turn(&old.owner()).await;
+        let newer = in_time(objects::read(&self.client, &old.key)).await;
+        drop(turn);
+        let Ok(newer) = newer else { return Found::Unknown };
         if let Some(request) = &newer {
             audited::saw(&self.audit, request);
         }

@@ -45,7 +45,8 @@ impl Signing {
         } else {
             None
         };
-        self.execute(current, Parked { plan, asked, fence, ticket, since }, before).await
+        let parked = Parked { plan, asked, fence, ticket, since, place: None, tried: false };
+        self.execute_in_turn(current, parked, before).await
     }
 
     /// A CertificateSigningRequest that was not finished has been denied. Nobody writes to it, but it is a decision: it is

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, info};
-use wasm_issuer_core::issuance::plan::RequestStatus;
+use wasm_issuer_core::issuance::plan::{Next, RequestStatus};
 use wasm_issuer_core::issuance::request::{self, RequestPlan, Tries};
 use wasm_issuer_core::issuance::request_issuer::is_publishable;
-use wasm_issuer_core::issuance::write::{AfterWrite, Found, Wanted, WriteFailure, after_failure, is_wanted};
+use wasm_issuer_core::issuance::write::{
+    AfterWrite, Found, Wanted, WriteFailure, after_failure, hurries, is_costly, is_wanted,
+};
 
 use super::Signing;
 use crate::operator::apply::{ApplyError, apply_status};
@@ -57,14 +59,48 @@ impl Signing {
         let Some(body) = objects::written(observed, status) else {
             return Ok(observed.with_status(status, observed.target.clone()));
         };
+        let turn = self.calls.turn(&observed.owner()).await;
         let written = apply_status(&self.client, fence, &observed.target, &body).await;
+        drop(turn);
         self.metrics.wrote_status(&observed.target.reference, &written);
         Ok(observed.with_status(status, written?))
     }
 
+    /// Write a plan's status when its namespace may have one written.
+    pub(super) async fn execute_in_turn(
+        &self,
+        current: Arc<Observed>,
+        parked: Parked,
+        before: Tries,
+    ) -> Handled {
+        let Some(status) = &parked.plan.status else { return self.execute(current, parked, before).await };
+        let owner = current.owner();
+        if hurries(status, &current.view) {
+            return self.execute(current, parked, before).await;
+        }
+        if is_costly(status) {
+            // It is not decided anew: its slot is its place, so that few wait, and not for long.
+            self.costly.turn(&owner).await;
+            return self.execute(current, parked, before).await;
+        }
+        let place = self.pace.place(&owner);
+        let wait = place.wait();
+        if wait.is_zero() {
+            place.take();
+            return self.execute(current, parked, before).await;
+        }
+        let parked = Parked { place: Some(place), ..parked };
+        Handled {
+            now: Some(current),
+            next: Next::WithIssuerOrAfter(wait),
+            parked: Some(parked),
+            ..Handled::again(before, Duration::ZERO)
+        }
+    }
+
     /// Write a plan's status, once.
     pub(super) async fn execute(&self, current: Arc<Observed>, mut parked: Parked, before: Tries) -> Handled {
-        let Parked { plan, asked, fence, ticket, since } = &mut parked;
+        let Parked { plan, asked, fence, ticket, since, .. } = &mut parked;
         let Some(status) = &plan.status else { return Handled::again(before, Duration::ZERO) };
         if let Some(asked) = asked {
             let newest = current.issuer.as_ref().and_then(|key| self.registry.find(key).1);
@@ -113,7 +149,13 @@ impl Signing {
         match after_failure(status, why, failures, since.elapsed(), rand::random()) {
             AfterWrite::Forget => Handled::gone(tries),
             AfterWrite::LookAgain(delay) => Handled::again(tries, delay),
-            AfterWrite::WriteAgain(delay) => Handled { parked: Some(parked), ..Handled::again(tries, delay) },
+            AfterWrite::WriteAgain(delay) => {
+                // Many that fail together are not tried again together.
+                parked.place = (!delay.is_zero()).then(|| self.costly.place(&current.owner()));
+                parked.tried = true;
+                let delay = parked.place.as_ref().map_or(delay, |place| place.wait().max(delay));
+                Handled { parked: Some(parked), ..Handled::again(tries, delay) }
+            }
         }
     }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use wasm_issuer_core::issuance::request_kind::RequestKind;
 use wasm_issuer_core::issuance::signer::FailureKind;
 
-use super::{Bench, REQUESTS, REST, a_while, certificate, within};
-use crate::operator::testing::{Answer, Call, Fault, request};
+use super::{Bench, REQUESTS, REST, a_while, ask, certificate, within};
+use crate::operator::audit::Audit;
+use crate::operator::testing::{Answer, Call, Fault, ScriptedApi, ScriptedSigner, request};
 
 #[tokio::test(start_paused = true)]
 async fn after_a_conflict_the_certificate_lands_on_the_newer_version() {
@@ -179,4 +181,39 @@ async fn results_that_cannot_be_written_hold_no_slot() {
         bench.until_issued(&request(name).0).await;
     }
     assert_eq!(bench.asked(), 51, "what was signed was kept");
+}
+
+/// How many statuses of an Issuer are written at a time, on an API server that answers slowly.
+async fn written_at_first(has_neighbour: bool) -> usize {
+    let (api, signer) = (ScriptedApi::new(), ScriptedSigner::default());
+    let bench = Bench::start_within(64, &RequestKind::ALL, &api, &signer, Audit::off());
+    if has_neighbour {
+        let (quiet, mut value) = request("quiet");
+        value["spec"]["issuerRef"]["kind"] = "WasmClusterIssuer".into();
+        let quiet = quiet.in_namespace("team-quiet");
+        api.put(&quiet, value);
+        bench.until_issued(&quiet).await;
+    }
+    let all: Vec<_> = (0..40).map(|n| format!("web-{n}")).collect();
+    for web in &all {
+        api.every(Call::WriteStatus(request(web).0), Fault::Late(Duration::from_millis(45)));
+    }
+    let all: Vec<_> = all.iter().map(|web| ask(&api, web)).collect();
+    let written = || all.iter().map(|web| bench.times_written(web)).sum::<usize>();
+    bench.api.until("the first writes", |_| written() > 0).await;
+    let at_first = written();
+    for web in &all {
+        bench.until_issued(web).await;
+    }
+    at_first
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_statuses_of_an_issuer_are_written_at_a_time() {
+    assert_eq!(written_at_first(true).await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_statuses_are_written_at_a_time_where_nobody_else_wants_any() {
+    assert!((16..=32).contains(&written_at_first(false).await));
 }
