@@ -100,6 +100,10 @@ impl Report {
     /// Add a sample to its row, and tell of it on stderr.
     pub fn add(&mut self, (title, limit): (&str, &str), measure: Measure, side: Side, sample: f64) {
         eprintln!("  {side:?}: {} {sample:.3} {}", measure.what, measure.unit);
+        self.sample((title, limit), &measure, side, sample);
+    }
+
+    fn sample(&mut self, (title, limit): (&str, &str), measure: &Measure, side: Side, sample: f64) {
         let table = match self.tables.iter_mut().position(|table| table.title == title) {
             Some(at) => &mut self.tables[at],
             None => {
@@ -111,14 +115,36 @@ impl Report {
         let row = match table.rows.iter_mut().position(|row| row.measure.what == measure.what) {
             Some(at) => &mut table.rows[at],
             None => {
-                table.rows.push(Row { measure, samples: BTreeMap::new() });
+                table.rows.push(Row { measure: measure.clone(), samples: BTreeMap::new() });
                 table.rows.last_mut().expect("it has just been pushed")
             }
         };
         row.samples.entry(side).or_default().push(sample);
     }
 
-    /// Add a point to its slope.
+    /// Add what another run measured: other parts, or more samples of the same.
+    pub fn join(&mut self, other: Self) {
+        self.about
+            .extend(other.about.into_iter().filter(|line| !self.about.contains(line)).collect::<Vec<_>>());
+        for table in other.tables {
+            for row in table.rows {
+                let samples =
+                    row.samples.iter().flat_map(|(side, all)| all.iter().map(|sample| (*side, *sample)));
+                for (side, sample) in samples {
+                    self.sample((&table.title, &table.limit), &row.measure, side, sample);
+                }
+            }
+        }
+        for slope in other.slopes {
+            for (side, points) in &slope.points {
+                for point in points {
+                    self.point(&slope.of, (&slope.what, &slope.unit), *side, *point);
+                }
+            }
+        }
+    }
+
+    /// Add a point to its slope, whose points are in the order of what grows.
     pub fn point(&mut self, of: &str, (what, unit): (&str, &str), side: Side, (x, y): (f64, f64)) {
         let at = self.slopes.iter().position(|slope| slope.of == of && slope.what == what);
         let at = at.unwrap_or_else(|| {
@@ -126,7 +152,9 @@ impl Report {
             self.slopes.push(Slope { of, what, unit, points: BTreeMap::new() });
             self.slopes.len() - 1
         });
-        self.slopes[at].points.entry(side).or_default().push((x, y));
+        let points = self.slopes[at].points.entry(side).or_default();
+        points.push((x, y));
+        points.sort_by(|one, other| one.0.total_cmp(&other.0));
     }
 }
 
@@ -211,6 +239,22 @@ mod tests {
         report.point("requests", ("memory", "MiB"), Side::Ours, (1000.0, 35.0));
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+
+    #[test]
+    fn what_several_runs_measured_is_one_report() {
+        let run = |about: &str, sample, point| {
+            let mut report =
+                Report { about: vec!["two cores".to_owned(), about.to_owned()], ..Report::default() };
+            report.add(("t", "limit"), Measure::less("speed", "ms", &[]), Side::Ours, sample);
+            report.point("requests", ("memory", "MiB"), Side::Ours, point);
+            report
+        };
+        let mut all = run("Monday", 1.0, (5000.0, 9.0));
+        all.join(run("Tuesday", 3.0, (1000.0, 7.0)));
+        assert_eq!(all.about, ["two cores", "Monday", "Tuesday"]);
+        assert_eq!(all.tables[0].rows[0].samples[&Side::Ours], [1.0, 3.0]);
+        assert_eq!(all.slopes[0].points[&Side::Ours], [(1000.0, 7.0), (5000.0, 9.0)]);
     }
 
     #[test]

@@ -53,9 +53,9 @@ struct Args {
     /// Have perf write here what this operator does at the last backlog (test/bench/profile.sh reads it)
     #[arg(long)]
     perf: Option<PathBuf>,
-    /// Measure nothing: take what an earlier run wrote with --json
-    #[arg(long)]
-    from: Option<PathBuf>,
+    /// Measure nothing: take what earlier runs wrote with --json; several of them are one report
+    #[arg(long, num_args = 1..)]
+    from: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -104,13 +104,7 @@ impl Args {
 
 fn main() {
     let args = Args::parse();
-    let report = match &args.from {
-        Some(file) => {
-            let text = std::fs::read_to_string(file).expect("the file of an earlier run");
-            serde_json::from_str(&text).expect("what an earlier run measured")
-        }
-        None => run(&args),
-    };
+    let report = if args.from.is_empty() { run(&args) } else { read(&args.from) };
     let markdown = table::markdown(&report);
     println!("{markdown}");
     if let Some(file) = &args.json {
@@ -125,6 +119,15 @@ fn main() {
         std::fs::write(file, table::inserted(&page, "make bench", &markdown).expect("a place in it"))
             .expect("a file");
     }
+}
+
+fn read(files: &[PathBuf]) -> Report {
+    let mut report = Report::default();
+    for file in files {
+        let text = std::fs::read_to_string(file).expect("the file of an earlier run");
+        report.join(serde_json::from_str(&text).expect("what an earlier run measured"));
+    }
+    report
 }
 
 fn run(args: &Args) -> Report {

@@ -2,7 +2,7 @@
 //! when all is quiet. The operator's release build runs as in its pod: in a cgroup with 1,536 MiB, with 1,024 files.
 //!
 //! Prints a table in Markdown. It fails where it cannot measure, and with `BENCH_STRICT=1` where a row is not as it should
-//! be. `SAMPLES` is the number of certificates a row (400, thrice as many where all is quiet: the others are compared with
+//! be. `SAMPLES` is the number of certificates a row (600, twice as many where all is quiet: the others are compared with
 //! that); `ROWS` names rows to measure, separated by commas (all).
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark may end at once when it cannot measure")]
@@ -45,12 +45,12 @@ fn main() -> ExitCode {
 
 /// Measures and prints all rows. Whether they are as they should be.
 async fn measure(t: &Test, operator: &mut Operator, pod: &Pod) -> bool {
-    let samples = std::env::var("SAMPLES").ok().and_then(|n| n.parse().ok()).unwrap_or(400);
+    let samples = std::env::var("SAMPLES").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
     let neighbour = Neighbour::new(t, samples).await;
     let server = endless_server().await;
     neighbour.sign_some().await;
     println!(
-        "Approval to certificate, {samples} certificates a row, thrice as many where all is quiet; the operator {}.\n",
+        "Approval to certificate, {samples} certificates a row, twice as many where all is quiet; the operator {}.\n",
         pod.describe()
     );
     let mut table = Table::begin();
@@ -74,13 +74,13 @@ async fn measure_row(
     pod: &Pod,
     quiet: Option<Usage>,
 ) -> Figures {
-    neighbour.prepare(row).await;
+    let changes = neighbour.prepare(row).await;
     let version = neighbour.version(row).await;
     pod.reset_peak();
     row.attack.begin(arena).await;
     let done = Cell::new(false);
     let signing = async {
-        let signed = neighbour.sign(row).await;
+        let signed = neighbour.sign(row, changes).await;
         done.set(true);
         signed
     };

@@ -86,15 +86,21 @@ impl Neighbour {
         }
     }
 
-    /// Make the requests of a row; nobody has approved them.
-    pub async fn prepare(&self, row: &Row) {
+    /// Make the requests of a row; nobody has approved them. Returns a watch of them that has brought them all.
+    pub async fn prepare(&self, row: &Row) -> Changes {
         let (.., issuer) = self.issuer(row);
         let make = |request: String| {
             let issuer = issuer.clone();
             async move { drop(self.t.request(&request, issuer, &self.csr, json!({})).await) }
         };
         let requests = (0..self.samples(row)).map(name).chain([RESTARTED, OVER].map(str::to_owned));
-        stream::iter(requests).for_each_concurrent(16, make).await;
+        let mut missing: HashSet<_> = requests.collect();
+        stream::iter(missing.clone()).for_each_concurrent(16, make).await;
+        let mut changes = self.requests().await;
+        while !missing.is_empty() {
+            missing.remove(&next_change(&mut changes).await.0);
+        }
+        changes
     }
 
     fn samples(&self, row: &Row) -> usize {
@@ -102,10 +108,9 @@ impl Neighbour {
     }
 
     /// Approve the requests one by one, over the time that the row lasts, and note how long each takes. Whatever became of
-    /// those before: who waited for each would count a standstill once.
-    pub async fn sign(&self, row: &Row) -> Signed {
+    /// those before: who waited for each would count a standstill once. `changes` is the watch of [`Self::prepare`].
+    pub async fn sign(&self, row: &Row, mut changes: Changes) -> Signed {
         let approved = RefCell::new(HashMap::new());
-        let mut changes = self.requests().await;
         let (began, samples) = (Instant::now(), self.samples(row));
         let approving = async {
             for n in 0..samples {
@@ -218,7 +223,8 @@ impl Neighbour {
     }
 }
 
-type Changes = BoxStream<'static, WatchEvent<Value>>;
+/// What happens to the neighbour's requests.
+pub type Changes = BoxStream<'static, WatchEvent<Value>>;
 
 /// The name of a request.
 fn name(n: usize) -> String {

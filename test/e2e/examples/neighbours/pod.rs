@@ -17,12 +17,14 @@ const MEMORY: u64 = 1536 << 20;
 const FILES: usize = 1024;
 const MIB: f64 = (1 << 20) as f64;
 
-/// Enters the cgroup and puts the files in place, where there are any, and becomes the operator.
+/// Enters the cgroup and puts the files in place, where there are any, takes the processor that test/apart.sh left, and becomes
+/// the operator.
 const ENTER: &str = r#"
 cgroup=$1 etc=$2 files=$3
 shift 3
 [ -z "$cgroup" ] || echo $$ >"$cgroup/cgroup.procs"
 [ -z "$etc" ] || for file in resolv.conf hosts; do mount --bind "$etc/$file" "/etc/$file"; done
+[ -z "${OPERATOR_CPU:-}" ] || taskset -cp "$OPERATOR_CPU" $$ >/dev/null
 ulimit -n "$files"
 exec "$@""#;
 
@@ -152,7 +154,11 @@ impl Pod {
             Some(_) => format!("in a cgroup with {} MiB", MEMORY >> 20),
             None => "without a memory limit (no cgroup could be made here)".to_owned(),
         };
-        format!("{memory}, {FILES} open files")
+        let processor = match std::env::var_os("OPERATOR_CPU") {
+            Some(_) => ", on a processor of its own",
+            None => ", on the API server's processors",
+        };
+        format!("{memory}, {FILES} open files{processor}")
     }
 
     /// Whether the operator asks a name server of this process.

@@ -39,7 +39,7 @@ pub fn rows(has_names: bool) -> Vec<Row> {
         Some(wanted) => row.name == "quiet" || wanted.split(',').any(|name| name == row.name),
         None => true,
     };
-    let quiet = |name| Row { times: 3, ..row(name, "nothing", Attack::Nothing, 60) };
+    let quiet = |name| Row { times: 2, ..row(name, "nothing", Attack::Nothing, 60) };
     let mut rows = vec![quiet("quiet")];
     rows.extend(tenants(has_names));
     rows.extend(behaviours());
@@ -57,8 +57,8 @@ fn tenants(has_names: bool) -> Vec<Row> {
     use Attack::*;
     let names = if has_names { SilentNames } else { Elsewhere("nobody_takes_the_last_slots") };
     let mut rows = [
-        row("1", "a million globals in 250 instances; the most instances that are admitted", Instances, 20),
-        row("2", "images far apart, 900 modules; the most images that are admitted", Images, 20),
+        row("1", "a million globals in 250 instances; the most instances that are admitted", Instances, 30),
+        row("2", "images far apart, 900 modules; the most images that are admitted", Images, 30),
         row("3", "400 Issuers whose check sleeps for 29 s", SleepingChecks, 40),
         row("4", "1,100 Issuers that name Secrets; half of them do not exist", Secrets, 30),
         row("5", "ten plugins that are slow to compile, one of them edited every 5 s", SlowCompiles, 30),
@@ -92,7 +92,7 @@ fn behaviours() -> Vec<Row> {
     ];
     let http = ["read", "many-at-once", "hold-connection", "hold-response", "long-fields"];
     let plugin =
-        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 20));
-    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 20));
+        plugin.map(|name| row(name, "the plugin, in sign and in check", Attack::Behaviour(name), 30));
+    let http = http.map(|name| row(name, "the plugin over HTTP", Attack::Http(name), 30));
     plugin.into_iter().chain(http).collect()
 }
