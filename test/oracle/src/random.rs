@@ -9,11 +9,15 @@ pub struct Random {
 }
 
 impl Random {
-    /// From the seed in `ORACLE_SEED`, else from the clock. Says on stderr which.
+    /// From the seed in `ORACLE_SEED`: a number, always the same one if there is none (what a change must pass must not hang on
+    /// luck), or `random`. Says on stderr which.
     pub fn from_env() -> Self {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.subsec_nanos().into());
-        let given = std::env::var("ORACLE_SEED").ok();
-        let seed = given.map_or_else(now, |seed| seed.parse().expect("ORACLE_SEED is a number"));
+        let seed = match std::env::var("ORACLE_SEED").as_deref() {
+            Ok("random") => now(),
+            Ok(seed) => seed.parse().expect("ORACLE_SEED is a number, or `random`"),
+            Err(_) => 1,
+        };
         eprintln!("ORACLE_SEED={seed}");
         Self { seed, state: seed }
     }

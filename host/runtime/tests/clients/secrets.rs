@@ -45,6 +45,7 @@ const DIFFERENCES: &[Difference] = &[
     refused("expired at", "nobody believes what it signs"),
     refused("is not valid before", "nobody believes what it signs yet"),
     refused("(pathLenConstraint)", "nobody believes what it signs"),
+    refused("malformed ASN.1 DER value for UTCTime", "the SDK's parser has no time before 1970"),
 ];
 
 impl Difference {
@@ -129,6 +130,7 @@ fn unfit() -> Vec<(String, Secret)> {
         ("no cert sign", no_usage.secret(&[&no_usage.root()], &[])),
         ("expired", years(2010, 2020)),
         ("not yet valid", years(2090, 2099)),
+        ("valid since before 1970", years(1960, 2049)),
         (
             "a path that is too long",
             own.secret(&[&own.below(&middle), &middle.below(&childless)], &[&childless.root()]),
@@ -183,9 +185,9 @@ fn inputs(random: &mut Random) -> Vec<(String, Secret)> {
     all
 }
 
-/// Both sign: whether clients get to trust the same CA. We leave out one that is not valid now, take the one that lasts where
-/// there are several of its name, and a root where there is one (of two CAs that signed each other cert-manager takes the other
-/// if only the signing one is self-signed), and read all of ca.crt, of which cert-manager reads the first.
+/// Both sign: whether clients get to trust the same CA. We leave out one that is not valid now; where a CA has several
+/// certificates, and so there are several ways up, we take one that leads to a root, lasts longest and is shortest, whatever
+/// cert-manager takes; and we read all of ca.crt, of which cert-manager reads the first.
 fn is_same_ca(secret: &Secret, ours: &[u8], theirs: &[u8]) -> bool {
     let ders = |text: &[u8]| {
         // There is none in an empty one.
@@ -197,10 +199,10 @@ fn is_same_ca(secret: &Secret, ours: &[u8], theirs: &[u8]) -> bool {
     let is_valid = check_validity(std::slice::from_ref(&ca), SystemTime::now().try_into().unwrap()).is_ok();
     let of = |key: &str| ders(value(secret, key).unwrap_or_default());
     let given: BTreeSet<_> = [of("tls.crt"), of("ca.crt")].concat().into_iter().collect();
-    let namesakes = given.iter().filter_map(|der| Certificate::parse(der).ok());
-    let namesakes = namesakes.filter(|it| it.subject_der() == ca.subject_der()).count();
-    let only_ours_is_root = Certificate::parse(&ours[0]).unwrap().is_self_signed() && !ca.is_self_signed();
-    ours == theirs || !is_valid || namesakes > 1 || only_ours_is_root || of("ca.crt").len() > 1
+    let given: Vec<_> = given.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+    let names: BTreeSet<_> = given.iter().map(|it| it.subject_der()).collect();
+    let has_several_ways = names.len() < given.len();
+    ours == theirs || !is_valid || has_several_ways || of("ca.crt").len() > 1
 }
 
 #[derive(Default)]
