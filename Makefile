@@ -190,7 +190,8 @@ bench-neighbours: plugins test-plugins cluster ## Measure what a tenant notices 
 	$(CARGO) build --locked --release -p wasm-issuer
 	$(CARGO) build $(HOST) --example neighbours
 	@# GOGC: with Go's default, a single processor shows the API server's garbage collector, twice in three seconds, and little else.
-	@GOGC=800 WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/apart.sh test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/neighbours"
+	@# It is told to collect before each row.
+	@GOGC=off GOMEMLIMIT=3GiB WASM_ISSUER_BINARY="$(CARGO_TARGET_DIR)/release/wasm-issuer" test/apart.sh test/cluster/run.sh -- "$(CARGO_TARGET_DIR)/debug/examples/neighbours"
 
 .PHONY: bench-issuers
 bench-issuers: plugins test-plugins cluster ## Measure a start with 10,000 Issuers and what they cost at rest (release build: about 10 minutes more)

@@ -85,7 +85,6 @@ func (c *cluster) startAPIServer(etcd string) error {
 			"--service-account-signing-key-file="+filepath.Join(pki, "service-account.key"),
 			"--service-cluster-ip-range=10.0.0.0/24",
 			"--endpoint-reconciler-type=none", // the address is a loopback one, which an Endpoints object may not hold
-			"--profiling=false",
 		))
 		if err != nil {
 			return err

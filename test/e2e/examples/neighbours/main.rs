@@ -78,6 +78,7 @@ async fn measure_row(
     let version = neighbour.version(row).await;
     pod.reset_peak();
     row.attack.begin(arena).await;
+    neighbour.collect_garbage().await;
     let done = Cell::new(false);
     let signing = async {
         let signed = neighbour.sign(row, changes).await;
